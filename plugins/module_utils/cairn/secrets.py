@@ -1,0 +1,156 @@
+"""The secrets of a site: which it needs, and how each is made.
+
+Which secrets there are follows from the services' descriptions, so a new service brings its own;
+only what belongs to no one service stands in SHARED.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+CA_YEARS = 10
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+# Names of secrets that no single service's description asks for, with their kind.
+SHARED = {
+    "database_root": "password",
+    "erlang_cookie": "password",
+    "galera_sst": "password",
+    "haproxy_stats": "password",
+    "keystone_admin": "password",
+    "memcache_secret_key": "password",
+    "metadata_proxy_shared_secret": "password",
+    "ca_certificate": "ca",
+    "ca_key": "ca",
+}
+
+
+class SecretsError(ValueError):
+    """Wrong input; the text says what, where, and what to do."""
+
+
+def letters(length: int) -> str:
+    """Return a random word of letters and digits: it needs quoting in no file and no URL."""
+    alphabet = string.ascii_letters + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    "password": lambda: letters(32),
+    "vrrp": lambda: letters(8),  # keepalived uses no more than eight characters
+}
+
+
+def required(
+    services: Mapping[str, Mapping[str, Any]], planes: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return every secret that a site needs as {name: kind}.
+
+    `services` maps a role's name to its service description, `planes` is the site's cairn_planes.
+    A description asks by `databases`, `queue` and `catalog`, and by `secrets: {name: kind}` for
+    anything else. Raises SecretsError for a name or kind that is none.
+    """
+    wanted = dict(SHARED)
+    for plane, settings in planes.items():
+        if settings.get("vip"):
+            wanted[f"keepalived_{plane}"] = "vrrp"
+    for role, service in services.items():
+        if service.get("databases"):
+            wanted[f"database_{role}"] = "password"
+        if service.get("queue"):
+            wanted[f"queue_{role}"] = "password"
+        if service.get("catalog"):
+            wanted[f"service_{role}"] = "password"
+        for name, kind in (service.get("secrets") or {}).items():
+            where = f"roles/{role}/vars/main.yml: secrets: {name}"
+            if not NAME.fullmatch(name):
+                raise SecretsError(f"{where}: a name is lower case letters, digits and _")
+            if kind not in GENERATORS:
+                raise SecretsError(f"{where}: kind {kind!r}: use one of {', '.join(GENERATORS)}")
+            if wanted.setdefault(name, kind) != kind:
+                raise SecretsError(f"{where}: kind {kind!r}, but {wanted[name]!r} elsewhere")
+    return wanted
+
+
+def missing(wanted: Mapping[str, str], have: Mapping[str, Any]) -> list[str]:
+    """Return the names in `wanted` that `have` lacks or holds empty, sorted."""
+    return sorted(name for name in wanted if not have.get(name))
+
+
+def complete(wanted: Mapping[str, str], have: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `have` with a fresh value for each wanted name it lacks; nothing else is touched.
+
+    Raises SecretsError when just one of the CA's certificate and key is there: a new pair would
+    make every certificate of the site worthless, and half a pair cannot be completed.
+    """
+    lacking = missing(wanted, have)
+    halves = {"ca_certificate", "ca_key"} & set(lacking)
+    result = dict(have)
+    if len(halves) == 1:
+        half = halves.pop()
+        there = "ca_key" if half == "ca_certificate" else "ca_certificate"
+        raise SecretsError(
+            f"{there} is there but {half} is not: restore {half} from a backup, or remove both "
+            "for a new CA (every host then gets a new certificate)"
+        )
+    if halves:
+        result["ca_certificate"], result["ca_key"] = certificate_authority()
+    for name in lacking:
+        if name not in halves:
+            result[name] = GENERATORS[wanted[name]]()
+    return result
+
+
+def certificate_authority(common_name: str = "Cairn CA") -> tuple[str, str]:
+    """Return a new certificate authority as (certificate, private key), both PEM.
+
+    EC P-256, CA_YEARS years, able to sign host certificates and nothing below it that signs.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    # A host whose clock is a little behind must not refuse a new site's certificate.
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=365 * CA_YEARS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=False,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=True,
+                crl_sign=True,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+    )

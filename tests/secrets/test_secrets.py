@@ -1,0 +1,218 @@
+"""The secrets of a site are complete, made once, and never lost."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+from cairn import secrets
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+PLANES: dict[str, dict[str, Any]] = {
+    "management": {"cidr": "198.18.0.0/24", "vip": "198.18.0.10"},
+    "storage": {"mtu": 9000},
+}
+GLANCE = {"databases": ["glance"], "queue": True, "catalog": {"type": "image"}}
+
+
+@pytest.fixture
+def tool(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.delenv("CAIRN_VAULT_PASSWORD_FILE", raising=False)
+    return script("tools/site_secrets.py")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "site/group_vars/all").mkdir(parents=True)
+    describe_planes(tmp_path / "site", PLANES)
+    describe_role(tmp_path, "glance", GLANCE)
+    return tmp_path / "site"
+
+
+def describe_planes(site: Path, planes: dict[str, Any]) -> None:
+    (site / "group_vars/all/planes.yml").write_text(yaml.safe_dump({"cairn_planes": planes}))
+
+
+def describe_role(tree: Path, role: str, description: dict[str, Any]) -> None:
+    path = tree / "roles" / role / "vars/main.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump({f"{role}_service": description}))
+
+
+def secrets_file(site: Path) -> Path:
+    return site / "group_vars/all/secrets.yml"
+
+
+def opened(site: Path) -> dict[str, Any]:
+    password = (site / ".vault-password").read_bytes().strip()
+    vault = VaultLib([("default", VaultSecret(password))])
+    content: dict[str, Any] = yaml.safe_load(vault.decrypt(secrets_file(site).read_bytes()))
+    return content
+
+
+def make(tool: ModuleType, site: Path) -> list[str]:
+    added: list[str] = tool.make(site, site.parent / "roles")
+    return added
+
+
+def test_a_description_asks_by_database_queue_catalog_and_own_names() -> None:
+    horizon = {"secrets": {"horizon_secret_key": "password"}}
+    wanted = secrets.required({"glance": GLANCE, "horizon": horizon, "base": {}}, PLANES)
+    assert set(wanted) - set(secrets.SHARED) == {
+        "database_glance",
+        "queue_glance",
+        "service_glance",
+        "horizon_secret_key",
+        "keepalived_management",
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"Key": "password"}, "lower case"),
+        ({"key": "rot13"}, "use one of password"),
+        ({"ca_key": "password"}, "but 'ca' elsewhere"),
+    ],
+)
+def test_a_wrong_name_or_kind_is_told_with_its_file(asked: dict[str, str], complaint: str) -> None:
+    with pytest.raises(secrets.SecretsError, match=complaint) as caught:
+        secrets.required({"glance": {"secrets": asked}}, {})
+    assert "roles/glance/vars/main.yml" in str(caught.value)
+
+
+def test_values_differ_and_need_no_quoting() -> None:
+    wanted = secrets.required({"glance": GLANCE}, PLANES)
+    made = secrets.complete(wanted, {})
+    plain = [value for name, value in made.items() if not name.startswith("ca_")]
+    assert set(made) == set(wanted)
+    assert len(set(plain)) == len(plain)
+    assert all(value.isalnum() for value in plain)
+    assert len(made["keepalived_management"]) == 8
+    assert len(made["keystone_admin"]) == 32
+
+
+def test_the_certificate_authority_signs_and_belongs_to_its_key() -> None:
+    certificate_pem, key_pem = secrets.certificate_authority()
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    key = serialization.load_pem_private_key(key_pem.encode(), None)
+    certificate.verify_directly_issued_by(certificate)
+    assert certificate.public_key() == key.public_key()
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    years = (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days / 365
+    assert years == secrets.CA_YEARS
+
+
+@pytest.mark.parametrize("lost", ["ca_certificate", "ca_key"])
+def test_half_a_certificate_authority_is_never_replaced(lost: str) -> None:
+    wanted = secrets.required({}, {})
+    have = {name: "x" for name in wanted if name != lost}
+    with pytest.raises(secrets.SecretsError, match=f"{lost} is not: restore"):
+        secrets.complete(wanted, have)
+
+
+def test_a_new_site_gets_everything_encrypted_and_private(tool: ModuleType, site: Path) -> None:
+    added = make(tool, site)
+    wanted = secrets.required({"glance": GLANCE}, PLANES)
+    assert set(opened(site)["cairn_secrets"]) == set(wanted) == set(added)
+    assert secrets_file(site).read_bytes().startswith(b"$ANSIBLE_VAULT;")
+    for path in (secrets_file(site), site / ".vault-password"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_second_run_leaves_the_file_alone(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    before = secrets_file(site).read_bytes()
+    assert make(tool, site) == []
+    assert secrets_file(site).read_bytes() == before
+
+
+def test_one_more_service_adds_just_its_secrets(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    before = opened(site)["cairn_secrets"]
+    describe_role(site.parent, "heat", {"databases": ["heat"]})
+    assert make(tool, site) == ["database_heat"]
+    after = opened(site)["cairn_secrets"]
+    assert after.pop("database_heat")
+    assert after == before
+
+
+def test_what_the_operator_put_there_stays(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    content = opened(site)
+    content["cairn_secrets"]["keystone_admin"] = "ünlikely: value #1\nwith a line\n"
+    content["own_variable"] = {"a": 1}
+    tool.write(secrets_file(site), tool.vault_of(site).encrypt(yaml.safe_dump(content)))
+    describe_role(site.parent, "heat", {"queue": True})
+    make(tool, site)
+    after = opened(site)
+    assert after["cairn_secrets"]["keystone_admin"] == "ünlikely: value #1\nwith a line\n"
+    assert after["own_variable"] == {"a": 1}
+
+
+def test_a_wrong_password_is_told_and_changes_nothing(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    before = secrets_file(site).read_bytes()
+    (site / ".vault-password").write_text("not it\n")
+    describe_role(site.parent, "heat", {"queue": True})
+    with pytest.raises(secrets.SecretsError, match="does not open it; the file is left"):
+        make(tool, site)
+    assert secrets_file(site).read_bytes() == before
+
+
+def test_a_lost_password_is_not_made_anew(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    (site / ".vault-password").unlink()
+    with pytest.raises(secrets.SecretsError, match="no vault password"):
+        make(tool, site)
+    assert not (site / ".vault-password").exists()
+
+
+def test_an_interrupted_write_leaves_the_old_file(
+    tool: ModuleType, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tool, site)
+    before = secrets_file(site).read_bytes()
+    describe_role(site.parent, "heat", {"queue": True})
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make(tool, site)
+    assert secrets_file(site).read_bytes() == before
+    assert sorted(path.name for path in secrets_file(site).parent.iterdir()) == [
+        "planes.yml",
+        "secrets.yml",
+    ]
+
+
+def test_a_plain_text_file_is_refused(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    secrets_file(site).write_text("cairn_secrets: {}\n")
+    with pytest.raises(secrets.SecretsError, match="is not encrypted"):
+        make(tool, site)
+
+
+def test_a_directory_that_is_no_inventory_is_refused(tool: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(secrets.SecretsError, match="is it an inventory"):
+        make(tool, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_prints_names_and_never_values(site: Path, root: Path) -> None:
+    command = [sys.executable, str(root / "tools/site_secrets.py"), str(site)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "keystone_admin" in result.stdout
+    for value in opened(site)["cairn_secrets"].values():
+        assert value not in result.stdout + result.stderr

@@ -1,0 +1,129 @@
+"""Makes `cairn_site` from the inventory, on the controller; see the module's text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.cairn.networkd import digest, units
+from ansible.module_utils.cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
+from ansible.module_utils.cairn.sources import variable_file
+from ansible.plugins.action import ActionBase
+
+NETWORK_VARIABLES = (
+    "cairn_planes",
+    "cairn_public_plane",
+    "cairn_first_host_number",
+    "cairn_provider_networks",
+    "cairn_host_number",
+    "cairn_nics",
+    "cairn_bonds",
+    "cairn_host_planes",
+)
+DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne", "cairn_tls": True}
+
+
+def plain(value: Any) -> Any:
+    """A copy without Ansible's lazy templates, so that it can be a fact."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value
+
+
+def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
+    """The site as the inventory has it, with everything that is wrong in it."""
+    groups = {g: list(task_vars["groups"].get(g, ())) for g in GROUPS}
+    hostvars = task_vars["hostvars"]
+    variables = {
+        host: {v: plain(hostvars[host][v]) for v in NETWORK_VARIABLES if v in hostvars[host]}
+        for host in {h for hosts in groups.values() for h in hosts}
+    }
+    read: tuple[Site, list[Problem]] = read_site(variables, groups)
+    return read
+
+
+def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:
+    """The problems as text, each with the inventory file to look into."""
+    shown = []
+    for problem in problems:
+        host = problem.host or next(iter(task_vars["hostvars"]))
+        inventory = task_vars["hostvars"][host].get("inventory_dir")
+        groups = task_vars["hostvars"][host].get("group_names", [])
+        file = ""
+        if inventory:
+            file = variable_file(Path(inventory), problem.variable, problem.host, groups)
+        shown.append(problem.sentence(file))
+    return shown
+
+
+def plane_fact(plane: Plane) -> dict[str, Any]:
+    """A plane as plain data."""
+    return {
+        "cidr": str(plane.network),
+        "prefix": plane.network.prefixlen,
+        "vlan": plane.vlan,
+        "mtu": plane.mtu,
+        "gateway": str(plane.gateway) if plane.gateway else None,
+        "vip": str(plane.vip) if plane.vip else None,
+    }
+
+
+def host_fact(host: Host, site: Site) -> dict[str, Any]:
+    """A host as plain data. `network` is the hash of the units it should have."""
+    return {
+        "groups": list(host.groups),
+        "number": host.number,
+        "addresses": host.addresses,
+        "devices": {a.plane.name: a.device for a in host.attachments},
+        "provider_interface": host.provider_interface(),
+        "network": digest(units(host, site)),
+    }
+
+
+def site_fact(site: Site, task_vars: dict[str, Any]) -> dict[str, Any]:
+    """The whole fact, without a mistake in the site."""
+    shared = task_vars["hostvars"][next(iter(site.hosts))]
+    given = {k: plain(shared.get(k, v)) for k, v in DEFAULTS.items()}
+    vips = {
+        "internal": str(site.planes["management"].vip),
+        "public": str(site.planes[site.public_plane].vip),
+    }
+    return {
+        "release": str(given["cairn_release"]),
+        "region": given["cairn_region"],
+        "tls": given["cairn_tls"],
+        "inventory": str(shared.get("inventory_dir", "")),
+        "planes": {name: plane_fact(plane) for name, plane in site.planes.items()},
+        "hosts": {name: host_fact(host, site) for name, host in site.hosts.items()},
+        "groups": {g: [h.name for h in site.hosts.values() if g in h.groups] for g in GROUPS},
+        "vips": vips,
+        "names": {
+            side: plain(shared.get(f"cairn_{side}_name")) or vip for side, vip in vips.items()
+        },
+        "provider_networks": plain(shared.get("cairn_provider_networks") or {}),
+    }
+
+
+class ActionModule(ActionBase):
+    """`cairn_site:` without arguments; makes no remote call."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
+        """Return the fact, or fail with all problems."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec({})
+        site, problems = site_of(task_vars)
+        if not site.hosts:
+            raise AnsibleActionFail(
+                f"no host is in any of the groups {', '.join(GROUPS)}; "
+                "is this the inventory you meant?"
+            )
+        if problems:
+            shown = sentences(problems, task_vars)
+            raise AnsibleActionFail("the inventory's planes are wrong:\n  " + "\n  ".join(shown))
+        return result | {"changed": False} | site_fact(site, task_vars)

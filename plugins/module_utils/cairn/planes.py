@@ -1,0 +1,744 @@
+"""The plane model: from what the inventory says to addresses, with every mistake named.
+
+A *plane* is a network of the site (management, storage, service, …): CIDR, VLAN, MTU, gateway,
+VIP. A host attaches to a plane by a NIC or bond. `read_site` turns inventory data into a `Site`
+and a list of `Problem`s; it never stops at the first one. Nothing here touches a host.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from .suggest import did_you_mean
+
+GROUPS = ("controller", "network", "compute", "storage")
+REQUIRED_PLANES = ("management", "storage", "service")
+# A storage or network host answers no API and attaches no volume of its own: fewer planes.
+GROUP_PLANES = {
+    "controller": ("management", "storage", "service"),
+    "network": ("management", "service"),
+    "compute": ("management", "storage", "service"),
+    "storage": ("management", "storage"),
+}
+FIRST_HOST_NUMBER = 11
+DEFAULT_MTU = 1500
+# 1280 is the least that IPv6 allows on a link; 9216 the most that Ethernet switches carry.
+MTU_RANGE = (1280, 9216)
+VLAN_RANGE = (1, 4094)
+INTERFACE_NAME_MAX = 15  # IFNAMSIZ less its final NUL
+BOND_MODES = (
+    "balance-rr",
+    "active-backup",
+    "balance-xor",
+    "broadcast",
+    "802.3ad",
+    "balance-tlb",
+    "balance-alb",
+)
+# [Bond] of systemd.netdev(5), without Mode.
+BOND_OPTIONS = (
+    "ActiveSlave",
+    "AdActorSystem",
+    "AdActorSystemPriority",
+    "AdSelect",
+    "AdUserPortKey",
+    "AllSlavesActive",
+    "ARPAllTargets",
+    "ARPIntervalSec",
+    "ARPIPTargets",
+    "ARPMissedMax",
+    "ARPValidate",
+    "DownDelaySec",
+    "DynamicTransmitLoadBalancing",
+    "FailOverMACPolicy",
+    "GratuitousARP",
+    "LACPTransmitRate",
+    "LearnPacketIntervalSec",
+    "LearningPackets",
+    "MIIMonitorSec",
+    "MinLinks",
+    "PacketsPerSlave",
+    "PeerNotifyDelaySec",
+    "PrimaryReselectPolicy",
+    "PrimarySlave",
+    "ResendIGMP",
+    "TransmitHashPolicy",
+    "UpDelaySec",
+)
+PLANE_KEYS = ("cidr", "vlan", "mtu", "gateway", "range", "vip")
+NIC_KEYS = ("mac", "mtu", "driver")
+BOND_KEYS = ("members", "mode", "mtu", "options")
+ATTACHMENT_KEYS = ("interface", "address", "vlan")
+PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation"), "vlan": ("type", "vlans")}
+
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# No dot (the separator of VLAN devices) and no leading digit, so that no name looks like another.
+INTERFACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in the inventory. `host` is empty when it belongs to the whole site."""
+
+    variable: str
+    text: str
+    host: str = ""
+
+    def sentence(self, file: str = "") -> str:
+        """`compute3: plane storage has VLAN 4097; … (inventories/site/planes.yml)`."""
+        return f"{self.host or 'site'}: {self.text}" + (f" ({file})" if file else "")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A network of the site; `first` to `last` are the addresses that hosts may get."""
+
+    name: str
+    network: IPv4Network
+    vlan: int | None
+    mtu: int
+    gateway: IPv4Address | None
+    vip: IPv4Address | None
+    first: IPv4Address
+    last: IPv4Address
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network card; `name` is what Cairn calls it, `mac` what identifies it."""
+
+    name: str
+    mac: str
+    mtu: int | None
+    driver: str | None
+
+
+@dataclass(frozen=True)
+class Bond:
+    """Several NICs in one; `options` are those of [Bond] in systemd.netdev(5)."""
+
+    name: str
+    members: tuple[str, ...]
+    mode: str
+    mtu: int
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """How a host is on a plane."""
+
+    plane: Plane
+    interface: str
+    vlan: int | None
+    address: IPv4Address
+
+    @property
+    def device(self) -> str:
+        """The name of the device that has the address: the NIC or bond, or its VLAN device."""
+        return self.interface if self.vlan is None else f"{self.interface}.{self.vlan}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A managed host's part of the planes. `number` is None only when it was wrong."""
+
+    name: str
+    groups: tuple[str, ...]
+    number: int | None = None
+    nics: Mapping[str, Nic] = field(default_factory=dict)
+    bonds: Mapping[str, Bond] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Plane name to the host's address on it."""
+        return {a.plane.name: str(a.address) for a in self.attachments}
+
+    def mtu(self, interface: str) -> int:
+        """MTU of a NIC or bond: its own, its bond's where it is a member, or 1500."""
+        for bond in self.bonds.values():
+            if interface == bond.name or interface in bond.members:
+                return bond.mtu
+        nic = self.nics.get(interface)
+        return nic.mtu if nic and nic.mtu else DEFAULT_MTU
+
+    def provider_interface(self) -> str | None:
+        """The NIC or bond that is a port of the provider bridge, on network hosts."""
+        if "network" not in self.groups:
+            return None
+        return next((a.interface for a in self.attachments if a.plane.name == "service"), None)
+
+
+@dataclass(frozen=True)
+class Site:
+    """All planes and all managed hosts."""
+
+    planes: Mapping[str, Plane]
+    hosts: Mapping[str, Host]
+    public_plane: str = "service"
+
+    def members(self, plane: str) -> list[Host]:
+        """The hosts that are on a plane."""
+        return [h for h in self.hosts.values() if plane in h.addresses]
+
+
+@dataclass
+class _Reader:
+    """Reads values of one variable (of one host) and notes what is wrong with them."""
+
+    problems: list[Problem]
+    variable: str
+    host: str = ""
+
+    def wrong(self, text: str) -> None:
+        self.problems.append(Problem(self.variable, text, self.host))
+
+    def mapping(self, what: str, value: Any) -> dict[str, Any]:
+        if isinstance(value, Mapping):
+            return {str(k): v for k, v in value.items()}
+        self.wrong(f"{what} is {value!r}; it must be a mapping")
+        return {}
+
+    def keys(self, what: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
+        read = self.mapping(what, value)
+        for key in read:
+            if key not in known:
+                self.wrong(f"{what} has an unknown key {key}{did_you_mean(key, known)}")
+        return read
+
+    def integer(self, what: str, value: Any, bounds: tuple[int, int], rule: str) -> int | None:
+        """A whole number in `bounds`; the text of a number counts (templates give text)."""
+        text = str(value).strip()
+        number = int(text) if re.fullmatch(r"-?\d+", text) else None
+        if isinstance(value, bool) or number is None or not bounds[0] <= number <= bounds[1]:
+            self.wrong(f"{what} {value}; {rule} {bounds[0]} to {bounds[1]}")
+            return None
+        return number
+
+    def vlan(self, what: str, value: Any) -> int | None:
+        """A VLAN id, or None for untagged (null or 0)."""
+        if value is None or str(value) == "0":
+            return None
+        return self.integer(f"{what} has VLAN", value, VLAN_RANGE, "a VLAN id is")
+
+    def mtu(self, what: str, value: Any) -> int | None:
+        return self.integer(f"{what} has MTU", value, MTU_RANGE, "an MTU here is")
+
+    def network(self, what: str, value: Any) -> IPv4Network | None:
+        try:
+            return IPv4Network(str(value))
+        except ValueError:
+            pass
+        try:
+            mended = IPv4Network(str(value), strict=False)
+        except ValueError:
+            self.wrong(f"{what} has CIDR {value}; it must be an IPv4 network such as 10.0.0.0/24")
+        else:
+            self.wrong(f"{what} has CIDR {value}, a host's address; the network is {mended}")
+        return None
+
+    def address(self, what: str, value: Any, network: IPv4Network) -> IPv4Address | None:
+        """A usable address of `network`."""
+        try:
+            address = IPv4Address(str(value))
+        except ValueError:
+            self.wrong(f"{what} {value}, which is no IPv4 address")
+            return None
+        if address not in network:
+            self.wrong(f"{what} {address} outside its CIDR {network}")
+            return None
+        if network.num_addresses > 2 and address in (
+            network.network_address,
+            network.broadcast_address,
+        ):
+            self.wrong(f"{what} {address}, the network or broadcast address of {network}")
+            return None
+        return address
+
+    def range(
+        self, what: str, value: Any, network: IPv4Network
+    ) -> tuple[IPv4Address, IPv4Address] | None:
+        """First and last address of `a-b` inside `network`."""
+        first_text, dash, last_text = str(value).partition("-")
+        if not dash:
+            self.wrong(f"{what} {value}; write it as first-last, such as 10.0.0.11-10.0.0.99")
+            return None
+        first = self.address(f"{what} starting at", first_text.strip(), network)
+        last = self.address(f"{what} ending at", last_text.strip(), network)
+        if first is None or last is None:
+            return None
+        if first > last:
+            self.wrong(f"{what} {value}, which ends before it starts")
+            return None
+        return first, last
+
+
+def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
+    """One entry of `cairn_planes`; None when its CIDR or range cannot be used at all."""
+    reader = _Reader(problems, "cairn_planes")
+    what = f"plane {name}"
+    read = reader.keys(what, value, PLANE_KEYS)
+    if "cidr" not in read:
+        reader.wrong(f"{what} has no cidr")
+        return None
+    network = reader.network(what, read["cidr"])
+    if network is None:
+        return None
+    vlan = reader.vlan(what, read.get("vlan"))
+    mtu = reader.mtu(what, read.get("mtu", DEFAULT_MTU)) or DEFAULT_MTU
+    points: dict[str, IPv4Address | None] = {}
+    for key, title in (("gateway", "gateway"), ("vip", "VIP")):
+        given = read.get(key)
+        points[key] = reader.address(f"{what} has {title}", given, network) if given else None
+    gateway, vip = points["gateway"], points["vip"]
+    if gateway and gateway == vip:
+        reader.wrong(f"{what} has VIP {vip}, which is its gateway")
+    if read.get("range"):
+        bounds = reader.range(f"{what} has range", read["range"], network)
+        if bounds is None:
+            return None
+        first, last = bounds
+        for title, point in (("gateway", gateway), ("VIP", vip)):
+            if point and first <= point <= last:
+                reader.wrong(
+                    f"{what} has {title} {point} inside its range {first}-{last}; "
+                    "a host could get the same address"
+                )
+    else:
+        first = network.network_address + min(FIRST_HOST_NUMBER, network.num_addresses - 1)
+        last = network.broadcast_address - 1
+    return Plane(name, network, vlan, mtu, gateway, vip, first, last)
+
+
+def read_planes(value: Any, public_plane: str, problems: list[Problem]) -> dict[str, Plane]:
+    """`cairn_planes`: the planes that could be read, and everything wrong among them."""
+    reader = _Reader(problems, "cairn_planes")
+    given = reader.mapping("cairn_planes", value)
+    planes = {}
+    for name, entry in given.items():
+        plane = read_plane(name, entry, problems)
+        if plane:
+            planes[name] = plane
+    for name in REQUIRED_PLANES:
+        if name not in given:
+            near = did_you_mean(name, [n for n in given if n not in REQUIRED_PLANES])
+            reader.wrong(f"plane {name} is missing" + (near if "did you mean" in near else ""))
+    if public_plane not in given:
+        problems.append(
+            Problem(
+                "cairn_public_plane",
+                f"the public plane {public_plane} is not among the planes"
+                + did_you_mean(public_plane, given),
+            )
+        )
+    for name in dict.fromkeys(("management", public_plane)):
+        if name in planes and not planes[name].vip and not _mapping_get(given[name], "vip"):
+            reader.wrong(f"plane {name} has no vip; the APIs are reached at its address")
+    ordered = list(planes.values())
+    for index, one in enumerate(ordered):
+        for other in ordered[index + 1 :]:
+            if one.network.overlaps(other.network):
+                reader.wrong(
+                    f"plane {other.name} has CIDR {other.network}, "
+                    f"which overlaps {one.network} of plane {one.name}"
+                )
+    return planes
+
+
+def _mapping_get(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
+def read_nics(host: str, value: Any, problems: list[Problem]) -> dict[str, Nic]:
+    """`cairn_nics` of one host."""
+    reader = _Reader(problems, "cairn_nics", host)
+    nics: dict[str, Nic] = {}
+    by_mac: dict[str, str] = {}
+    for name, entry in reader.mapping("cairn_nics", value).items():
+        what = f"NIC {name}"
+        _check_interface_name(reader, what, name)
+        read = reader.keys(what, entry, NIC_KEYS)
+        mac = str(read.get("mac", "")).lower().replace("-", ":")
+        if "mac" not in read:
+            reader.wrong(f"{what} has no mac; Cairn knows a NIC by its MAC address")
+        elif not MAC.fullmatch(mac):
+            reader.wrong(f'{what} has MAC {read["mac"]}; write it as "52:54:00:12:34:56", quoted')
+        elif mac in by_mac:
+            reader.wrong(f"{what} has MAC {mac}, which is NIC {by_mac[mac]}'s too")
+        else:
+            by_mac[mac] = name
+        mtu = reader.mtu(what, read["mtu"]) if read.get("mtu") is not None else None
+        driver = str(read["driver"]) if read.get("driver") else None
+        nics[name] = Nic(name, mac, mtu, driver)
+    return nics
+
+
+def _check_interface_name(reader: _Reader, what: str, name: str) -> None:
+    if not INTERFACE_NAME.fullmatch(name) or len(name) > INTERFACE_NAME_MAX:
+        reader.wrong(
+            f"{what} cannot have this name; an interface name is 1 to {INTERFACE_NAME_MAX} "
+            "letters, digits, _ or -, beginning with a letter"
+        )
+
+
+def read_bonds(
+    host: str, value: Any, nics: Mapping[str, Nic], problems: list[Problem]
+) -> dict[str, Bond]:
+    """`cairn_bonds` of one host."""
+    reader = _Reader(problems, "cairn_bonds", host)
+    bonds: dict[str, Bond] = {}
+    used: dict[str, str] = {}
+    for name, entry in reader.mapping("cairn_bonds", value).items():
+        what = f"bond {name}"
+        _check_interface_name(reader, what, name)
+        if name in nics:
+            reader.wrong(f"{what} has the name of a NIC")
+        read = reader.keys(what, entry, BOND_KEYS)
+        members = read.get("members")
+        if not isinstance(members, list | tuple) or not members:
+            reader.wrong(f"{what} has members {members!r}; it must be a list of NICs")
+            members = []
+        mode = str(read.get("mode", ""))
+        if mode not in BOND_MODES:
+            reader.wrong(f"{what} has mode {mode or 'none'}{did_you_mean(mode, BOND_MODES)}")
+        mtu = reader.mtu(what, read.get("mtu", DEFAULT_MTU)) or DEFAULT_MTU
+        for member in map(str, members):
+            if member not in nics:
+                reader.wrong(f"{what} has an unknown NIC {member}{did_you_mean(member, nics)}")
+                continue
+            if member in used:
+                reader.wrong(f"{what} has NIC {member}, which is in bond {used[member]} already")
+            used.setdefault(member, name)
+            own = nics[member].mtu
+            if own is not None and own < mtu:
+                reader.wrong(f"{what} has MTU {mtu}, above the {own} of its NIC {member}")
+        options = reader.keys(f"{what}'s options", read.get("options", {}), BOND_OPTIONS)
+        bonds[name] = Bond(name, tuple(map(str, members)), mode, mtu, options)
+    return bonds
+
+
+def read_number(host: str, value: Any, first: int, problems: list[Problem]) -> int | None:
+    """`cairn_host_number`: what a host's addresses are counted by."""
+    reader = _Reader(problems, "cairn_host_number", host)
+    if value is None:
+        reader.wrong("has no cairn_host_number; its addresses are counted by it")
+        return None
+    return reader.integer("has cairn_host_number", value, (first, 2**24), "a host number is")
+
+
+def read_attachments(
+    host: Host, value: Any, planes: Mapping[str, Plane], first_number: int, problems: list[Problem]
+) -> tuple[Attachment, ...]:
+    """`cairn_host_planes` of one host whose NICs, bonds and number were read before."""
+    reader = _Reader(problems, "cairn_host_planes", host.name)
+    members = {m: b.name for b in host.bonds.values() for m in b.members}
+    interfaces = {**host.nics, **host.bonds}
+    found = []
+    for name, entry in reader.mapping("cairn_host_planes", value).items():
+        what = f"plane {name}"
+        plane = planes.get(name)
+        read = reader.keys(what, entry, ATTACHMENT_KEYS)
+        interface = str(read.get("interface", ""))
+        if "interface" not in read:
+            reader.wrong(f"{what} has no interface")
+        elif interface not in interfaces:
+            reader.wrong(
+                f"{what} is on an unknown NIC or bond {interface}"
+                + did_you_mean(interface, interfaces)
+            )
+        elif interface in members:
+            reader.wrong(
+                f"{what} is on NIC {interface}, a member of bond {members[interface]}; "
+                f"name the bond"
+            )
+        if plane is None:
+            reader.wrong(f"{what} is not in cairn_planes{did_you_mean(name, planes)}")
+            continue
+        vlan = reader.vlan(what, read["vlan"]) if "vlan" in read else plane.vlan
+        if read.get("address"):
+            address = reader.address(f"{what} has address", read["address"], plane.network)
+            if address and address in (plane.gateway, plane.vip):
+                title = "gateway" if address == plane.gateway else "VIP"
+                reader.wrong(f"{what} has address {address}, the plane's {title}")
+        else:
+            address = counted_address(host, plane, first_number, problems)
+        if address is None or interface not in interfaces:
+            continue
+        attachment = Attachment(plane, interface, vlan, address)
+        parent_mtu = host.mtu(interface)
+        if plane.mtu > parent_mtu:
+            reader.wrong(
+                f"{what} has MTU {plane.mtu}, above the {parent_mtu} of {interface}; "
+                f"raise the mtu of {interface} or lower the plane's"
+            )
+        if len(attachment.device) > INTERFACE_NAME_MAX:
+            reader.wrong(
+                f"{what} would be on device {attachment.device}, a name longer than "
+                f"{INTERFACE_NAME_MAX} characters; shorten {interface}"
+            )
+        found.append(attachment)
+    _check_segments(host, found, reader)
+    return tuple(found)
+
+
+def counted_address(
+    host: Host, plane: Plane, first_number: int, problems: list[Problem]
+) -> IPv4Address | None:
+    """The plane's first address plus the host's number, counted from `first_number`."""
+    if host.number is None:
+        return None
+    reader = _Reader(problems, "cairn_host_number", host.name)
+    address = plane.first + (host.number - first_number)
+    if address > plane.last:
+        reader.wrong(
+            f"plane {plane.name} has no address for host number {host.number}: {address} is "
+            f"beyond its range {plane.first}-{plane.last}"
+        )
+        return None
+    if address in (plane.gateway, plane.vip):
+        title = "gateway" if address == plane.gateway else "VIP"
+        reader.wrong(
+            f"plane {plane.name} gives host number {host.number} the address {address}, "
+            f"its {title}; give the plane a range"
+        )
+        return None
+    return address
+
+
+def _check_segments(host: Host, attachments: Iterable[Attachment], reader: _Reader) -> None:
+    """Two planes of one interface must differ in their VLAN, or their frames would mix."""
+    seen: dict[tuple[str, int | None], str] = {}
+    for attachment in attachments:
+        segment = (attachment.interface, attachment.vlan)
+        name = attachment.plane.name
+        if segment in seen:
+            vlan = f"VLAN {attachment.vlan}" if attachment.vlan else "no VLAN"
+            reader.wrong(
+                f"plane {name} has {vlan} on {attachment.interface}, as plane {seen[segment]} has"
+            )
+        seen.setdefault(segment, name)
+
+
+def read_host(
+    name: str,
+    groups: Sequence[str],
+    variables: Mapping[str, Any],
+    planes: Mapping[str, Plane],
+    first_number: int,
+    problems: list[Problem],
+) -> Host:
+    """Everything one host says about its network, from its `cairn_*` variables."""
+    number = read_number(name, variables.get("cairn_host_number"), first_number, problems)
+    nics = read_nics(name, variables.get("cairn_nics", {}), problems)
+    bonds = read_bonds(name, variables.get("cairn_bonds") or {}, nics, problems)
+    bare = Host(name, tuple(groups), number, nics, bonds)
+    given = variables.get("cairn_host_planes", {})
+    attachments = read_attachments(bare, given, planes, first_number, problems)
+    host = Host(name, tuple(groups), number, nics, bonds, attachments)
+    reader = _Reader(problems, "cairn_host_planes", name)
+    for plane in REQUIRED_PLANES:
+        needing = [g for g in groups if plane in GROUP_PLANES.get(g, ())]
+        if needing and isinstance(given, Mapping) and plane not in given:
+            reader.wrong(f"plane {plane} is missing, which every {needing[0]} host needs")
+    if attachments and not any(a.plane.gateway for a in attachments):
+        reader.wrong(
+            "has no default route: none of its planes has a gateway "
+            f"({', '.join(a.plane.name for a in attachments)})"
+        )
+    return host
+
+
+def check_hosts(hosts: Mapping[str, Host], problems: list[Problem]) -> None:
+    """What must be unique over all hosts: numbers, MAC addresses, addresses."""
+    numbers: dict[int, str] = {}
+    macs: dict[str, str] = {}
+    addresses: dict[IPv4Address, str] = {}
+    for host in hosts.values():
+        if host.number is not None:
+            owner = numbers.setdefault(host.number, host.name)
+            if owner != host.name:
+                problems.append(
+                    Problem(
+                        "cairn_host_number",
+                        f"has cairn_host_number {host.number}, which is {owner}'s too",
+                        host.name,
+                    )
+                )
+        for nic in host.nics.values():
+            owner = macs.setdefault(nic.mac, host.name)
+            if owner != host.name and MAC.fullmatch(nic.mac):
+                problems.append(
+                    Problem(
+                        "cairn_nics",
+                        f"NIC {nic.name} has MAC {nic.mac}, which is {owner}'s too",
+                        host.name,
+                    )
+                )
+        for attachment in host.attachments:
+            owner = addresses.setdefault(attachment.address, host.name)
+            if owner != host.name:
+                problems.append(
+                    Problem(
+                        "cairn_host_planes",
+                        f"plane {attachment.plane.name} has address {attachment.address}, "
+                        f"which is {owner}'s too",
+                        host.name,
+                    )
+                )
+
+
+def read_vlans(value: Any, reader: _Reader, what: str) -> set[int]:
+    """VLAN ids of `100-199` or `100,110-119`."""
+    vlans: set[int] = set()
+    for part in str(value).split(","):
+        first_text, dash, last_text = part.strip().partition("-")
+        first = reader.vlan(what, first_text or None)
+        last = reader.vlan(what, last_text) if dash else first
+        if first is None or last is None:
+            if not first_text:
+                reader.wrong(f"{what} has VLANs {value!r}; write them as 100-199 or 100,110-119")
+            continue
+        if first > last:
+            reader.wrong(f"{what} has VLANs {part.strip()}, which end before they start")
+        vlans.update(range(first, last + 1))
+    return vlans
+
+
+def check_provider_networks(
+    value: Any, planes: Mapping[str, Plane], hosts: Mapping[str, Host], problems: list[Problem]
+) -> None:
+    """`cairn_provider_networks`, alone and against the planes that share the provider's NIC."""
+    reader = _Reader(problems, "cairn_provider_networks")
+    vlans: dict[int, str] = {}
+    flats: list[str] = []
+    for name, entry in reader.mapping("cairn_provider_networks", value).items():
+        what = f"provider network {name}"
+        read = reader.mapping(what, entry)
+        kind = str(read.get("type", ""))
+        if kind not in PROVIDER_KEYS:
+            reader.wrong(f"{what} has type {kind or 'none'}; it is flat or vlan")
+            continue
+        reader.keys(what, read, PROVIDER_KEYS[kind])
+        if kind == "vlan":
+            for vlan in read_vlans(read.get("vlans", ""), reader, what):
+                owner = vlans.setdefault(vlan, name)
+                if owner != name:
+                    reader.wrong(f"{what} has VLAN {vlan}, as provider network {owner} has")
+            continue
+        flats.append(name)
+        _check_flat_network(reader, what, read, planes)
+    if len(flats) > 1:
+        reader.wrong(f"provider networks {', '.join(flats)} are all flat; a NIC carries only one")
+    for host in hosts.values():
+        _check_provider_interface(host, flats, vlans, problems)
+
+
+def _check_flat_network(
+    reader: _Reader, what: str, read: Mapping[str, Any], planes: Mapping[str, Plane]
+) -> None:
+    network = reader.network(what, read.get("cidr", "none"))
+    if network is None:
+        return
+    for plane in planes.values():
+        if network.overlaps(plane.network):
+            reader.wrong(
+                f"{what} has CIDR {network}, which overlaps {plane.network} of plane {plane.name}"
+            )
+    gateway = None
+    if read.get("gateway"):
+        gateway = reader.address(f"{what} has gateway", read["gateway"], network)
+    if read.get("allocation"):
+        bounds = reader.range(f"{what} has allocation", read["allocation"], network)
+        if bounds and gateway and bounds[0] <= gateway <= bounds[1]:
+            reader.wrong(f"{what} has gateway {gateway} inside its allocation")
+
+
+def _check_provider_interface(
+    host: Host, flats: Sequence[str], vlans: Mapping[int, str], problems: list[Problem]
+) -> None:
+    """The provider bridge takes the NIC's untagged frames; its VLANs must not be a plane's."""
+    interface = host.provider_interface()
+    if interface is None or not (flats or vlans):
+        return
+    reader = _Reader(problems, "cairn_host_planes", host.name)
+    for attachment in host.attachments:
+        if attachment.interface != interface:
+            continue
+        name = attachment.plane.name
+        if attachment.vlan is None:
+            reader.wrong(
+                f"plane {name} is untagged on {interface}, whose untagged frames go to the "
+                "provider networks; give the plane a VLAN or another NIC"
+            )
+        elif attachment.vlan in vlans:
+            reader.wrong(
+                f"plane {name} has VLAN {attachment.vlan} on {interface}, "
+                f"as provider network {vlans[attachment.vlan]} has"
+            )
+
+
+def read_site(
+    variables: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> tuple[Site, list[Problem]]:
+    """All planes and managed hosts of an inventory.
+
+    variables: host name to its (templated) variables, of which the `cairn_*` network ones are
+        read; every host of `groups` must be there.
+    groups: group name to its hosts; only the groups of GROUPS are looked at.
+
+    Returns the site as far as it could be read, and every problem found.
+    """
+    problems: list[Problem] = []
+    membership: dict[str, list[str]] = {}
+    for group in GROUPS:
+        for host in groups.get(group, ()):
+            membership.setdefault(host, []).append(group)
+    shared = _site_variables(variables, list(membership), problems)
+    public_plane = str(shared.get("cairn_public_plane") or "service")
+    planes = read_planes(shared.get("cairn_planes", {}), public_plane, problems)
+    first_number = shared.get("cairn_first_host_number")
+    if not isinstance(first_number, int):
+        first_number = FIRST_HOST_NUMBER
+    hosts = {
+        name: read_host(name, in_groups, variables[name], planes, first_number, problems)
+        for name, in_groups in membership.items()
+    }
+    check_hosts(hosts, problems)
+    networks = shared.get("cairn_provider_networks") or {}
+    check_provider_networks(networks, planes, hosts, problems)
+    return Site(planes, hosts, public_plane), problems
+
+
+SITE_VARIABLES = (
+    "cairn_planes",
+    "cairn_public_plane",
+    "cairn_first_host_number",
+    "cairn_provider_networks",
+)
+
+
+def _site_variables(
+    variables: Mapping[str, Mapping[str, Any]], hosts: Sequence[str], problems: list[Problem]
+) -> dict[str, Any]:
+    """Variables that are one for the site; a host which has them otherwise is a problem."""
+    shared: dict[str, Any] = {}
+    for variable in SITE_VARIABLES:
+        for host in hosts:
+            value = variables[host].get(variable)
+            if host == hosts[0]:
+                shared[variable] = value if value is not None else {}
+            elif value != variables[hosts[0]].get(variable):
+                problems.append(
+                    Problem(
+                        variable,
+                        f"has another {variable} than {hosts[0]}; it is one for the whole site, "
+                        "what differs by host belongs into cairn_host_planes",
+                        host,
+                    )
+                )
+    return shared

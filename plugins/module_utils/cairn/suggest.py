@@ -1,0 +1,21 @@
+"""Finding the name that somebody probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name closest to a misspelt one, or None when nothing resembles it."""
+    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A clause to append to "unknown x": the nearest known name, else the known ones, else ""."""
+    known = sorted(known)
+    match = nearest(name, known)
+    if match:
+        return f"; did you mean {match}?"
+    return f"; known are {', '.join(known)}" if known else ""

@@ -1,0 +1,379 @@
+"""What every OpenStack service configures alike: derived sections of its oslo INI files.
+
+A service description says in a word what a file needs (`oslo: {messaging: true, …}`); the
+functions here turn that word into sections. They are pure: plain data in, plain data out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+CA_FILE = "/etc/ssl/certs/cairn-ca.pem"
+AMQP_PORT = 5671
+KEYSTONE_PORT = 5000
+MEMCACHED_PORT = 11211
+SERVICE_PROJECT = "service"
+DOMAIN = "Default"
+
+Sections = dict[str, dict[str, Any]]
+
+SECRET_OPTIONS = frozenset(
+    {
+        "admin_password",
+        "auth_encryption_key",
+        "connection",
+        "memcache_password",
+        "memcache_secret_key",
+        "metadata_proxy_shared_secret",
+        "password",
+        "slave_connection",
+        "sql_connection",
+        "transport_url",
+    }
+)
+"""Options whose values are secrets, or hold one, in whatever section they stand."""
+
+
+class OsloError(ValueError):
+    """A description or an override that no INI file can be made of; the text says which."""
+
+
+# -- addresses ------------------------------------------------------------------------------------
+
+
+def bracketed(host: str) -> str:
+    """Return `host` as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def service_url(site: Mapping[str, Any], port: int, path: str = "") -> str:
+    """Return the internal URL of the API behind the load balancer at `port`."""
+    return f"https://{bracketed(site['names']['internal'])}:{port}{path}"
+
+
+def addresses(site: Mapping[str, Any], group: str, plane: str = "management") -> list[str]:
+    """Return the addresses on `plane` of all hosts of `group`, in the inventory's order."""
+    return [site["hosts"][host]["addresses"][plane] for host in site["groups"].get(group, [])]
+
+
+def secret(secrets: Mapping[str, str], name: str) -> str:
+    """Return a secret by name; its absence is an error that tells how to mend it."""
+    try:
+        return secrets[name]
+    except KeyError:
+        raise OsloError(f"secret {name} is missing; `make secrets` adds what is missing") from None
+
+
+def literal(value: str) -> str:
+    """Return `value` so that oslo.config reads it back as it is: `$` begins a reference there."""
+    return value.replace("$", "$$")
+
+
+# -- derived sections -----------------------------------------------------------------------------
+
+
+def section_database(
+    schema: str, *, role: str, site: Mapping[str, Any], secrets: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the options of one database section: `schema` over TLS, server verified.
+
+    Pools are small: each process has one, and MariaDB's connections are shared by the whole site.
+    A load balancer drops idle connections, so they are renewed before that.
+    """
+    user, password = quote(role, safe=""), quote(secret(secrets, f"database_{role}"), safe="")
+    host = bracketed(site["names"]["internal"])
+    return {
+        "connection": f"mysql+pymysql://{user}:{password}@{host}/{schema}"
+        f"?charset=utf8mb4&ssl_ca={CA_FILE}",
+        "connection_recycle_time": 280,
+        "max_pool_size": 5,
+        "max_overflow": 20,
+        "max_retries": -1,
+    }
+
+
+def sections_messaging(
+    parameters: Mapping[str, Any],
+    *,
+    role: str,
+    site: Mapping[str, Any],
+    secrets: Mapping[str, str],
+) -> Sections:
+    """Return what RPC over RabbitMQ needs: every broker, TLS, replicated queues.
+
+    `parameters`: `notifications` (false): whether notifications are sent to the queue.
+
+    Stream queues, which carry the fanouts, refuse a consumer without a prefetch limit. The queue
+    manager shares a file between processes of different users, so it stays off.
+    """
+    login = f"{quote(role, safe='')}:{quote(secret(secrets, f'queue_{role}'), safe='')}"
+    brokers = ",".join(
+        f"{login}@{bracketed(address)}:{AMQP_PORT}" for address in addresses(site, "controller")
+    )
+    return {
+        "DEFAULT": {"transport_url": f"rabbit://{brokers}/{quote(role, safe='')}"},
+        "oslo_messaging_rabbit": {
+            "ssl": True,
+            "ssl_ca_file": CA_FILE,
+            "rabbit_quorum_queue": True,
+            "rabbit_transient_quorum_queue": True,
+            "rabbit_stream_fanout": True,
+            "rabbit_qos_prefetch_count": 10,
+            "use_queue_manager": False,
+            "heartbeat_timeout_threshold": 60,
+            "heartbeat_rate": 3,
+        },
+        "oslo_messaging_notifications": {
+            "driver": "messagingv2" if parameters.get("notifications") else "noop"
+        },
+    }
+
+
+def section_credentials(
+    user: str, *, site: Mapping[str, Any], secrets: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the keystoneauth options with which service user `user` gets its tokens."""
+    return {
+        "auth_type": "password",
+        "auth_url": service_url(site, KEYSTONE_PORT),
+        "username": user,
+        "password": literal(secret(secrets, f"service_{user}")),
+        "user_domain_name": DOMAIN,
+        "project_name": SERVICE_PROJECT,
+        "project_domain_name": DOMAIN,
+        "cafile": CA_FILE,
+    }
+
+
+def section_authtoken(
+    parameters: Mapping[str, Any],
+    *,
+    role: str,
+    site: Mapping[str, Any],
+    secrets: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the options of keystonemiddleware: who validates a token, and the shared cache.
+
+    `parameters`: `service_type` (none): what tokens with access rules are checked against.
+
+    memcached speaks plain text on the management plane, so tokens are encrypted in it.
+    """
+    public = bracketed(site["names"]["public"])
+    options = section_credentials(role, site=site, secrets=secrets) | {
+        "www_authenticate_uri": f"https://{public}:{KEYSTONE_PORT}",
+        "region_name": site["region"],
+        "interface": "internal",
+        "memcached_servers": memcached_servers(site),
+        "memcache_security_strategy": "ENCRYPT",
+        "memcache_secret_key": literal(secret(secrets, "memcache_secret_key")),
+        "service_token_roles": "service",
+        "service_token_roles_required": True,
+    }
+    if "service_type" in parameters:
+        options["service_type"] = parameters["service_type"]
+    return options
+
+
+def section_client(
+    parameters: str | Mapping[str, Any],
+    *,
+    site: Mapping[str, Any],
+    secrets: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the options with which a service calls another one's internal API.
+
+    `parameters` is the service user, or `{user, adapter}`: `user` null when the caller's own token
+    is passed on, `adapter` names how the section says region and interface: `keystoneauth`
+    (region_name, valid_interfaces; default), `endpoint_type` (neutron's own) or null (not at all).
+    """
+    wanted = {"user": parameters} if isinstance(parameters, str) else dict(parameters)
+    user = wanted.get("user")
+    options: dict[str, Any] = (
+        section_credentials(user, site=site, secrets=secrets) if user else {"cafile": CA_FILE}
+    )
+    adapter = wanted.get("adapter", "keystoneauth")
+    if adapter == "keystoneauth":
+        options |= {"region_name": site["region"], "valid_interfaces": "internal"}
+    elif adapter == "endpoint_type":
+        options |= {"region_name": site["region"], "endpoint_type": "internal"}
+    elif adapter is not None:
+        raise OsloError(f"client adapter {adapter}: know keystoneauth, endpoint_type and null")
+    return options
+
+
+def sections_privsep(
+    parameters: Iterable[str] | Mapping[str, Any], *, role: str, venv: str
+) -> Sections:
+    """Return one section per privileged context, each with the command that starts its daemon.
+
+    `parameters` is the list of sections, or `{sections, files}` where the daemon reads other files
+    than `<role>.conf`. The command names everything by absolute path, as sudoers does.
+    """
+    if isinstance(parameters, Mapping):
+        sections, files = parameters["sections"], parameters["files"]
+    else:
+        sections, files = parameters, [f"{role}.conf"]
+    arguments = " ".join(f"--config-file /etc/{role}/{name}" for name in files)
+    command = f"sudo {venv}/bin/privsep-helper {arguments}"
+    return {section: {"helper_command": command} for section in sections}
+
+
+def section_cache(site: Mapping[str, Any]) -> dict[str, Any]:
+    """Return oslo.cache's options: every controller's memcached, through a pool."""
+    return {
+        "enabled": True,
+        "backend": "oslo_cache.memcache_pool",
+        "memcache_servers": memcached_servers(site),
+    }
+
+
+def section_concurrency(role: str) -> dict[str, Any]:
+    """Return where a service's external locks lie."""
+    return {"lock_path": f"/var/lib/{role}/lock"}
+
+
+def memcached_servers(site: Mapping[str, Any]) -> list[str]:
+    """Return address:port of every memcached."""
+    return [f"{bracketed(address)}:{MEMCACHED_PORT}" for address in addresses(site, "controller")]
+
+
+KNOWN = ("database", "messaging", "authtoken", "clients", "privsep", "cache", "concurrency")
+
+
+def derive(
+    oslo: Mapping[str, Any],
+    *,
+    role: str,
+    site: Mapping[str, Any],
+    me: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    venv: str,
+) -> Sections:
+    """Return the sections that `oslo`, a word per need, stands for in one file of `role`.
+
+    `site` is cairn_site, `me` the host (cairn_me), `secrets` cairn_secrets, `venv` the path of the
+    virtualenv. Every file logs to standard error and thereby to the journal. Raises OsloError for
+    an unknown word.
+    """
+    unknown = sorted(set(oslo) - set(KNOWN))
+    if unknown:
+        raise OsloError(f"{role}: unknown in oslo: {', '.join(unknown)}; know {', '.join(KNOWN)}")
+    sections: Sections = {"DEFAULT": {"use_stderr": True}}
+
+    def add(more: Mapping[str, Mapping[str, Any]]) -> None:
+        for name, options in more.items():
+            sections.setdefault(name, {}).update(options)
+
+    for section, schema in (oslo.get("database") or {}).items():
+        add({section: section_database(schema, role=role, site=site, secrets=secrets)})
+    if oslo.get("messaging"):
+        words = _parameters(oslo["messaging"])
+        add(sections_messaging(words, role=role, site=site, secrets=secrets))
+    if oslo.get("authtoken"):
+        words = _parameters(oslo["authtoken"])
+        options = section_authtoken(words, role=role, site=site, secrets=secrets)
+        add({"keystone_authtoken": options})
+    for section, client in (oslo.get("clients") or {}).items():
+        add({section: section_client(client, site=site, secrets=secrets)})
+    if oslo.get("privsep"):
+        add(sections_privsep(oslo["privsep"], role=role, venv=venv))
+    if oslo.get("cache"):
+        add({"cache": section_cache(site)})
+    if oslo.get("concurrency"):
+        add({"oslo_concurrency": section_concurrency(role)})
+    return sections
+
+
+def sudoers(user: str, venv: str) -> str:
+    """Return the sudoers file that lets `user` start privsep daemons of `venv`, and nothing else.
+
+    The arguments are a regular expression (sudo 1.9.10): configuration from /etc/<user> only.
+    """
+    arguments = (
+        rf"^(--config-file /etc/{user}/[A-Za-z0-9_.-]+ )+--privsep_context [A-Za-z0-9_.]+"
+        r" --privsep_sock_path /[A-Za-z0-9_/.-]+/privsep\.sock$"
+    )
+    path = f"{venv}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return (
+        f"Defaults:{user} !requiretty\n"
+        f'Defaults:{user} secure_path="{path}"\n'
+        f"{user} ALL = (root) NOPASSWD: {venv}/bin/privsep-helper {arguments}\n"
+    )
+
+
+def _parameters(word: Any) -> Mapping[str, Any]:
+    return word if isinstance(word, Mapping) else {}
+
+
+# -- INI ------------------------------------------------------------------------------------------
+
+
+def merge(
+    *layers: Mapping[str, Mapping[str, Any]],
+) -> Sections:
+    """Return the union of INI layers; a later one wins option by option, null takes one away."""
+    merged: Sections = {}
+    for layer in layers:
+        for section, options in (layer or {}).items():
+            if not isinstance(options, Mapping):
+                raise OsloError(f"[{section}] must hold options, not {options!r}")
+            merged.setdefault(section, {}).update(options)
+    return {
+        section: kept
+        for section, options in merged.items()
+        if (kept := {name: value for name, value in options.items() if value is not None})
+    }
+
+
+def render_value(value: Any) -> list[str]:
+    """Return the text of a value, one string per line that the option takes.
+
+    Lists are joined by commas; `{multi: [...]}` repeats the option (oslo's MultiOpt); mappings
+    become `key:value` pairs (oslo's DictOpt).
+    """
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    if isinstance(value, Mapping):
+        if set(value) == {"multi"}:
+            return [text for item in value["multi"] for text in render_value(item)]
+        return [",".join(f"{key}:{_word(item)}" for key, item in value.items())]
+    if isinstance(value, (list, tuple)):
+        return [",".join(_word(item) for item in value)]
+    text = str(value)
+    if "\n" in text or "\r" in text:
+        raise OsloError(f"a value of more than one line: {text.splitlines()[0]!r} …")
+    return [text]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, (Mapping, list, tuple)):
+        raise OsloError(f"a list or mapping inside another one: {value!r}")
+    return render_value(value)[0]
+
+
+def render_ini(
+    sections: Mapping[str, Mapping[str, Any]],
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    header: str = "",
+) -> str:
+    """Return the text of an INI file: `sections` with `overrides` on top, in the order given.
+
+    `header` opens the file as a comment. [DEFAULT] comes first, as oslo's own samples have it.
+    Raises OsloError, naming section and option, for what cannot be written.
+    """
+    merged = merge(sections, overrides or {})
+    lines = [f"# {line}".rstrip() for line in header.splitlines()]
+    for section in sorted(merged, key=lambda name: name != "DEFAULT"):
+        if not re.fullmatch(r"[^\[\]\n]+", section):
+            raise OsloError(f"{section!r} is no name of a section")
+        lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
+        for option, value in merged[section].items():
+            try:
+                texts = render_value(value)
+            except OsloError as error:
+                raise OsloError(f"[{section}] {option}: {error}") from None
+            lines += [f"{option} = {text}".rstrip() for text in texts]
+    return "\n".join(lines) + "\n"

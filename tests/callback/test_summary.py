@@ -1,0 +1,187 @@
+"""The summary of a run: exact, complete, and short where nothing happened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from plugins.callback import cairn_summary as summary
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def run(clock: Clock) -> summary.Run:
+    run = summary.Run(clock)
+    run.playbook = "site.yml"
+    return run
+
+
+def text(run: summary.Run, recap: dict[str, dict[str, int]] | None = None) -> str:
+    return "\n".join(summary.lines(run.report(recap or {}), {}))
+
+
+def test_each_play_is_timed(run: summary.Run, clock: Clock) -> None:
+    run.play("stage")
+    clock.now = 65.0
+    run.play("switch")
+    clock.now = 70.5
+    run.end_play()
+    report = run.report({})
+    assert report["seconds"] == 70.5
+    assert report["plays"] == [
+        {"name": "stage", "seconds": 65.0},
+        {"name": "switch", "seconds": 5.5},
+    ]
+    assert "1 min 05 s  stage" in text(run)
+
+
+def test_a_change_is_told_with_what_it_changed(run: summary.Run) -> None:
+    run.result("controller1", "copy", "Write it", {"changed": True, "dest": "/etc/hosts"})
+    run.result("controller1", "cairn_stage", "Stage", {"changed": True, "staged": {"glance": []}})
+    run.result("controller1", "debug", "Say", {"changed": False})
+    assert run.host("controller1").changed == ["Write it: /etc/hosts", "Stage: glance"]
+
+
+def test_only_the_changed_items_of_a_loop_count(run: summary.Run) -> None:
+    results = [{"changed": True, "path": "/a"}, {"changed": False, "path": "/b"}]
+    run.result("compute1", "file", "Make", {"changed": True, "results": results})
+    assert run.host("compute1").changed == ["Make: /a"]
+
+
+def test_a_switch_tells_generations_and_restarts(run: summary.Run) -> None:
+    result = {"changed": True, "from": "a1", "to": "b2", "restarted": ["glance-api"]}
+    run.result("controller1", "cairn_switch", "glance : Switch", result)
+    shown = text(run)
+    assert "generation of glance : Switch: a1 → b2" in shown
+    assert "restarted: glance-api" in shown
+
+
+def test_hosts_without_changes_share_a_line_with_their_calls(run: summary.Run) -> None:
+    for host, calls in (("compute1", 2), ("compute2", 3)):
+        run.host(host).remote_calls = calls
+    assert text(run).splitlines()[-1] == "unchanged (remote calls): compute1 (2), compute2 (3)"
+
+
+def test_many_changes_are_cut_but_counted(run: summary.Run) -> None:
+    for number in range(summary.SHOWN_CHANGES + 3):
+        run.result("compute1", "file", f"Task {number}", {"changed": True})
+    assert "compute1: 15 changes" in text(run)
+    assert "… and 3 more" in text(run)
+
+
+def test_check_mode_says_that_nothing_was_changed(run: summary.Run) -> None:
+    run.check = True
+    run.result("compute1", "cairn_switch", "Switch", {"changed": True, "restarted": ["nova"]})
+    assert "nothing was changed" in text(run)
+    assert "would restart: nova" in text(run)
+
+
+def test_a_failure_is_told_whole_and_a_rescued_one_is_not(run: summary.Run) -> None:
+    run.failure("compute1", "Check", {"failed": True, "msg": "VLAN 4097; a VLAN id is 1 to 4094"})
+    run.failure("compute2", "Drain", {"failed": True, "msg": "was busy"})
+    shown = text(run, {"compute1": {"failures": 1}, "compute2": {"failures": 0, "rescued": 1}})
+    assert "FAILED compute1: Check\n  VLAN 4097; a VLAN id is 1 to 4094" in shown
+    assert "compute2: " not in shown
+    assert "run the same command again" in shown
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"msg": "words"}, "words"),
+        ({"msg": "", "stderr": "boom"}, "boom"),
+        ({"censored": "hidden due to no_log"}, "hidden due to no_log"),
+        ({"msg": "One or more", "results": [{}, {"failed": True, "msg": "item 2"}]}, "item 2"),
+        ({}, "no message: run again with -v"),
+    ],
+)
+def test_the_reason_is_found_where_the_module_put_it(result: dict[str, Any], told: str) -> None:
+    assert summary.explanation(result) == told
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(summary.explanation({"msg": "x" * 5000})) < 700
+
+
+def test_apis_are_where_the_catalog_says(run: summary.Run, tmp_path: Path) -> None:
+    path = tmp_path / "glance/vars/main.yml"
+    path.parent.mkdir(parents=True)
+    catalog = {"type": "image", "port": 9292, "path": "/v2"}
+    path.write_text(yaml.safe_dump({"glance_service": {"catalog": catalog}}))
+    run.result("controller1", "cairn_site", "Read", {"names": {"public": "cloud.example"}})
+    urls = summary.api_urls(run.site, summary.catalogs(tmp_path))
+    assert urls == {"image": "https://cloud.example:9292/v2"}
+    assert summary.lines(run.report({}), urls)[-1] == "APIs: image https://cloud.example:9292/v2"
+
+
+def test_only_calls_over_a_remote_connection_count() -> None:
+    class Executor:
+        _host = SimpleNamespace(name="compute1")
+
+        def _get_connection(self, transport: str) -> SimpleNamespace:
+            calls = {name: lambda *args: args for name in summary.REMOTE}
+            return SimpleNamespace(transport=transport, **calls)
+
+    counter = summary.CallCounter()
+    counter.know(["compute1", "compute2"])
+    counter.install(Executor)
+    for transport in ("ssh", "local"):
+        connection = Executor()._get_connection(transport)
+        assert connection.exec_command("true") == ("true",)
+        connection.put_file("a", "b")
+    assert counter.counts() == {"compute1": 2, "compute2": 0}
+
+
+def test_a_real_run_is_counted_over_its_forks(root: Path, tmp_path: Path) -> None:
+    """The counters are shared with the processes that Ansible forks for its tasks."""
+    play = {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [
+            {"name": "Go there", "ansible.builtin.ping": {}, "ignore_unreachable": True},
+            {"name": "Keep it", "ansible.builtin.debug": {"msg": "hush"}, "no_log": True},
+        ],
+    }
+    # Port 9 of the loopback address refuses at once.
+    host = {"ansible_host": "127.0.0.1", "ansible_port": 9}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    inventory = {"all": {"hosts": {"near": {"ansible_connection": "local"}, "far": host}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    plugins = tmp_path / "plugins/callback"
+    plugins.mkdir(parents=True)
+    source = root / "plugins/callback/cairn_summary.py"
+    (plugins / source.name).write_text(source.read_text())
+    (tmp_path / "ansible.cfg").write_text(
+        "[defaults]\ncallback_plugins = plugins/callback\ncallbacks_enabled = cairn_summary\n"
+        "[ssh_connection]\nretries = 0\n"
+    )
+    subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", "play.yml"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    report = json.loads((tmp_path / ".cache/last-run.json").read_text())
+    calls = {name: host["remote_calls"] for name, host in report["hosts"].items()}
+    assert calls == {"near": 0, "far": 1}
+    assert "hush" not in json.dumps(report)

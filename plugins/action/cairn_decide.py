@@ -1,0 +1,62 @@
+"""Action: decide, on the controller alone, what is to be done on a host."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from cairn.controller import CairnAction
+from cairn.errors import DescriptionError
+from cairn.model import Model, stale
+
+
+class ActionModule(CairnAction):
+    """Compares what the host should have with what it says it has; no remote call.
+
+    Puts the host into the group `stale_<role>` for each service that is to be worked on, and sets
+    the variable `cairn_stale`: role to reasons.
+    """
+
+    ARGUMENTS: ClassVar = {"only": None}
+    _requires_connection = False
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Decide; returns `stale`, role to reasons."""
+        state = self.host_state(task_vars)
+        model = self.model(task_vars)
+        self.check_variables(model)
+        reasons = stale(model, state)
+        only = self.argument("only")
+        if only:
+            reasons = {role: why for role, why in reasons.items() if role in only}
+        for role in reasons:
+            self.add_group(f"stale_{role}", parent_group_names=["stale"])
+        self.register_host_variables({"cairn_stale": reasons})
+        return {"changed": False, "stale": reasons}
+
+    def check_variables(self, model: Model) -> None:
+        """Hold the role's variables on this host against its argument specification."""
+        problems = []
+        for role in model.roles():
+            if not model.has_part_of(role):
+                continue
+            path = model.project / "roles" / role / "meta" / "argument_specs.yml"
+            spec = self._loader.load_from_file(str(path))["argument_specs"]["main"]["options"]
+            variables = model.variables(role)
+            given = {name: variables[name] for name in spec if name in variables}
+            values = model.templated(role, given)
+            checked = ArgumentSpecValidator(_plain(spec)).validate(values)
+            problems += [f"{model.host}: role {role}: {m}" for m in checked.error_messages]
+        if problems:
+            raise DescriptionError("\n".join(problems))
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """The options without their prose, which the validator does not know."""
+    known = {"type", "elements", "required", "default", "choices", "options", "no_log"}
+    plain = {}
+    for name, option in options.items():
+        plain[name] = {k: v for k, v in option.items() if k in known}
+        if "options" in plain[name]:
+            plain[name]["options"] = _plain(plain[name]["options"])
+    return plain

@@ -1,0 +1,127 @@
+"""What Cairn's action plugins share: the model of this task's host, and its account of itself.
+
+Controller only: modules on hosts never import this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+from .errors import CairnError
+from .model import Model
+
+
+class CairnAction(ActionBase):  # type: ignore[misc]
+    """An action plugin that decides on the controller. Subclasses write `work`.
+
+    `work` gets the task's variables and returns the task's result; a CairnError from it becomes
+    the task's failure with its text. `remote_calls` counts calls to the host; the summary adds
+    them up.
+    """
+
+    ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Any:
+        """Check the arguments, do the work and count its remote calls."""
+        self.remote_calls = 0
+        result = super().run(tmp, task_vars)
+        unknown = sorted(set(self._task.args) - set(self.ARGUMENTS))
+        if unknown:
+            raise AnsibleActionFail(
+                f"{self._task.action}: unknown argument {unknown[0]!r}; "
+                f"it takes {sorted(self.ARGUMENTS)}"
+            )
+        try:
+            result.update(self.work(dict(task_vars or {})))
+        except CairnError as error:
+            result.update(failed=True, msg=str(error))
+        result["cairn_remote_calls"] = self.remote_calls
+        return result
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Do the task; the task's result as a dict."""
+        raise NotImplementedError
+
+    @property
+    def check_mode(self) -> bool:
+        """Whether this run only tells what it would do."""
+        return bool(self._task.check_mode)
+
+    def argument(self, name: str) -> Any:
+        """An argument of the task, or its default in ARGUMENTS."""
+        return self._task.args.get(name, self.ARGUMENTS.get(name))
+
+    def host_name(self, task_vars: Mapping[str, Any]) -> str:
+        """The inventory name of the host that this task is for."""
+        return str(task_vars["inventory_hostname"])
+
+    def host_state(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """What the host said about itself at the start of the run."""
+        found = task_vars.get("cairn_host")
+        if not found:
+            raise AnsibleActionFail(
+                f"{self.host_name(task_vars)}: what the host has is not known yet; start the play "
+                "with playbooks/tasks/begin.yml"
+            )
+        return dict(found)
+
+    def model(self, task_vars: dict[str, Any], host: str | None = None) -> Model:
+        """The descriptions of all roles, for this task's host."""
+        site = task_vars.get("cairn_site")
+        if not site:
+            raise AnsibleActionFail(
+                "the site's model is not known yet; start with playbooks/tasks/begin.yml"
+            )
+        variables = {"cairn_host": {}, **task_vars}
+        # The secrets stand in a vaulted file; templating makes plain text of them.
+        secrets = self._templar.template(variables.get("cairn_secrets") or {})
+        variables["cairn_secrets"] = secrets
+
+        def load(path: Path) -> Any:
+            return self._loader.load_from_file(str(path), cache="all", trusted_as_template=True)
+
+        def template(value: Any, available: Mapping[str, Any]) -> Any:
+            return self._templar.copy_with_new_env(available_variables=available).template(value)
+
+        def render(path: Path, available: Mapping[str, Any]) -> str:
+            templar = self._templar.copy_with_new_env(
+                available_variables=available, searchpath=[str(path.parent)]
+            )
+            text = templar.template(
+                trust_as_template(path.read_text()),
+                preserve_trailing_newlines=True,
+                escape_backslashes=False,
+                overrides={"trim_blocks": True, "lstrip_blocks": True},
+            )
+            return str(text)
+
+        return Model(
+            host=host or self.host_name(task_vars),
+            variables=variables,
+            load=load,
+            template=template,
+            render=render,
+        )
+
+    def call(
+        self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Run a module on the host: one remote call. CairnError when it fails."""
+        self.remote_calls += 1
+        done: dict[str, Any] = self._execute_module(
+            module_name=module, module_args=arguments, task_vars=task_vars
+        )
+        done.pop("invocation", None)
+        if done.get("failed"):
+            raise CairnError(done.get("msg") or str(done.get("module_stderr", "no message")))
+        return done
+
+    def remember(self, task_vars: Mapping[str, Any], **news: Any) -> None:
+        """Keep what is new about the host for the rest of the run."""
+        self.register_host_variables({"cairn_host": {**self.host_state(task_vars), **news}})

@@ -1,0 +1,98 @@
+"""Is a unit doing its work? Checks that wait for a state, with a time limit. Host side."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import Any
+
+PAUSE = 0.3
+
+
+def http_problem(address: str, port: int, path: str) -> str | None:
+    """What is wrong with GET http://address:port/path; None when the answer is below 500."""
+    connection = http.client.HTTPConnection(address, port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"GET http://{address}:{port}{path}: {error}"
+    finally:
+        connection.close()
+    return f"GET http://{address}:{port}{path} answers {status}" if status >= 500 else None
+
+
+def tcp_problem(address: str, port: int) -> str | None:
+    """What is wrong with connecting to address:port; None when it is accepted."""
+    try:
+        with socket.create_connection((address, port), timeout=5):
+            return None
+    except OSError as error:
+        return f"connecting to {address}:{port}: {error}"
+
+
+def command_problem(command: list[str]) -> str | None:
+    """What a check command complains of; None when it exits with 0."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{' '.join(command)}: {error}"
+    last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+    return f"{' '.join(command)} exits with {done.returncode}: {last}" if done.returncode else None
+
+
+def unit_properties(unit: str) -> dict[str, str]:
+    """ActiveState, SubState, NRestarts and MainPID of a unit."""
+    names = "ActiveState,SubState,NRestarts,MainPID,Result"
+    shown = subprocess.run(
+        ["systemctl", "show", f"--property={names}", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+def steady_problem(unit: str, seconds: float) -> str | None:
+    """Whether a unit stays up, as one process, for that long; None when it does."""
+    first = unit_properties(unit)
+    if first.get("ActiveState") != "active":
+        return f"it is {first.get('ActiveState')} ({first.get('Result')})"
+    time.sleep(seconds)
+    second = unit_properties(unit)
+    if second.get("ActiveState") != "active" or second.get("MainPID") != first.get("MainPID"):
+        return f"it did not stay up for {seconds:g} s ({second.get('ActiveState')})"
+    return None
+
+
+def problem(unit: str, check: Mapping[str, Any]) -> str | None:
+    """One look at a unit by the check that its description asks for; None when all is well."""
+    if "http" in check:
+        return http_problem(check["address"], int(check["port"]), check["http"])
+    if "tcp" in check:
+        return tcp_problem(check["address"], int(check["tcp"]))
+    if "command" in check:
+        return command_problem(list(check["command"]))
+    if "active" in check:
+        return steady_problem(unit, float(check["active"]))
+    return None
+
+
+def wait(unit: str, check: Mapping[str, Any]) -> str | None:
+    """Wait until the check finds nothing wrong; the last complaint at its `timeout` (seconds).
+
+    A unit that systemd has given up on is told at once.
+    """
+    deadline = time.monotonic() + float(check.get("timeout", 240))
+    while True:
+        last = problem(unit, check)
+        if last is None:
+            return None
+        if time.monotonic() > deadline:
+            return last
+        if unit_properties(unit).get("ActiveState") == "failed":
+            return f"it failed; {last}"
+        time.sleep(PAUSE)

@@ -1,0 +1,171 @@
+"""What a managed host says about its generations, read in one go by `cairn_probe`.
+
+Runs on hosts with nothing but Python's standard library. It costs a few file reads, one hash per
+managed file and a single `systemctl show`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from . import paths
+
+UNFINISHED = re.compile(
+    r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M
+)
+
+
+def sha256_file(path: Path) -> str | None:
+    """The file's SHA-256 in hex, or None where there is no such readable file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def link_name(path: Path) -> str | None:
+    """The last part of what a symlink points at, or None when it is no symlink."""
+    try:
+        return path.readlink().name
+    except OSError:
+        return None
+
+
+def load_manifest(role: str, ident: str) -> dict[str, Any] | None:
+    """The manifest of a staged generation; None when it is missing or damaged."""
+    try:
+        loaded = json.loads((paths.generation(role, ident) / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return loaded if isinstance(loaded, dict) else None
+
+
+def load_running(role: str) -> dict[str, str]:
+    """Unit name to the fingerprint it was last started with; empty when never started."""
+    try:
+        loaded = json.loads(paths.running(role).read_text())
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
+    """ActiveState, SubState and UnitFileState of each unit, by one `systemctl show`."""
+    if not units:
+        return {}
+    shown = subprocess.run(
+        ["systemctl", "show", "--property=Id,ActiveState,SubState,UnitFileState,Result", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    states = []
+    for block in shown.strip().split("\n\n"):
+        states.append(dict(line.split("=", 1) for line in block.splitlines() if "=" in line))
+    return dict(zip(units, states, strict=False))
+
+
+def file_drift(role: str, manifest: dict[str, Any]) -> list[str]:
+    """Sentences on managed files that are not what the generation says."""
+    drift = []
+    base = paths.current(role)
+    for file in manifest["files"]:
+        kept = base / file["kept"]
+        if sha256_file(kept) != file["sha256"]:
+            drift.append(f"{file['kept']} in the generation is damaged")
+        if file["path"].startswith("/") and sha256_file(Path(file["path"])) != file["sha256"]:
+            drift.append(f"{file['path']} was changed on the host")
+    if manifest["etc"]:
+        link = paths.etc(role)
+        if not link.is_symlink() or link.readlink() != base / "etc":
+            drift.append(f"{link} does not lead to the current generation")
+    for package in manifest["packages"]:
+        info = Path("/var/lib/dpkg/info")
+        if not (info / f"{package}.list").exists() and not any(info.glob(f"{package}:*.list")):
+            drift.append(f"package {package} is not installed")
+    venv = manifest.get("venv")
+    if venv and not (paths.VENVS / venv["name"] / paths.VENV_COMPLETE).exists():
+        drift.append(f"virtualenv {venv['name']} is missing")
+    return drift
+
+
+def unit_drift(
+    manifest: dict[str, Any], running: dict[str, str], states: dict[str, dict[str, str]]
+) -> list[str]:
+    """Sentences on units that do not run, or run with older inputs than the generation's."""
+    drift = []
+    for unit in manifest["units"]:
+        state = states.get(unit["unit"], {})
+        active = state.get("ActiveState", "unknown")
+        if unit["state"] == "started" and active not in ("active", "reloading"):
+            drift.append(f"{unit['unit']} is {active}")
+        elif unit["state"] == "stopped" and active in ("active", "activating"):
+            drift.append(f"{unit['unit']} runs but should not")
+        elif unit["on_change"] != "none" and running.get(unit["unit"]) != unit["fingerprint"]:
+            drift.append(f"{unit['unit']} runs with older inputs")
+        if unit["enabled"] and state.get("UnitFileState") in ("disabled", "masked", "linked"):
+            drift.append(f"{unit['unit']} would not start at boot")
+    return drift
+
+
+def read_records() -> dict[str, str]:
+    """Small facts that roles keep on the host, by name."""
+    if not paths.RECORDS.is_dir():
+        return {}
+    return {p.name: p.read_text() for p in paths.RECORDS.iterdir() if p.is_file()}
+
+
+def read_state() -> dict[str, Any]:
+    """Everything the controller needs to decide what is stale on this host.
+
+    Returns `services` (per role: current, previous, staged generations, unit fingerprints,
+    drift as sentences), `records`, `venvs` (complete ones), `uv` (versions present) and
+    `dpkg_unfinished` (an interrupted package run must be mended first).
+    """
+    services: dict[str, Any] = {}
+    manifests: dict[str, dict[str, Any]] = {}
+    roles = sorted(p.name for p in paths.SERVICES.iterdir()) if paths.SERVICES.is_dir() else []
+    for role in roles:
+        base = paths.service(role)
+        generations = base / "generations"
+        ident = link_name(paths.current(role))
+        manifest = load_manifest(role, ident) if ident else None
+        staged = generations.iterdir() if generations.is_dir() else []
+        services[role] = {
+            "current": ident if manifest else None,
+            "previous": link_name(paths.previous(role)),
+            "staged": sorted(p.name for p in staged if (p / "manifest.json").exists()),
+            "running": load_running(role),
+            "drift": [],
+        }
+        if manifest:
+            manifests[role] = manifest
+        elif ident:
+            services[role]["drift"].append(f"generation {ident} is missing or damaged")
+    states = unit_states([u["unit"] for m in manifests.values() for u in m["units"]])
+    for role, manifest in manifests.items():
+        services[role]["drift"] += file_drift(role, manifest)
+        services[role]["drift"] += unit_drift(manifest, services[role]["running"], states)
+    return {
+        "services": services,
+        "records": read_records(),
+        "venvs": sorted(p.parent.name for p in paths.VENVS.glob(f"*/{paths.VENV_COMPLETE}")),
+        "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
+        "dpkg_unfinished": dpkg_unfinished(),
+    }
+
+
+def dpkg_unfinished(root: Path = Path("/var/lib/dpkg")) -> bool:
+    """Whether a package run was cut off (a power loss) and `dpkg --configure -a` is due."""
+    updates = root / "updates"
+    if updates.is_dir() and any(p.name.isdigit() for p in updates.iterdir()):
+        return True
+    try:
+        return bool(UNFINISHED.search((root / "status").read_text(errors="replace")))
+    except OSError:
+        return False

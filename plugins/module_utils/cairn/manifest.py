@@ -1,0 +1,300 @@
+"""From a service description to what one host should have: the manifest.
+
+Pure functions on plain data. A manifest is complete (every file's content is in it), so its hash
+names the generation, and comparing two hashes answers whether anything is to be done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import oslo, paths, units
+from .errors import DescriptionError
+
+Description = Mapping[str, Any]
+Manifest = dict[str, Any]
+
+DESCRIPTION_KEYS = {
+    "summary",
+    "groups",
+    "user",
+    "lock",
+    "distro_modules",
+    "packages",
+    "directories",
+    "config",
+    "files",
+    "units",
+    "databases",
+    "queue",
+    "catalog",
+    "migrations",
+    "validate",
+    "records",
+    "sudoers",
+}
+CONFIG_KEYS = {"file", "groups", "oslo", "sections", "namespaces", "owner", "group", "mode"}
+FILE_KEYS = {
+    "path",
+    "groups",
+    "content",
+    "template",
+    "from_venv",
+    "mode",
+    "owner",
+    "group",
+    "secret",
+}
+
+
+def digest(value: Any, length: int = 12) -> str:
+    """The first `length` hex digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def in_groups(entry: Mapping[str, Any], default: list[str], me: Mapping[str, Any]) -> bool:
+    """Whether an entry of a description is meant for this host ("all" is every managed host)."""
+    groups = entry.get("groups", default)
+    return "all" in groups or bool(set(groups) & set(me["groups"]))
+
+
+def check_keys(where: str, entry: Mapping[str, Any], known: set[str]) -> None:
+    """Raise DescriptionError when an entry has a key that means nothing."""
+    unknown = sorted(set(entry) - known)
+    if unknown:
+        raise DescriptionError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(known)}")
+
+
+def venv_name(lock: str, lock_text: str, distro_modules: list[str]) -> str:
+    """The name of a virtualenv: its lock and the hash of all that goes into it."""
+    return f"{lock}-{digest([lock_text, sorted(distro_modules)])}"
+
+
+def build(
+    role: str,
+    description: Description,
+    *,
+    site: Mapping[str, Any],
+    me: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    read_lock: Callable[[str], str],
+    render_template: Callable[[str], str],
+) -> Manifest | None:
+    """What the host `me` should have of a service; None when it should have nothing of it.
+
+    `description` is templated already. `overrides` is the operator's `<role>_config`: file to
+    section to option. `read_lock` gives a lock file's text, `render_template` a role template's
+    result. Raises DescriptionError on anything a description may not say.
+    """
+    check_keys(f"{role}_service", description, DESCRIPTION_KEYS)
+    default = list(description["groups"])
+    if not in_groups(description, default, me):
+        return None
+    user = description.get("user") or {}
+    lock = description.get("lock")
+    modules = list(description.get("distro_modules", []))
+    venv = None
+    if lock:
+        venv = {
+            "name": venv_name(lock, read_lock(lock), modules),
+            "lock": lock,
+            "distro_modules": modules,
+        }
+    files = [
+        *_config_files(role, description, default, site, me, secrets, overrides),
+        *_other_files(role, description, default, me, render_template),
+    ]
+    made = units.build(role, description, default, me=me, user=user)
+    files += made.files
+    by_name = {file["path"]: file for file in files}
+    if len(by_name) != len(files):
+        doubled = sorted({f["path"] for f in files if files.count(by_name[f["path"]]) != 1})
+        raise DescriptionError(f"{role}_service: {doubled} described more than once")
+    for unit in made.units:
+        unit["fingerprint"] = _fingerprint(role, unit, by_name, venv)
+    manifest: Manifest = {
+        "role": role,
+        "release": site["release"],
+        "user": dict(user),
+        "packages": _packages(description, default, me),
+        "venv": venv,
+        "directories": [
+            {k: v for k, v in entry.items() if k != "groups"}
+            for entry in description.get("directories", [])
+            if in_groups(entry, default, me)
+        ],
+        "files": files,
+        "etc": any(not file["path"].startswith("/") for file in files),
+        "units": made.units,
+        "validate": [list(command) for command in description.get("validate", [])],
+        "migrations": _migrations(description, default, site, me),
+        "records": {str(k): str(v) for k, v in (description.get("records") or {}).items()},
+    }
+    manifest["id"] = digest(manifest)
+    return manifest
+
+
+def _packages(description: Description, default: list[str], me: Mapping[str, Any]) -> list[str]:
+    names: set[str] = set()
+    for entry in description.get("packages", []):
+        if in_groups(entry, default, me):
+            names.update(entry["names"])
+    return sorted(names)
+
+
+def _migrations(
+    description: Description, default: list[str], site: Mapping[str, Any], me: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Schema migrations run once: on the first host of the description's first group."""
+    hosts = site["groups"].get(default[0], [])
+    if not hosts or hosts[0] != me["name"]:
+        return []
+    return [dict(entry) for entry in description.get("migrations", [])]
+
+
+def _merge(base: dict[str, dict[str, Any]], extra: Mapping[str, Any]) -> None:
+    for section, options in extra.items():
+        base.setdefault(section, {}).update(options)
+
+
+def _config_files(
+    role: str,
+    description: Description,
+    default: list[str],
+    site: Mapping[str, Any],
+    me: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    overrides: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """INI files: derived sections, then the role's, then the operator's, in this order."""
+    venv = str(paths.current(role) / "venv")
+    merged: dict[str, dict[str, dict[str, Any]]] = {}
+    meta: dict[str, dict[str, Any]] = {}
+    for entry in description.get("config", []):
+        check_keys(f"{role}_service.config {entry.get('file')}", entry, CONFIG_KEYS)
+        if not in_groups(entry, default, me):
+            continue
+        sections = merged.setdefault(entry["file"], {})
+        known = meta.setdefault(entry["file"], {"namespaces": []})
+        known.update({k: entry[k] for k in ("owner", "group", "mode") if k in entry})
+        known["namespaces"] += [
+            n for n in entry.get("namespaces", []) if n not in known["namespaces"]
+        ]
+        if entry.get("oslo"):
+            _merge(
+                sections,
+                oslo.derive(entry["oslo"], role=role, site=site, me=me, secrets=secrets, venv=venv),
+            )
+        _merge(sections, entry.get("sections", {}))
+    described = {entry["file"] for entry in description.get("config", [])}
+    for name in overrides:
+        if name not in described:
+            raise DescriptionError(
+                f"{me['name']}: {role}_config names {name!r}, which {role} does not have; "
+                f"its files are {sorted(described)}"
+            )
+    files = []
+    for name, sections in merged.items():
+        header = f"Made by Cairn for {role}; change {role}_config in the inventory instead."
+        files.append(
+            {
+                **_placed(role, name, meta[name], description),
+                "content": oslo.render_ini(sections, overrides.get(name, {}), header),
+                "format": "ini",
+                "namespaces": meta[name]["namespaces"],
+            }
+        )
+    return files
+
+
+def _other_files(
+    role: str,
+    description: Description,
+    default: list[str],
+    me: Mapping[str, Any],
+    render_template: Callable[[str], str],
+) -> list[dict[str, Any]]:
+    files = []
+    for entry in description.get("files", []):
+        where = f"{role}_service.files {entry.get('path')}"
+        check_keys(where, entry, FILE_KEYS)
+        if not in_groups(entry, default, me):
+            continue
+        sources = [key for key in ("content", "template", "from_venv") if key in entry]
+        if len(sources) != 1:
+            raise DescriptionError(f"{where}: needs exactly one of content, template, from_venv")
+        file = _placed(role, entry["path"], entry, description)
+        if "from_venv" in entry:
+            if not description.get("lock"):
+                raise DescriptionError(f"{where}: from_venv needs the description's lock")
+            file["from_venv"] = entry["from_venv"]
+        elif "template" in entry:
+            file["content"] = render_template(entry["template"])
+        else:
+            file["content"] = str(entry["content"])
+        file["secret"] = bool(entry.get("secret", False))
+        files.append(file)
+    sudoers = (description.get("sudoers") or "").strip()
+    privsep = [
+        entry["oslo"]["privsep"]
+        for entry in description.get("config", [])
+        if in_groups(entry, default, me) and (entry.get("oslo") or {}).get("privsep")
+    ]
+    if privsep:
+        venv = str(paths.current(role) / "venv")
+        sudoers = oslo.sudoers(description["user"]["name"], venv) + sudoers
+    if sudoers:
+        files.append(
+            {
+                "path": str(paths.SUDOERS / f"cairn-{role}"),
+                "content": sudoers.rstrip() + "\n",
+                "mode": "0440",
+                "owner": "root",
+                "group": "root",
+                "secret": False,
+            }
+        )
+    return files
+
+
+def _placed(
+    role: str, path: str, entry: Mapping[str, Any], description: Description
+) -> dict[str, Any]:
+    """Owner and mode of a file: closed for what only the service reads, open for the system's."""
+    user = (description.get("user") or {}).get("name", "root")
+    inside = not path.startswith("/")
+    return {
+        "path": path,
+        "mode": str(entry.get("mode", "0640" if inside else "0644")),
+        "owner": entry.get("owner", "root"),
+        "group": entry.get("group", user if inside else "root"),
+        "secret": False,
+    }
+
+
+def _fingerprint(
+    role: str,
+    unit: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, Any]],
+    venv: Mapping[str, Any] | None,
+) -> str:
+    """The hash of everything that this unit must be restarted for."""
+    wanted = unit["config_files"]
+    unknown = sorted(set(wanted or []) - set(files))
+    if unknown:
+        raise DescriptionError(
+            f"{role}_service.units.{unit['unit']}: config_files names {unknown}, not among the "
+            f"files of this host: {sorted(files)}"
+        )
+    chosen = files if wanted is None else {name: files[name] for name in wanted}
+    inputs = {
+        name: [file.get("content"), file.get("from_venv")]
+        for name, file in chosen.items()
+        if not name.startswith("uwsgi-") or name == f"uwsgi-{unit['name']}.ini"
+    }
+    return digest([unit["text"], unit["dropin"], inputs, venv])

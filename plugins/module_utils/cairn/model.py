@@ -1,0 +1,299 @@
+"""The controller's view: every role's description, and what each host should have of it.
+
+Action plugins make one `Model` per task. Loading and templating are passed in, so that tests can
+do without Ansible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import DescriptionError
+from .manifest import Manifest, build, digest
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+Load = Callable[[Path], Any]
+Template = Callable[[Any, Mapping[str, Any]], Any]
+Render = Callable[[Path, Mapping[str, Any]], str]
+
+
+class Model:
+    """Descriptions of all roles, templated for one host (`me`).
+
+    `variables` are the host's variables as Ansible knows them, with `cairn_site`, `cairn_secrets`
+    and `cairn_host` among them. `load` reads a YAML file, `template` fills in its Jinja, `render`
+    renders a template file.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        variables: Mapping[str, Any],
+        load: Load,
+        template: Template,
+        render: Render,
+        project: Path = PROJECT,
+    ) -> None:
+        """Make a model for `host`; nothing is read before it is asked for."""
+        self.project = project
+        self.site: Mapping[str, Any] = variables["cairn_site"]
+        self.secrets: Mapping[str, str] = variables.get("cairn_secrets", {})
+        self.host = host
+        self._variables = variables
+        self._load = load
+        self._template = template
+        self._render = render
+        self._raw: dict[str, Mapping[str, Any]] = {}
+        self._done: dict[tuple[str, str], Any] = {}
+
+    @property
+    def me(self) -> dict[str, Any]:
+        """This host in the site: its name, groups, number and address on each plane."""
+        known = self.site["hosts"].get(self.host)
+        if known is None:
+            raise DescriptionError(
+                f"{self.host}: not a managed host of this site; put it into one of the groups "
+                f"{sorted(self.site['groups'])} of the inventory"
+            )
+        return {"name": self.host, **known}
+
+    def roles(self) -> list[str]:
+        """Names of all roles that describe a service, sorted."""
+        return sorted(
+            path.parent.parent.name
+            for path in (self.project / "roles").glob("*/vars/main.yml")
+            if f"{path.parent.parent.name}_service" in (self._load(path) or {})
+        )
+
+    def raw(self, role: str) -> Mapping[str, Any]:
+        """A role's description before templating."""
+        if role not in self._raw:
+            path = self.project / "roles" / role / "vars" / "main.yml"
+            try:
+                self._raw[role] = self._load(path)[f"{role}_service"]
+            except (OSError, KeyError, TypeError) as error:
+                raise DescriptionError(f"role {role} has no {role}_service in {path}") from error
+        return self._raw[role]
+
+    def variables(self, role: str) -> dict[str, Any]:
+        """What a role's Jinja sees: its defaults below the inventory, its vars above."""
+        key = ("variables", role)
+        if key not in self._done:
+            base = self.project / "roles" / role
+            defaults = base / "defaults" / "main.yml"
+            own = self._load(base / "vars" / "main.yml") or {}
+            self._done[key] = {
+                **((self._load(defaults) or {}) if defaults.exists() else {}),
+                **self._variables,
+                **{k: v for k, v in own.items() if k != f"{role}_service"},
+                "cairn_me": self.me,
+            }
+            if role == "loadbalancer":
+                self._done[key]["cairn_frontends"] = self.frontends()
+        found: dict[str, Any] = self._done[key]
+        return found
+
+    def part(self, role: str, name: str) -> Any:
+        """One key of a role's description, templated; None when it is not there."""
+        key = (role, name)
+        if key not in self._done:
+            value = self.raw(role).get(name)
+            self._done[key] = None if value is None else self._template(value, self.variables(role))
+        return self._done[key]
+
+    def templated(self, role: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values templated as the role would see them."""
+        found: dict[str, Any] = self._template(dict(values), self.variables(role))
+        return found
+
+    def has_part_of(self, role: str) -> bool:
+        """Whether this host has anything of the service."""
+        groups = self.raw(role)["groups"]
+        return "all" in groups or bool(set(groups) & set(self.me["groups"]))
+
+    def hosts_of(self, groups: list[str]) -> list[str]:
+        """Managed hosts of the given groups in the order of the inventory."""
+        return [
+            name
+            for name, host in self.site["hosts"].items()
+            if "all" in groups or set(groups) & set(host["groups"])
+        ]
+
+    def lock(self, name: str) -> str:
+        """The text of a lock file of the site's release."""
+        path = self.project / "releases" / self.site["release"] / f"{name}.lock"
+        try:
+            text: str = path.read_text()
+        except OSError as error:
+            raise DescriptionError(
+                f"no lock {path}; make it with: make lock RELEASE={self.site['release']}"
+            ) from error
+        return text
+
+    def manifest(self, role: str) -> Manifest | None:
+        """What this host should have of a service; None when nothing."""
+        key = ("manifest", role)
+        if key in self._done:
+            known: Manifest | None = self._done[key]
+            return known
+        made = None
+        if self.has_part_of(role):
+            variables = self.variables(role)
+            templates = self.project / "roles" / role / "templates"
+            overrides = variables.get(f"{role}_config") or {}
+            made = build(
+                role,
+                {name: self.part(role, name) for name in self.raw(role)},
+                site=self.site,
+                me=self.me,
+                secrets=self.secrets,
+                overrides=self._template(overrides, variables) if overrides else {},
+                read_lock=self.lock,
+                render_template=lambda name: self._render(templates / name, variables),
+            )
+        self._done[key] = made
+        return made
+
+    def manifests(self) -> dict[str, Manifest]:
+        """Manifests of all services that this host has a part of."""
+        found = {role: self.manifest(role) for role in self.roles()}
+        return {role: made for role, made in found.items() if made}
+
+    def frontends(self) -> list[dict[str, Any]]:
+        """What the load balancer offers: one entry for every unit that asks for a frontend.
+
+        Each is {name, role, port, mode, public, internal, health_path, timeout, servers: [{name,
+        address, port}]} plus whatever else the unit's `frontend` says.
+        """
+        found = []
+        for role in self.roles():
+            if role == "loadbalancer":
+                continue
+            default = list(self.raw(role)["groups"])
+            for name, unit in (self.part(role, "units") or {}).items():
+                if "frontend" not in unit or unit["frontend"] is None:
+                    continue
+                wanted = dict(unit["frontend"])
+                plane = unit.get("plane", "management")
+                port = wanted.pop("server_port", unit.get("port"))
+                found.append(
+                    {
+                        "name": name,
+                        "role": role,
+                        "port": unit.get("port"),
+                        "mode": "http",
+                        "public": True,
+                        "internal": True,
+                        "health_path": (unit.get("health") or {}).get("http", "/"),
+                        "timeout": None,
+                        "servers": [
+                            {
+                                "name": host,
+                                "address": self.site["hosts"][host]["addresses"][plane],
+                                "port": port,
+                            }
+                            for host in self.hosts_of(list(unit.get("groups", default)))
+                        ],
+                        **wanted,
+                    }
+                )
+        return found
+
+    def secret(self, name: str) -> str:
+        """A secret of the site; the error names the command that makes it."""
+        try:
+            return str(self.secrets[name])
+        except KeyError as error:
+            raise DescriptionError(
+                f"cairn_secrets has no {name!r}; add what is missing with: "
+                f"make secrets INVENTORY={self.site.get('inventory', 'inventories/…')}"
+            ) from error
+
+    def databases(self) -> list[dict[str, Any]]:
+        """All databases of the cloud: {name, user, password}."""
+        return [
+            {"name": name, "user": role, "password": self.secret(f"database_{role}")}
+            for role in self.roles()
+            for name in self.part(role, "databases") or []
+        ]
+
+    def queues(self) -> list[dict[str, Any]]:
+        """All message queue tenants: {user, vhost, password}."""
+        return [
+            {"user": role, "vhost": f"/{role}", "password": self.secret(f"queue_{role}")}
+            for role in self.roles()
+            if self.part(role, "queue")
+        ]
+
+    def catalog(self) -> dict[str, Any]:
+        """Services and service users for keystone: {region, services, users}."""
+        services, users = [], []
+        for role in self.roles():
+            entry = self.part(role, "catalog")
+            if not entry:
+                continue
+            if entry.get("type"):
+                url = f":{entry['port']}{entry.get('path', '')}"
+                names = self.site["names"]
+                services.append(
+                    {
+                        "name": role,
+                        "type": entry["type"],
+                        "description": entry.get("description", ""),
+                        "internal": f"https://{names['internal']}{url}",
+                        "public": f"https://{names['public']}{url}",
+                    }
+                )
+            if entry.get("roles"):
+                users.append(
+                    {
+                        "name": role,
+                        "password": self.secret(f"service_{role}"),
+                        "project": "service",
+                        "roles": list(entry["roles"]),
+                    }
+                )
+        return {"region": self.site["region"], "services": services, "users": users}
+
+
+def stale(model: Model, host_state: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Why each service of a host is to be worked on: role to sentences; empty when nothing is.
+
+    `host_state` is the host's own account, as `cairn_probe` gives it.
+    """
+    reasons: dict[str, list[str]] = {}
+    records = host_state.get("records", {})
+    for role, wanted in model.manifests().items():
+        state = host_state.get("services", {}).get(role, {})
+        why = list(state.get("drift", []))
+        if state.get("current") is None:
+            why.insert(0, "not there yet")
+        elif state["current"] != wanted["id"]:
+            why.insert(0, f"generation {state['current']} becomes {wanted['id']}")
+        why += [
+            f"{name} is not as recorded"
+            for name, value in wanted["records"].items()
+            if records.get(name) != digest(value)
+        ]
+        why += [
+            f"schema step {step['name']} is due"
+            for step in wanted["migrations"]
+            if records.get(migration_record(role, step["phase"])) != migration_value(wanted)
+        ]
+        if why:
+            reasons[role] = list(dict.fromkeys(why))
+    return reasons
+
+
+def migration_record(role: str, phase: str) -> str:
+    """The name of the record that tells which code a schema was last moved by."""
+    return f"schema-{role}-{phase}"
+
+
+def migration_value(wanted: Mapping[str, Any]) -> str:
+    """What that record holds: the virtualenv and the commands that moved the schema."""
+    return digest([wanted["venv"], wanted["migrations"]])

@@ -1,0 +1,290 @@
+"""systemd units derived from service descriptions. Pure functions on plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import paths
+from .errors import DescriptionError
+
+UNIT_KEYS = {
+    "groups",
+    "wsgi",
+    "port",
+    "processes",
+    "threads",
+    "uwsgi",
+    "command",
+    "environment",
+    "unit",
+    "service",
+    "sandbox",
+    "config_files",
+    "health",
+    "frontend",
+    "distro",
+    "on_change",
+    "dropin",
+    "enabled",
+    "state",
+    "type",
+    "timer",
+    "plane",
+}
+
+SANDBOX: dict[str, Any] = {
+    "NoNewPrivileges": True,
+    "ProtectSystem": "strict",
+    "ProtectHome": True,
+    "PrivateTmp": True,
+    "PrivateDevices": True,
+    "ProtectKernelTunables": True,
+    "ProtectKernelModules": True,
+    "ProtectKernelLogs": True,
+    "ProtectControlGroups": True,
+    "ProtectClock": True,
+    "ProtectHostname": True,
+    "RestrictSUIDSGID": True,
+    "RestrictRealtime": True,
+    "RestrictNamespaces": True,
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "LockPersonality": True,
+    "SystemCallArchitectures": "native",
+    "CapabilityBoundingSet": "",
+}
+"""What a service that only talks to the network and its own state needs, and no more."""
+
+UWSGI: dict[str, Any] = {
+    "master": True,
+    "enable-threads": True,
+    "lazy-apps": True,
+    "thunder-lock": True,
+    "need-app": True,
+    "die-on-term": True,
+    "exit-on-reload": False,
+    "buffer-size": 65535,
+    "http-chunked-input": True,
+    "http-raw-body": True,
+    "http-auto-chunked": True,
+    "add-header": "Connection: close",
+    "hook-master-start": "unix_signal:15 gracefully_kill_them_all",
+    "worker-reload-mercy": 60,
+    "log-x-forwarded-for": True,
+    "log-format": (
+        '%(addr) "%(method) %(uri) %(proto)" status: %(status) len: %(size) '
+        "time: %(msecs)ms global: %(var.HTTP_X_OPENSTACK_REQUEST_ID)"
+    ),
+}
+
+
+@dataclass
+class Built:
+    """Units of one host, and the files (uWSGI's) that go with them."""
+
+    units: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+
+
+def section_text(name: str, options: Mapping[str, Any]) -> str:
+    """One section of a unit file; a list gives one line for each of its values."""
+    lines = [f"[{name}]"]
+    for key, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            text = {True: "yes", False: "no"}.get(item, item) if isinstance(item, bool) else item
+            lines.append(f"{key}={text}")
+    return "\n".join(lines) + "\n"
+
+
+def unit_text(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """A unit file from its sections, in the order given."""
+    return "\n".join(section_text(name, options) for name, options in sections.items() if options)
+
+
+def build(
+    role: str,
+    description: Mapping[str, Any],
+    default_groups: list[str],
+    *,
+    me: Mapping[str, Any],
+    user: Mapping[str, Any],
+) -> Built:
+    """All units of a description that belong on the host `me`, in the description's order."""
+    built = Built()
+    for name, unit in (description.get("units") or {}).items():
+        where = f"{role}_service.units.{name}"
+        unknown = sorted(set(unit) - UNIT_KEYS)
+        if unknown:
+            raise DescriptionError(f"{where}: unknown key {unknown[0]!r}; {sorted(UNIT_KEYS)}")
+        groups = unit.get("groups", default_groups)
+        if "all" not in groups and not set(groups) & set(me["groups"]):
+            continue
+        kinds = [key for key in ("wsgi", "command", "distro") if unit.get(key)]
+        if len(kinds) != 1:
+            raise DescriptionError(f"{where}: needs exactly one of wsgi, command, distro")
+        text = None
+        if unit.get("wsgi"):
+            built.files.append(_uwsgi_file(role, name, unit, me, user))
+        if not unit.get("distro"):
+            text = _service_text(role, name, unit, description, user)
+        built.units.append(
+            {
+                "name": name,
+                "unit": name if "." in name else f"{name}.service",
+                "text": text,
+                "dropin": unit_text(unit["dropin"]) if unit.get("dropin") else None,
+                "enabled": unit.get("enabled", True),
+                "state": unit.get("state", "started"),
+                "on_change": unit.get("on_change", "restart"),
+                "config_files": _inputs(name, unit),
+                "health": _health(unit, me),
+            }
+        )
+        if unit.get("timer"):
+            built.units.append(_timer(name, unit))
+            built.units[-2].update(state="idle", enabled=False, health={})
+    return built
+
+
+def _inputs(name: str, unit: Mapping[str, Any]) -> list[str] | None:
+    """The files that a unit is restarted for; None stands for all of the service's."""
+    named = unit.get("config_files")
+    if named is None:
+        return None
+    return [*named, *([f"uwsgi-{name}.ini"] if unit.get("wsgi") else [])]
+
+
+def _timer(name: str, unit: Mapping[str, Any]) -> dict[str, Any]:
+    text = unit_text(
+        {
+            "Unit": {"Description": f"Cairn: run {name} on schedule"},
+            "Timer": dict(unit["timer"]),
+            "Install": {"WantedBy": "timers.target"},
+        }
+    )
+    return {
+        "name": f"{name}-timer",
+        "unit": f"{name}.timer",
+        "text": text,
+        "dropin": None,
+        "enabled": True,
+        "state": "started",
+        "on_change": "restart",
+        "config_files": [],
+        "health": {},
+    }
+
+
+def _health(unit: Mapping[str, Any], me: Mapping[str, Any]) -> dict[str, Any]:
+    """How to tell that a unit serves: where to look, and for how many seconds at most."""
+    health = dict(unit.get("health") or {})
+    address = me["addresses"].get(unit.get("plane", "management"))
+    if unit.get("wsgi") and not health.keys() & {"http", "tcp", "command", "active"}:
+        health["http"] = "/"
+    if "http" in health:
+        health = {"port": unit.get("port"), **health}
+    if unit.get("command") and not health and unit.get("type") != "oneshot":
+        health["active"] = 5
+    if health.keys() & {"http", "tcp"}:
+        health.setdefault("address", address)
+    if health:
+        health.setdefault("timeout", 240)
+    return health
+
+
+def _uwsgi_file(
+    role: str,
+    name: str,
+    unit: Mapping[str, Any],
+    me: Mapping[str, Any],
+    user: Mapping[str, Any],
+) -> dict[str, Any]:
+    address = me["addresses"][unit.get("plane", "management")]
+    options: dict[str, Any] = {
+        "http-socket": f"{address}:{unit['port']}",
+        "module": unit["wsgi"],
+        "processes": unit.get("processes", 2),
+        "threads": unit.get("threads", 4),
+        "procname-prefix": f"{name} ",
+        **UWSGI,
+        **unit.get("uwsgi", {}),
+    }
+    lines = ["[uwsgi]"]
+    for key, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            text = str(item).lower() if isinstance(item, bool) else item
+            lines.append(f"{key} = {text}")
+    return {
+        "path": f"uwsgi-{name}.ini",
+        "content": "\n".join(lines) + "\n",
+        "mode": "0640",
+        "owner": "root",
+        "group": user.get("name", "root"),
+        "secret": False,
+    }
+
+
+def _service_text(
+    role: str,
+    name: str,
+    unit: Mapping[str, Any],
+    description: Mapping[str, Any],
+    user: Mapping[str, Any],
+) -> str:
+    venv = str(paths.current(role) / "venv")
+    account = user.get("name", "root")
+    fill = {"{venv}": venv, "{etc}": str(paths.etc(role))}
+    command = unit.get("command") or f"{{venv}}/bin/uwsgi --ini {{etc}}/uwsgi-{name}.ini"
+    for key, value in fill.items():
+        command = command.replace(key, value)
+    oneshot = unit.get("type") == "oneshot"
+    environment = {
+        "PATH": f"{venv}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "REQUESTS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt",
+        **unit.get("environment", {}),
+    }
+    service: dict[str, Any] = {
+        "Type": "oneshot" if oneshot else ("notify" if unit.get("wsgi") else "simple"),
+        "User": account,
+        "Environment": [f'"{key}={value}"' for key, value in environment.items()],
+        "ExecStart": command,
+        "KillMode": "mixed",
+        "TimeoutStartSec": 300,
+        "TimeoutStopSec": 90,
+        "UMask": "0027",
+        "LimitNOFILE": 65535,
+        "SyslogIdentifier": name,
+    }
+    if unit.get("wsgi"):
+        service["NotifyAccess"] = "all"
+    if not oneshot:
+        # Rising pauses: a service waits out a lost database without starving the host.
+        service |= {
+            "Restart": "always",
+            "RestartSec": 5,
+            "RestartSteps": 5,
+            "RestartMaxDelaySec": 60,
+        }
+    if description.get("lock") or account != "root":
+        service["StateDirectory"] = account if account != "root" else role
+        service["RuntimeDirectory"] = name
+    sandbox = unit.get("sandbox", True)
+    if sandbox is True:
+        service |= SANDBOX
+    elif sandbox:
+        service |= {k: v for k, v in (SANDBOX | dict(sandbox)).items() if v is not None}
+    service |= unit.get("service", {})
+    sections = {
+        "Unit": {
+            "Description": f"Cairn: {description.get('summary', role)} ({name})",
+            "Wants": "network-online.target",
+            "After": "network-online.target",
+            "StartLimitIntervalSec": 0,
+            **unit.get("unit", {}),
+        },
+        "Service": service,
+    }
+    if not unit.get("timer"):
+        sections["Install"] = {"WantedBy": "multi-user.target"}
+    return unit_text(sections)

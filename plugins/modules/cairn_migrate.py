@@ -1,0 +1,79 @@
+#!/usr/bin/python
+"""Module: move a service's database schema with the staged code."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_migrate
+short_description: Run a service's schema steps of one phase and record that they are done
+options:
+  service:
+    description: The service.
+    type: str
+    required: true
+  generation:
+    description: The staged generation whose code and configuration are used.
+    type: str
+    required: true
+  phase:
+    description: Steps of which phase; C(before) or C(after) the switch.
+    type: str
+    choices: [before, after]
+    required: true
+  record:
+    description: Name of the record that tells the phase is done.
+    type: str
+    required: true
+  value:
+    description: What the record holds then.
+    type: str
+    required: true
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Expand the schema of glance
+  cairn_migrate:
+    service: glance
+    phase: before
+"""
+
+RETURN = r"""
+steps:
+  description: Each step that was run, with its seconds.
+  type: list
+  returned: always
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork
+
+
+def main() -> None:
+    """Run the module."""
+    text = {"type": "str", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "service": text,
+            "generation": text,
+            "phase": {**text, "choices": ["before", "after"]},
+            "record": text,
+            "value": text,
+        },
+        supports_check_mode=False,
+    )
+    asked = module.params
+    steps: list[dict[str, Any]] = []
+    try:
+        with hostwork.host_lock():
+            hostwork.migrate(asked["service"], asked["generation"], asked["phase"], steps)
+            hostwork.record(asked["record"], asked["value"])
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error), steps=steps, changed=bool(steps))
+    module.exit_json(changed=bool(steps), steps=steps)
+
+
+if __name__ == "__main__":
+    main()

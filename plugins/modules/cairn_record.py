@@ -1,0 +1,48 @@
+#!/usr/bin/python
+"""Module: keep a small fact on the host, so that an unchanged run need not ask again."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_record
+short_description: Record on the host that something was done with these inputs
+options:
+  name:
+    description: Name of the record.
+    type: str
+    required: true
+  value:
+    description: The inputs; their hash is what the record holds.
+    type: str
+    required: true
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Note the names that the certificate was made for
+  cairn_record:
+    name: certificate
+    value: "{{ __trust_names | join(' ') }}"
+"""
+
+RETURN = r""" # """
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "value": {"type": "str", "required": True, "no_log": False},
+        },
+        supports_check_mode=False,
+    )
+    changed = hostwork.record(module.params["name"], module.params["value"])
+    module.exit_json(changed=changed)
+
+
+if __name__ == "__main__":
+    main()

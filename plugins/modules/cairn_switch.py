@@ -1,0 +1,80 @@
+#!/usr/bin/python
+"""Module: switch services to staged generations, or back."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_switch
+short_description: Switch a service to a staged generation and wait until it is healthy
+description:
+  - Flips one symlink and restarts only the units whose inputs changed, then waits for their health.
+    If one does not get well, the service returns to the generation before, and the error says why.
+options:
+  service:
+    description: The service to switch.
+    type: str
+    required: true
+  generation:
+    description: The staged generation; C(previous) goes back to the one before.
+    type: str
+    required: true
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Switch glance to what was staged for it
+  cairn_switch:
+    service: glance
+"""
+
+RETURN = r"""
+restarted:
+  description: Units that were restarted.
+  type: list
+  returned: always
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork, paths
+from ansible.module_utils.cairn.hoststate import link_name, read_state
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "service": {"type": "str", "required": True},
+            "generation": {"type": "str", "required": True},
+        },
+        supports_check_mode=False,
+    )
+    role, ident = module.params["service"], module.params["generation"]
+    result: dict[str, Any] = {"changed": False}
+    try:
+        with hostwork.host_lock():
+            if ident == "previous":
+                ident = link_name(paths.previous(role))
+                if ident is None:
+                    raise hostwork.HostError(f"{role} has no previous generation on this host")
+            done = hostwork.switch(role, ident)
+            pruned = hostwork.prune(role)
+            hostwork.prune_venvs()
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error), **result)
+    result |= done
+    result["to"] = ident
+    result["pruned"] = pruned
+    result["changed"] = bool(
+        done["from"] != ident
+        or done["restarted"]
+        or done["reloaded"]
+        or done["stopped"]
+        or done["removed"]
+    )
+    module.exit_json(state=read_state(), **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Staging, switching and going back, in a folder that stands for a host."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from cairn import health, hoststate, hostwork, paths
+
+
+class Systemd:
+    """A stand-in for systemctl: units start, unless told to break."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.active: set[str] = set()
+        self.broken: set[str] = set()
+
+    def run(self, command, **_how):
+        self.calls.append(command)
+        code = 0
+        if command[0] == "systemctl" and command[1] in ("restart", "reload", "stop"):
+            names = set(command[2:])
+            if command[1] == "stop":
+                self.active -= names
+            else:
+                self.active |= names - self.broken
+                code = 1 if names & self.broken else 0
+        return subprocess.CompletedProcess(command, code, "", "a line of the journal")
+
+    def states(self, names):
+        return {n: {"ActiveState": "active" if n in self.active else "inactive"} for n in names}
+
+    def restarted(self) -> list[str]:
+        found = [c[2:] for c in self.calls if c[:2] == ["systemctl", "restart"]]
+        self.calls.clear()
+        return [name for names in found for name in names]
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """Cairn's places below tmp_path, and a systemd that only remembers."""
+    for name in ("STATE", "SERVICES", "RECORDS", "VENVS", "UNITS"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+    monkeypatch.setattr(paths, "SERVICES", tmp_path / "state" / "services")
+    monkeypatch.setattr(paths, "etc", lambda role: tmp_path / "etc" / role)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "units").mkdir()
+    systemd = Systemd()
+    monkeypatch.setattr(hostwork, "run", systemd.run)
+    monkeypatch.setattr(hoststate, "unit_states", systemd.states)
+    monkeypatch.setattr(health, "wait", lambda unit, _check: None)
+    systemd.root = tmp_path
+    return systemd
+
+
+ME = getpass.getuser()
+MINE = grp.getgrgid(os.getgid()).gr_name
+
+
+def manifest(host, ident, text="one\n", *, unit="run.service", fingerprint=None, packages=()):
+    return {
+        "id": ident,
+        "role": "svc",
+        "user": {},
+        "packages": list(packages),
+        "venv": None,
+        "etc": True,
+        "files": [
+            {"path": "svc.conf", "content": text, "mode": "0640", "owner": ME, "group": MINE},
+            {
+                "path": str(host.root / "outside" / "svc.d"),
+                "content": text,
+                "mode": "0644",
+                "owner": ME,
+                "group": MINE,
+            },
+        ],
+        "units": [
+            {
+                "unit": unit,
+                "text": "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
+                "dropin": None,
+                "enabled": True,
+                "state": "started",
+                "on_change": "restart",
+                "fingerprint": fingerprint or ident,
+                "health": {},
+            }
+        ],
+        "validate": [],
+        "migrations": [],
+    }
+
+
+def bring(host, ident, **how):
+    hostwork.stage(manifest(host, ident, **how))
+    return hostwork.switch("svc", ident)
+
+
+def test_staging_touches_nothing_that_runs(host):
+    hostwork.stage(manifest(host, "aaa"))
+    assert not paths.current("svc").exists()
+    assert not paths.etc("svc").exists()
+    assert not (host.root / "outside").exists()
+    assert host.calls == []
+
+
+def test_staging_twice_writes_once(host):
+    assert hostwork.stage(manifest(host, "aaa")) is True
+    assert hostwork.stage(manifest(host, "aaa")) is False
+
+
+def test_a_half_written_generation_is_written_anew(host):
+    draft = paths.generation("svc", "aaa").with_name(".aaa.draft")
+    draft.mkdir(parents=True)
+    (draft / "rest").write_text("of a power cut")
+    hostwork.stage(manifest(host, "aaa"))
+    assert not (paths.generation("svc", "aaa") / "rest").exists()
+
+
+def test_the_switch_puts_everything_in_its_place(host):
+    done = bring(host, "aaa")
+    assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
+    assert (host.root / "outside" / "svc.d").read_text() == "one\n"
+    assert done["restarted"] == ["run.service"]
+    wants = paths.UNITS / "multi-user.target.wants" / "run.service"
+    assert wants.resolve() == paths.generation("svc", "aaa") / "units" / "run.service"
+
+
+def test_a_second_switch_restarts_nothing(host):
+    bring(host, "aaa")
+    assert hostwork.switch("svc", "aaa")["restarted"] == []
+
+
+def test_a_unit_with_the_same_inputs_is_left_alone(host):
+    bring(host, "aaa", fingerprint="same")
+    assert bring(host, "bbb", text="two\n", fingerprint="same")["restarted"] == []
+    assert (paths.etc("svc") / "svc.conf").read_text() == "two\n"
+
+
+def test_a_failing_generation_gives_way_to_the_one_before(host):
+    bring(host, "aaa")
+    host.broken = {"new.service"}
+    with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
+        bring(host, "bbb", text="two\n", unit="new.service")
+    assert hoststate.link_name(paths.current("svc")) == "aaa"
+    assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
+    assert (host.root / "outside" / "svc.d").read_text() == "one\n"
+    assert "run.service" in host.active
+    assert not (paths.UNITS / "new.service").exists()
+
+
+def test_the_error_holds_the_journal(host):
+    host.broken = {"run.service"}
+    with pytest.raises(hostwork.HostError, match="a line of the journal"):
+        bring(host, "aaa")
+
+
+def test_an_unhealthy_unit_fails_the_switch(host, monkeypatch):
+    bring(host, "aaa")
+    answers = iter(["GET / answers 503", None])
+    monkeypatch.setattr(health, "wait", lambda _unit, _check: next(answers))
+    bad = manifest(host, "bbb")
+    bad["units"][0]["health"] = {"http": "/"}
+    hostwork.stage(bad)
+    with pytest.raises(hostwork.HostError, match="answers 503"):
+        hostwork.switch("svc", "bbb")
+    assert hoststate.link_name(paths.current("svc")) == "aaa"
+
+
+def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
+    bring(host, "aaa")
+    hostwork.stage(manifest(host, "bbb", text="two\n"))
+    host.calls.clear()
+    hostwork.link_atomic(paths.current("svc"), paths.generation("svc", "bbb"))  # power fails here
+    drift = hoststate.read_state()["services"]["svc"]["drift"]
+    assert any("older inputs" in text for text in drift)
+    assert hostwork.switch("svc", "bbb")["restarted"] == ["run.service"]
+    assert hoststate.read_state()["services"]["svc"]["drift"] == []
+
+
+def test_rolling_back_is_switching_to_the_previous(host):
+    bring(host, "aaa")
+    bring(host, "bbb", text="two\n")
+    hostwork.switch("svc", hoststate.link_name(paths.previous("svc")))
+    assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
+    assert hoststate.link_name(paths.previous("svc")) == "bbb"
+
+
+def test_units_that_are_no_more_are_stopped_and_removed(host):
+    bring(host, "aaa", unit="old.service")
+    done = bring(host, "bbb", unit="new.service")
+    assert done["removed"] == ["unit old.service"]
+    assert not (paths.UNITS / "old.service").exists()
+
+
+def test_a_changed_file_on_the_host_is_drift_and_is_mended(host):
+    bring(host, "aaa")
+    (host.root / "outside" / "svc.d").write_text("by hand")
+    (text,) = hoststate.read_state()["services"]["svc"]["drift"]
+    assert "was changed on the host" in text
+    hostwork.switch("svc", "aaa")
+    assert (host.root / "outside" / "svc.d").read_text() == "one\n"
+
+
+def test_a_stopped_unit_is_drift(host):
+    bring(host, "aaa")
+    host.active.clear()
+    assert hoststate.read_state()["services"]["svc"]["drift"] == ["run.service is inactive"]
+
+
+def test_a_folder_of_a_package_moves_aside(host):
+    paths.etc("svc").mkdir()
+    (paths.etc("svc") / "of-the-package").write_text("x")
+    bring(host, "aaa")
+    assert (host.root / "etc" / "svc.before-cairn" / "of-the-package").exists()
+
+
+def test_old_generations_go_but_never_the_two_in_use(host):
+    for ident in ("g1", "g2", "g3", "g4", "g5"):
+        bring(host, ident, text=ident)
+        os.utime(paths.generation("svc", ident), (int(ident[1]), int(ident[1])))
+    hostwork.switch("svc", "g1")
+    hostwork.prune("svc", keep=3)
+    left = {p.name for p in paths.generation("svc", "x").parent.iterdir()}
+    assert left == {"g1", "g5", "g4"}
+
+
+def test_a_refused_configuration_leaves_no_generation(host, monkeypatch):
+    bad = manifest(host, "aaa")
+    bad["validate"] = [["check", "{etc}/svc.conf"]]
+
+    def refuse(command, **_how):
+        return subprocess.CompletedProcess(command, 1, "", "unknown option `debgu`")
+
+    monkeypatch.setattr(hostwork, "run", refuse)
+    with pytest.raises(hostwork.HostError, match="debgu"):
+        hostwork.stage(bad)
+    assert hoststate.load_manifest("svc", "aaa") is None
+
+
+def test_secrets_stay_out_of_the_manifest_on_the_host(host):
+    hostwork.stage(manifest(host, "aaa", text="password = tiger\n"))
+    assert "tiger" not in (paths.generation("svc", "aaa") / "manifest.json").read_text()
+
+
+def test_differences_are_shown_without_secrets(host):
+    bring(host, "aaa", text="password = tiger\n")
+    shown = json.dumps(hostwork.show_difference(manifest(host, "bbb", text="password = lion\n")))
+    assert "tiger" not in shown
+    assert "lion" not in shown
+    assert "(changed)" in shown
+
+
+def test_packing_is_reversible():
+    value = {"a": [1, "two", None], "ü": "ß"}
+    assert hostwork.unpack(hostwork.pack(value)) == value
+
+
+def test_an_interrupted_package_run_is_noticed(tmp_path: Path):
+    (tmp_path / "updates").mkdir()
+    (tmp_path / "status").write_text("Package: a\nStatus: install ok installed\n")
+    assert hoststate.dpkg_unfinished(tmp_path) is False
+    (tmp_path / "status").write_text("Package: a\nStatus: install ok half-configured\n")
+    assert hoststate.dpkg_unfinished(tmp_path) is True
+    (tmp_path / "status").write_text("")
+    (tmp_path / "updates" / "0001").write_text("")
+    assert hoststate.dpkg_unfinished(tmp_path) is True

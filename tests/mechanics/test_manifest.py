@@ -1,0 +1,169 @@
+"""From a description to what one host should have."""
+
+from __future__ import annotations
+
+import pytest
+from cairn.errors import DescriptionError
+from cairn.model import migration_record, migration_value, stale
+
+
+def units(model):
+    return {unit["name"]: unit for unit in model.manifest("example")["units"]}
+
+
+def files(model):
+    return {file["path"]: file for file in model.manifest("example")["files"]}
+
+
+def test_a_host_outside_the_groups_gets_nothing(make_model):
+    assert make_model("n1").manifest("example") is None
+
+
+def test_packages_are_those_of_the_hosts_groups(make_model):
+    assert make_model("c1").manifest("example")["packages"] == ["acl", "zlib"]
+
+
+def test_the_same_inputs_give_the_same_generation(make_model):
+    assert make_model().manifest("example")["id"] == make_model().manifest("example")["id"]
+
+
+def test_the_address_of_the_host_is_in_its_own_generation(make_model):
+    ids = {host: make_model(host).manifest("example")["id"] for host in ("c1", "c2")}
+    assert ids["c1"] != ids["c2"]
+
+
+def test_an_option_restarts_only_the_units_that_read_the_file(make_model):
+    before = units(make_model())
+    after = units(make_model(example_config={"example.conf": {"DEFAULT": {"debug": True}}}))
+    assert before["example-api"]["fingerprint"] != after["example-api"]["fingerprint"]
+    assert before["example-worker"]["fingerprint"] == after["example-worker"]["fingerprint"]
+
+
+def test_a_new_lock_makes_a_new_virtualenv_and_restarts_everything(make_model, project):
+    before = make_model()
+    old = units(before), before.manifest("example")["venv"]["name"]
+    (project / "releases/2026.1/example.lock").write_text("example==2 --hash=sha256:1\n")
+    after = make_model()
+    assert after.manifest("example")["venv"]["name"] != old[1]
+    assert all(units(after)[n]["fingerprint"] != u["fingerprint"] for n, u in old[0].items())
+
+
+def test_the_operators_option_wins_over_the_roles(make_model):
+    model = make_model(example_config={"example.conf": {"DEFAULT": {"workers": 7}}})
+    assert "workers = 7" in files(model)["example.conf"]["content"]
+
+
+def test_an_override_of_a_file_that_is_not_there_names_the_host_and_the_files(make_model):
+    model = make_model(example_config={"exmaple.conf": {}})
+    with pytest.raises(DescriptionError, match=r"c1: example_config names 'exmaple.conf'.*example"):
+        model.manifest("example")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pakages": []}, "unknown key 'pakages'"),
+        ({"units": {"x": {"comand": "y"}}}, "unknown key 'comand'"),
+        ({"units": {"x": {}}}, "exactly one of wsgi, command, distro"),
+        ({"files": [{"path": "a"}]}, "exactly one of content, template, from_venv"),
+        ({"files": [{"path": "a", "content": "", "mod": 1}]}, "unknown key 'mod'"),
+        ({"lock": None}, "from_venv needs the description's lock"),
+        ({"lock": "other"}, "no lock .*other.lock.*make lock RELEASE=2026.1"),
+        ({"units": {"x": {"command": "y", "config_files": ["z"]}}}, r"names \['z'\], not among"),
+        ({"files": [{"path": "example.conf", "content": ""}]}, "described more than once"),
+    ],
+)
+def test_a_wrong_description_is_an_error_that_says_where(make_model, edit, changes, message):
+    edit(changes)
+    with pytest.raises(DescriptionError, match=message):
+        make_model().manifest("example")
+
+
+def test_apis_listen_on_the_management_address_only(make_model):
+    assert "http-socket = 192.0.2.1:9999" in files(make_model())["uwsgi-example-api.ini"]["content"]
+
+
+def test_units_run_from_the_current_generation_as_their_own_user(make_model):
+    text = units(make_model())["example-worker"]["text"]
+    base = "/var/lib/cairn/services/example/current/venv"
+    assert f"ExecStart={base}/bin/worker --config /etc/example/example.conf" in text
+    assert "User=example" in text
+    assert "NoNewPrivileges=yes" in text
+
+
+def test_a_sandbox_can_be_loosened_option_by_option(make_model, edit):
+    edit({"units": {"w": {"command": "x", "sandbox": {"NoNewPrivileges": None}}}})
+    text = units(make_model())["w"]["text"]
+    assert "NoNewPrivileges" not in text
+    assert "ProtectSystem=strict" in text
+
+
+def test_a_timer_starts_its_unit_and_the_unit_rests(make_model, edit):
+    edit({"units": {"t": {"command": "x", "type": "oneshot", "timer": {"OnCalendar": "daily"}}}})
+    made = {unit["unit"]: unit for unit in make_model().manifest("example")["units"]}
+    assert made["t.service"]["state"] == "idle"
+    assert "OnCalendar=daily" in made["t.timer"]["text"]
+    assert "WantedBy=multi-user.target" not in made["t.service"]["text"]
+
+
+def test_schemas_are_moved_on_the_first_host_only(make_model):
+    assert make_model("c1").manifest("example")["migrations"]
+    assert make_model("c2").manifest("example")["migrations"] == []
+
+
+def test_frontends_name_every_server(make_model):
+    (frontend,) = make_model().frontends()
+    assert frontend["port"] == 9999
+    assert [s["address"] for s in frontend["servers"]] == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_catalog_databases_and_queues_come_from_the_description(make_model):
+    model = make_model()
+    assert model.databases() == [{"name": "example", "user": "example", "password": "d"}]
+    assert model.queues() == [{"user": "example", "vhost": "/example", "password": "q"}]
+    assert model.catalog()["services"][0]["public"] == "https://api.example:9999/v1"
+
+
+def test_a_missing_secret_names_the_command_that_makes_it(make_model):
+    with pytest.raises(DescriptionError, match=r"'queue_example'.*make secrets INVENTORY="):
+        make_model(cairn_secrets={}).queues()
+
+
+def settled(model):
+    """What a host says on which everything is as it should be."""
+    wanted = model.manifest("example")
+    return {
+        "services": {"example": {"current": wanted["id"], "drift": []}},
+        "records": {migration_record("example", "before"): migration_value(wanted)},
+    }
+
+
+def test_nothing_is_stale_on_a_settled_host(make_model):
+    assert stale(make_model(), settled(make_model())) == {}
+
+
+def test_a_bare_host_is_stale(make_model):
+    assert "not there yet" in stale(make_model(), {})["example"]
+
+
+def test_drift_is_a_reason_of_its_own(make_model):
+    state = settled(make_model())
+    state["services"]["example"]["drift"] = ["/etc/example.d/extra was changed on the host"]
+    assert stale(make_model(), state)["example"] == ["/etc/example.d/extra was changed on the host"]
+
+
+def test_a_changed_option_names_both_generations(make_model):
+    state = settled(make_model())
+    model = make_model(example_config={"example.conf": {"DEFAULT": {"debug": True}}})
+    assert "becomes" in stale(model, state)["example"][0]
+
+
+def test_an_unfinished_schema_is_stale(make_model):
+    state = settled(make_model())
+    state["records"] = {}
+    assert stale(make_model(), state)["example"] == ["schema step expand is due"]
+
+
+def test_a_record_that_differs_is_stale(make_model, edit):
+    edit({"records": {"certificate": "names"}})
+    assert "certificate is not as recorded" in stale(make_model(), settled(make_model()))["example"]

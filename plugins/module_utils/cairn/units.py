@@ -72,9 +72,11 @@ UWSGI: dict[str, Any] = {
     "hook-master-start": "unix_signal:15 gracefully_kill_them_all",
     "worker-reload-mercy": 60,
     "log-x-forwarded-for": True,
+    # The caller's request id and our own: what verify.yml follows an instance by.
+    "collect-header": "X-Openstack-Request-Id OS_REQUEST_ID",
     "log-format": (
-        '%(addr) "%(method) %(uri) %(proto)" status: %(status) len: %(size) '
-        "time: %(msecs)ms global: %(var.HTTP_X_OPENSTACK_REQUEST_ID)"
+        '%(addr) "%(method) %(uri)" status: %(status) len: %(rsize) time: %(msecs) ms '
+        '[%(var.HTTP_X_OPENSTACK_REQUEST_ID) %(var.OS_REQUEST_ID)] agent: "%(uagent)"'
     ),
 }
 

@@ -48,6 +48,8 @@ class ActionModule(CairnAction):
             for m in missing
             if m["venv"] and m["venv"]["name"] not in state.get("venvs", [])
         }
+        if locks:
+            locks["build"] = model.lock("build")
         payload = {
             "manifests": missing,
             "locks": locks,

@@ -56,9 +56,7 @@ def stage_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
             for entry in manifest["directories"]:
                 done += hostwork.ensure_directory(entry)
             venv = manifest["venv"]
-            if venv and hostwork.make_venv(
-                venv, payload["locks"][venv["name"]], uv, payload["environment"]
-            ):
+            if venv and hostwork.make_venv(venv, payload["locks"], uv, payload["environment"]):
                 done.append(f"virtualenv {venv['name']}")
             if hostwork.stage(manifest):
                 done.append(f"generation {manifest['id']}")

@@ -197,12 +197,16 @@ def ensure_directory(entry: Mapping[str, Any]) -> list[str]:
 
 
 def make_venv(
-    venv: Mapping[str, Any], lock_text: str, uv: Path, environment: Mapping[str, str]
+    venv: Mapping[str, Any],
+    locks: Mapping[str, str],
+    uv: Path,
+    environment: Mapping[str, str],
 ) -> bool:
     """Make the virtualenv of a lock; True when it was made, False when it was there already.
 
-    Every file is checked against the lock's hashes. Without the stamp that is written last, what
-    is found is the rest of a broken attempt and makes way.
+    `locks` holds the lock's text under the virtualenv's name, and under "build" the lock of the
+    tools that build source-only packages. Every file is checked against its hash. Without the
+    stamp that is written last, what is found is the rest of a broken attempt and makes way.
     """
     path = paths.VENVS / venv["name"]
     stamp = path / paths.VENV_COMPLETE
@@ -225,14 +229,16 @@ def make_venv(
         f"virtualenv {venv['name']}",
         environment=env,
     )
-    lock = path / "cairn.lock"
-    lock.write_text(lock_text)
+    lock, build = path / "cairn.lock", path / "cairn-build.lock"
+    lock.write_text(locks[venv["name"]])
+    build.write_text(locks["build"])
+    options = ["--quiet", "--require-hashes", "--compile-bytecode", "--build-constraints"]
+    python = str(path / "bin" / "python")
     must(
-        [str(uv), "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode",
-         "--python", str(path / "bin" / "python"), str(lock)],
+        [str(uv), "pip", "sync", *options, str(build), "--python", python, str(lock)],
         f"installing {venv['lock']} from its lock",
         environment=env,
-    )  # fmt: skip
+    )
     link_distro_modules(path, list(venv.get("distro_modules", [])))
     stamp.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
     return True

@@ -27,7 +27,7 @@ def test_a_package_list_may_have_comments(tool: ModuleType) -> None:
 
 
 def test_a_removed_package_is_not_installed(tool: ModuleType) -> None:
-    assert tool.installed_names("git ii\nvim rc\nless un\nbroken iU\n") == {"git"}
+    assert tool.installed_names("git ii\nkept hi\nvim rc\nless un\nbad iU\n") == {"git", "kept"}
 
 
 def test_the_lists_of_the_project_name_packages(tool: ModuleType, root: Path) -> None:

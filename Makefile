@@ -1,0 +1,96 @@
+# What a maintainer does every day, one target each; `make` alone lists them.
+INVENTORY ?= inventories/lab
+# The lab, where several stand side by side.
+LAB ?= lab
+RELEASE ?= 2026.1
+ARGS ?=
+
+export CAIRN_LAB := $(LAB)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+PLAYBOOK = ansible-playbook -i $(INVENTORY)
+# Each phase's wall time and memory is kept for `make bench`.
+PHASE = tools/phase
+
+.PHONY: help
+help:  ## list the targets
+	@echo "make TARGET [INVENTORY=$(INVENTORY)] [LAB=$(LAB)] [ARGS='more arguments']"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# -- set-up
+
+# A bare Debian has make, if anything; what tools/setup is written in may have to come first.
+.PHONY: setup
+setup:  ## bring this machine to what the others need (they do it themselves)
+	@command -v python3 >/dev/null || { echo "setup: installing python3"; \
+	    apt-get -q update >/dev/null && apt-get -qy install --no-install-recommends python3; }
+	@tools/setup --lab
+
+.PHONY: lock
+lock: setup  ## resolve requirements.lock anew (ARGS=--upgrade), or with CONSTRAINTS=… releases/$RELEASE
+ifdef CONSTRAINTS
+	tools/lock.py --release $(RELEASE) --constraints $(CONSTRAINTS) $(ARGS)
+else
+	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.12 \
+	    --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command "make lock" -o requirements.lock $(ARGS)
+endif
+
+.PHONY: secrets
+secrets: setup  ## write the secrets that INVENTORY lacks
+	@python tools/site_secrets.py $(INVENTORY)
+
+# -- the lab
+
+.PHONY: lab
+lab:  ## virtual machines, a cloud on them, an instance reached
+	@$(PHASE) begin
+	@$(PHASE) setup $(MAKE) --no-print-directory setup
+	@$(PHASE) machines python -m lab up
+	@$(PHASE) secrets python tools/site_secrets.py inventories/lab
+	@$(PHASE) site ansible-playbook -i inventories/lab playbooks/site.yml $(ARGS)
+	@$(PHASE) verify ansible-playbook -i inventories/lab playbooks/verify.yml
+
+.PHONY: lab-up lab-status lab-ssh lab-console lab-stop lab-destroy
+lab-up: setup  ## only the virtual machines
+	@python -m lab up
+lab-status: setup  ## each machine's state, address, memory
+	@python -m lab status
+lab-ssh: setup  ## log in: HOST=controller1
+	@python -m lab ssh $(or $(HOST),$(error HOST=… is missing: make lab-status lists the hosts))
+lab-console: setup  ## follow a console: HOST=controller1
+	@python -m lab console $(or $(HOST),$(error HOST=… is missing: make lab-status lists the hosts))
+lab-stop: setup  ## shut the machines down; `make lab-up` starts them again
+	@python -m lab stop
+lab-destroy: setup  ## remove machines, disks, networks
+	@python -m lab destroy
+
+# -- a site
+
+.PHONY: site plan verify openstack
+plan: setup  ## what `make site` would do, changing nothing
+	$(PLAYBOOK) playbooks/site.yml --check --diff $(ARGS)
+site: setup  ## bring INVENTORY to what it says
+	$(PLAYBOOK) playbooks/site.yml $(ARGS)
+verify: setup  ## create an instance as a user would, and follow it
+	$(PLAYBOOK) playbooks/verify.yml $(ARGS)
+
+# -- proof
+
+.PHONY: test lint unit molecule bench
+test: setup  ## everything: lint, unit tests, roles, cloud, bad days
+	@python tools/run_tests.py
+lint: setup  ## ruff, mypy, yamllint, ansible-lint
+	@python tools/run_tests.py lint
+unit: setup  ## tests that need no lab
+	@python tools/run_tests.py unit
+molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance
+	@python tools/run_tests.py molecule $(ROLE)
+bench: setup  ## measure the lab against the budgets of the design
+	@python bench/bench.py $(ARGS)
+
+.PHONY: clean
+clean:  ## forget caches of this tree (the lab and .venv stay)
+	rm -rf .cache .ansible .mypy_cache .ruff_cache .pytest_cache

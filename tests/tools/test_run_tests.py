@@ -1,0 +1,78 @@
+"""The runner of `make test` counts right and leaves out only what cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def tool(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("tools/run_tests.py")
+
+
+def test_a_failed_step_is_counted_and_the_next_runs(
+    tool: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = [tool.Step("one", "sh -c 'echo broken; exit 3'"), tool.Step("two", "true")]
+    assert tool.run_all(steps, tmp_path) == tool.Count(passed=1, failed=1)
+    assert (tmp_path / "one.log").read_text() == "broken\n"
+    shown = capfd.readouterr().out
+    assert "one: FAILED (exit 3)" in shown
+    assert shown.splitlines()[-1] == "1 passed, 1 failed"
+
+
+def test_nothing_is_tried_without_what_it_needs(
+    tool: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = [tool.Step("lab-up", "false", needed=True), tool.Step("site", "touch made")]
+    assert tool.run_all(steps, tmp_path) == tool.Count(failed=1)
+    assert "site: not run, since lab-up failed" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "counted"),
+    [
+        ("def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): 1/0", (1, 2)),
+        ("import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass", (1, 0)),
+        ("import no_such_module", (0, 1)),
+        ("", (0, 1)),  # pytest exits 5 when it finds no test: that is no success
+    ],
+)
+def test_pytest_counts_its_own_tests(
+    tool: ModuleType, tmp_path: Path, body: str, counted: tuple[int, int]
+) -> None:
+    (tmp_path / "test_it.py").write_text(body)
+    step = tool.Step("it", f"pytest -q -p no:cacheprovider {tmp_path}", junit=True)
+    assert tool.run_all([step], tmp_path / "logs") == tool.Count(*counted)
+
+
+def test_a_scenario_is_asked_for_by_its_role(tool: ModuleType, tmp_path: Path) -> None:
+    for role in ("nova", "base"):
+        (tmp_path / "molecule" / role).mkdir(parents=True)
+        (tmp_path / "molecule" / role / "molecule.yml").touch()
+    names = [step.name for step in tool.molecule(tmp_path)]
+    assert names == ["molecule-base", "molecule-nova"]
+    assert [step.name for step in tool.molecule(tmp_path, ["nova"])] == ["molecule-nova"]
+    with pytest.raises(SystemExit, match="no scenario for glace; there are base, nova"):
+        tool.molecule(tmp_path, ["glace"])
+
+
+def test_everything_has_a_place_in_the_whole(tool: ModuleType, root: Path) -> None:
+    whole = tool.plan([], root)
+    for group in (["lint"], ["unit"], ["lab"], ["molecule"]):
+        assert set(tool.plan(group, root)) <= set(whole)
+    assert len({step.name for step in whole}) == len(whole)
+
+
+def test_every_role_has_its_place_in_the_build_order(tool: ModuleType, root: Path) -> None:
+    scenarios = {path.parent.name for path in root.glob("molecule/*/molecule.yml")} - {"default"}
+    assert scenarios <= set(tool.ROLES)
+
+
+def test_an_unknown_group_is_told(tool: ModuleType, root: Path) -> None:
+    with pytest.raises(SystemExit, match="'everything': use lint"):
+        tool.plan(["everything"], root)

@@ -217,3 +217,16 @@ def default_route_plane(host: Host) -> str | None:
     if "management" in with_gateway:
         return "management"
     return with_gateway[0] if with_gateway else None
+
+
+def devices(host: Host) -> dict[str, dict[str, object]]:
+    """Device name to the `addresses` (`a/prefix`) and the `mtu` that the units give it."""
+    made: dict[str, dict[str, object]] = {
+        name: {"addresses": [], "mtu": host.mtu(name)} for name in (*host.nics, *host.bonds)
+    }
+    for attachment in host.attachments:
+        plane = attachment.plane
+        mtu = host.mtu(attachment.interface) if attachment.vlan is None else plane.mtu
+        address = f"{attachment.address}/{plane.network.prefixlen}"
+        made[attachment.device] = {"addresses": [address], "mtu": mtu}
+    return made

@@ -1,0 +1,255 @@
+"""The controller's side of commit-confirm; see the module of the same name and docs/planes.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.cairn.networkd import devices, digest, units
+from ansible.module_utils.cairn.peers import all_peers, judge
+from ansible.module_utils.cairn.planes import read_site
+from ansible.plugins.action import ActionBase
+
+# A fresh connection each time (no multiplexing): a step must prove that a new one gets through.
+# The first of several equal options counts, so these come before the configured ones.
+FRESH_SSH = (
+    "-o ControlMaster=no -o ControlPath=none -o ConnectTimeout=5 "
+    "-o ServerAliveInterval=3 -o ServerAliveCountMax=2"
+)
+# Seconds of the window that are kept for confirming.
+RESERVE = 12
+# How long after the window a host may take to be reachable again.
+RETURN_TIME = 60
+VARIABLES = (
+    "cairn_planes",
+    "cairn_public_plane",
+    "cairn_first_host_number",
+    "cairn_host_number",
+    "cairn_nics",
+    "cairn_bonds",
+    "cairn_host_planes",
+)
+
+
+def desired(task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """The request of `netcommit.begin` for one host, without its window and `keep`."""
+    me = task_vars["inventory_hostname"]
+    variables = {v: task_vars[v] for v in VARIABLES if v in task_vars}
+    groups = {group: [me] for group in task_vars["cairn_site"]["hosts"][me]["groups"]}
+    # Everything was checked by cairn_site; only this host's part is needed here.
+    site, _ = read_site({me: variables}, groups)
+    host = site.hosts[me]
+    made = units(host, site)
+    vips = [plane["vip"] for plane in task_vars["cairn_site"]["planes"].values() if plane["vip"]]
+    return {
+        "files": made,
+        "hash": digest(made),
+        "nics": {nic.name: nic.mac for nic in host.nics.values()},
+        "devices": devices(host),
+        "spare": vips,
+    }
+
+
+def file_diffs(before: Mapping[str, str], after: Mapping[str, str], keep: list[str]) -> list[Any]:
+    """Ansible's form of a difference for every unit file that is made, changed or put aside."""
+    names = sorted({*before, *after})
+    return [
+        {
+            "before_header": f"/etc/systemd/network/{name}",
+            "after_header": f"/etc/systemd/network/{name}",
+            "before": before.get(name, ""),
+            "after": after.get(name, ""),
+        }
+        for name in names
+        if before.get(name) != after.get(name) and name not in keep
+    ]
+
+
+def new_address(task_vars: Mapping[str, Any]) -> str | None:
+    """The host's management address, if the one it is reached by now will be gone."""
+    site = task_vars["cairn_site"]
+    me = task_vars["inventory_hostname"]
+    present = {
+        address.partition("/")[0]
+        for nic in task_vars["cairn_host"]["nics"].values()
+        for address in nic["addresses"]
+    }
+    target = str(task_vars.get("ansible_host", me))
+    addresses = site["hosts"][me]["addresses"]
+    if target in present and target not in addresses.values():
+        return str(addresses["management"])
+    return None
+
+
+class ActionModule(ActionBase):
+    """`state: applied`, `asked` and `confirmed`, one after the other."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
+        """Do one step; see the module's documentation."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "state": {"required": True, "choices": ["applied", "asked", "confirmed"]},
+                "window": {"type": "int", "default": 45},
+                "keep": {"type": "list", "elements": "str", "default": []},
+                "excused": {"type": "list", "elements": "str", "default": []},
+                "applied": {"type": "dict"},
+                "asked": {"type": "dict"},
+            }
+        )
+        if arguments["state"] == "applied":
+            return result | self._applied(arguments, task_vars)
+        if not arguments["applied"]["changed"] or self._task.check_mode:
+            return result | {"changed": False, "missing": [], "off": []}
+        self._use_fresh_connections()
+        if arguments["state"] == "asked":
+            return result | self._asked(arguments, task_vars)
+        return result | self._confirmed(arguments, task_vars)
+
+    def _module(self, task_vars: Any, **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            "cairn_network", module_args=arguments, task_vars=task_vars
+        )
+        if answer.get("failed") and not answer.get("busy"):
+            raise AnsibleActionFail(str(answer.get("msg", answer)))
+        return answer
+
+    def _use_fresh_connections(self, host: str | None = None) -> None:
+        """Leave the shared connection, which may hang on the old network."""
+        if not hasattr(self._connection, "host"):
+            return  # not SSH: a connection that does not depend on the network
+        self._connection.reset()
+        configured = self._connection.get_option("ssh_args") or ""
+        self._connection.set_option("ssh_args", f"{FRESH_SSH} {configured}")
+        self._connection.set_option("reconnection_retries", 0)
+        if host:
+            self._connection.set_option("host", host)
+
+    def _applied(self, arguments: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        me = task_vars["inventory_hostname"]
+        network = task_vars["cairn_host"]["network"]
+        if network["hash"] == task_vars["cairn_site"]["hosts"][me]["network"] and not (
+            network["drift"] or network["trial"]
+        ):
+            return {"changed": False}
+        window, keep = arguments["window"], arguments["keep"]
+        request = desired(task_vars) | {"window": window, "keep": keep}
+        if self._task.check_mode:
+            before = self._check_mode_texts(task_vars)
+            return {"changed": True, "diff": file_diffs(before, request["files"], keep)}
+        begun = self._begin(request, task_vars)
+        started = time.time()
+        address = new_address(task_vars)
+        self._use_fresh_connections(address)
+        self._wait_until_applied(window, started, task_vars)
+        result = {
+            "changed": True,
+            "started": started,
+            "diff": file_diffs(begun["before"], request["files"], keep),
+        }
+        if address:
+            result["address"] = address
+            result["warnings"] = [f"{me} is at {address} now; set its ansible_host to that"]
+        return result
+
+    def _check_mode_texts(self, task_vars: Any) -> dict[str, str]:
+        """The present unit files; reading them changes nothing, so it is done in check mode."""
+        answer = self._module(task_vars, state="read")
+        return dict(answer["before"])
+
+    def _begin(self, request: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        """Start the change, after one that a killed controller left behind has ended."""
+        deadline = time.time() + request["window"] + RETURN_TIME
+        while True:
+            answer = self._module(task_vars, state="begin", request=request)
+            if not answer.get("busy"):
+                return answer
+            if time.time() > deadline:
+                raise AnsibleActionFail(str(answer["msg"]))
+            time.sleep(2)
+
+    def _status(self, task_vars: Any) -> dict[str, Any] | None:
+        """The trial's state over a fresh connection; None if no connection could be made."""
+        try:
+            return self._module(task_vars, state="status")
+        except AnsibleConnectionFailure:
+            return None
+
+    def _wait_until_applied(self, window: int, started: float, task_vars: Any) -> None:
+        time.sleep(2)
+        while time.time() < started + window + RETURN_TIME:
+            status = self._status(task_vars)
+            if status and status["applied"] and status["armed"]:
+                return
+            if status and not status["armed"]:
+                reason = status["error"] or (
+                    f"the controller did not get through over the new network within {window} s"
+                )
+                raise AnsibleActionFail(
+                    f"the network was not changed: {reason}. "
+                    "The old configuration is back and the host is reachable"
+                )
+            time.sleep(1)
+        raise AnsibleActionFail(
+            f"the host cannot be reached, {RETURN_TIME} s after it should have restored its old "
+            "network by itself; look at its console (journalctl -u 'cairn-network-*')"
+        )
+
+    def _asked(self, arguments: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        site, hostvars = task_vars["cairn_site"], task_vars["hostvars"]
+        peers = all_peers(site, task_vars["inventory_hostname"])
+        reached = {h for h in site["hosts"] if "os" in hostvars[h].get("cairn_host", {})}
+        deadline = arguments["applied"]["started"] + arguments["window"] - RESERVE
+        while True:
+            answer = self._execute_module(
+                "cairn_peers", module_args={"peers": peers}, task_vars=task_vars
+            )
+            if answer.get("failed"):
+                raise AnsibleActionFail(str(answer.get("msg", answer)))
+            judgement = judge(answer["peers"], reached, arguments["excused"])
+            if not judgement.missing or time.time() > deadline:
+                break
+            time.sleep(1)
+        return {
+            "changed": False,
+            "missing": list(judgement.missing),
+            "off": list(judgement.off),
+            "warnings": [
+                f"{host} answers on no plane: it seems to be off" for host in judgement.off
+            ],
+        }
+
+    def _confirmed(self, arguments: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        me = task_vars["inventory_hostname"]
+        missing = {host: asked.get("missing", []) for host, asked in arguments["asked"].items()}
+        if not any(missing.values()):
+            return self._module(task_vars, state="confirm")
+        self._module(task_vars, state="revert")
+        self._wait_until_reverted(arguments["window"], task_vars)
+        raise AnsibleActionFail(not_confirmed(me, missing))
+
+    def _wait_until_reverted(self, window: int, task_vars: Any) -> None:
+        deadline = time.time() + window + RETURN_TIME
+        while time.time() < deadline:
+            status = self._status(task_vars)
+            if status and not status["armed"]:
+                return
+            time.sleep(1)
+        raise AnsibleActionFail("the host did not restore its old network; look at its console")
+
+
+def not_confirmed(me: str, missing: Mapping[str, list[str]]) -> str:
+    """Why a host's change was taken back: its own silent peers, else who has some."""
+    end = "The old configuration is back and the host is reachable"
+    if missing.get(me):
+        return "the network was not changed: no answer from " + "; ".join(missing[me]) + f". {end}"
+    others = ", ".join(host for host, silent in missing.items() if silent)
+    return (
+        "the network was not changed, though every peer answered: "
+        f"peers must agree, and {others} did not reach all of theirs. {end}"
+    )

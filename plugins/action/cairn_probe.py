@@ -1,0 +1,42 @@
+"""Fills in what `cairn_probe` asks and notes the clock around the call; see the module."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.cairn.peers import neighbours
+from ansible.plugins.action import ActionBase
+
+
+def is_address(text: str) -> bool:
+    """Whether a name is an IP address already."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+class ActionModule(ActionBase):
+    """`cairn_probe:` without arguments."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
+        """Run the module; add `clock`, the controller's time before and after the call."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec({})
+        site = task_vars["cairn_site"]
+        roles = Path(__file__).parents[2] / "roles"
+        arguments = {
+            "names": [n for n in site["names"].values() if not is_address(n)],
+            "etc": sorted(p.name for p in roles.iterdir() if (p / "vars/main.yml").exists()),
+            "peers": neighbours(site, task_vars["inventory_hostname"]),
+        }
+        before = time.time()
+        answer: dict[str, Any] = self._execute_module("cairn_probe", arguments, task_vars=task_vars)
+        return result | answer | {"clock": [before, time.time()]}

@@ -1,0 +1,271 @@
+"""What a host says about its hardware, system and network; standard library and one `ip` call.
+
+Runs on the managed host. Every reader takes the root of the file system, so that tests can give
+it a made-up one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .netstate import read_network
+
+FILESYSTEMS = ("/", "/opt", "/var", "/var/lib")
+VIRTUALISATION_FLAGS = ("vmx", "svm")
+TCP_LISTEN = "0A"
+MIRROR_TIMEOUT = 5.0
+
+
+def read_os(root: Path) -> dict[str, str]:
+    """`id`, `version` and `codename` of os-release(5)."""
+    text = (root / "etc/os-release").read_text()
+    pairs = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.M))
+    return {
+        "id": pairs.get("ID", ""),
+        "version": pairs.get("VERSION_ID", ""),
+        "codename": pairs.get("VERSION_CODENAME", ""),
+    }
+
+
+def read_memory_mb(root: Path) -> int:
+    """All of the host's memory, in MiB."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", (root / "proc/meminfo").read_text(), re.M)
+    return int(found[1]) // 1024 if found else 0
+
+
+def read_cpu_flags(root: Path) -> list[str]:
+    """Those flags of the processor that tell of hardware virtualisation."""
+    found = re.search(r"^flags\s*:(.*)$", (root / "proc/cpuinfo").read_text(), re.M)
+    flags = found[1].split() if found else []
+    return [flag for flag in VIRTUALISATION_FLAGS if flag in flags]
+
+
+def read_filesystems(paths: Iterable[str] = FILESYSTEMS) -> dict[str, dict[str, int]]:
+    """Mount point to its `size_mb` and `free_mb`, each file system once."""
+    seen: dict[int, None] = {}
+    found = {}
+    for path in paths:
+        try:
+            device, stat = os.stat(path).st_dev, os.statvfs(path)  # noqa: PTH116
+        except OSError:
+            continue
+        if device not in seen:
+            seen[device] = None
+            unit = stat.f_frsize / 2**20
+            found[path] = {
+                "size_mb": int(stat.f_blocks * unit),
+                "free_mb": int(stat.f_bavail * unit),
+            }
+    return found
+
+
+def read_disks(root: Path) -> dict[str, dict[str, Any]]:
+    """Block device to its size and whether anything (partition, holder, mount) is on it."""
+    mounted = {line.split()[0] for line in (root / "proc/self/mounts").read_text().splitlines()}
+    disks = {}
+    for path in sorted((root / "sys/block").glob("*")):
+        if re.match(r"(loop|ram|zram|dm-|sr|fd|md|nbd)", path.name):
+            continue
+        used = (
+            f"/dev/{path.name}" in mounted
+            or any(path.glob(f"{path.name}*/partition"))
+            or any((path / "holders").glob("*"))
+        )
+        disks[path.name] = {"size_mb": int((path / "size").read_text()) // 2048, "used": used}
+    return disks
+
+
+def read_addresses() -> list[dict[str, Any]]:
+    """`ip -details -json address`; empty where iproute2 is not installed."""
+    try:
+        shown = subprocess.run(
+            ["ip", "-details", "-json", "address"], capture_output=True, text=True, check=True
+        ).stdout
+    except FileNotFoundError:
+        return []
+    loaded: list[dict[str, Any]] = json.loads(shown)
+    return [entry for entry in loaded if entry]
+
+
+def read_nics(shown: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Interface name to mac (the permanent one), kind, mtu, up, link and addresses.
+
+    `link` is None while the interface is down: only an interface that is up sees its cable.
+    """
+    nics = {}
+    for entry in shown:
+        flags = entry.get("flags", [])
+        if "LOOPBACK" in flags:
+            continue
+        up = "UP" in flags
+        slave = entry.get("linkinfo", {}).get("info_slave_data", {})
+        nics[entry["ifname"]] = {
+            "mac": slave.get("perm_hwaddr") or entry.get("permaddr") or entry.get("address", ""),
+            "kind": entry.get("linkinfo", {}).get("info_kind", ""),
+            "mtu": entry.get("mtu", 0),
+            "up": up,
+            "link": ("NO-CARRIER" not in flags) if up else None,
+            "addresses": [
+                f"{a['local']}/{a['prefixlen']}"
+                for a in entry.get("addr_info", [])
+                if a.get("scope") == "global" and "local" in a
+            ],
+        }
+    return nics
+
+
+def read_listening(root: Path) -> list[dict[str, Any]]:
+    """TCP ports somebody listens on: port, address and the systemd unit (or the command)."""
+    ports: dict[str, tuple[int, str]] = {}
+    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        path = root / "proc/net" / name
+        lines = path.read_text().splitlines()[1:] if path.exists() else []
+        for fields in (line.split() for line in lines):
+            if fields[3] == TCP_LISTEN:
+                address, _, port = fields[1].partition(":")
+                ports[fields[9]] = (int(port, 16), _address(address, family))
+    owners = _socket_owners(root, set(ports))
+    found = {(port, address, owners.get(inode, "")) for inode, (port, address) in ports.items()}
+    return [{"port": p, "address": a, "unit": u} for p, a, u in sorted(found)]
+
+
+def _address(text: str, family: socket.AddressFamily) -> str:
+    """An address as in /proc/net/tcp: hex words in the machine's (little-endian) order."""
+    raw = bytes.fromhex(text)
+    words = b"".join(raw[i : i + 4][::-1] for i in range(0, len(raw), 4))
+    return socket.inet_ntop(family, words)
+
+
+def _socket_owners(root: Path, inodes: set[str]) -> dict[str, str]:
+    """Socket inode to the unit of the process that holds it, for the inodes asked for."""
+    owners: dict[str, str] = {}
+    for process in (root / "proc").iterdir():
+        if not process.name.isdigit() or len(owners) == len(inodes):
+            continue
+        try:
+            for descriptor in os.scandir(process / "fd"):
+                target = os.readlink(descriptor.path)  # noqa: PTH115
+                inode = target[8:-1] if target.startswith("socket:[") else ""
+                if inode in inodes and inode not in owners:
+                    owners[inode] = _unit(process)
+        except OSError:
+            continue  # the process ended meanwhile
+    return owners
+
+
+def _unit(process: Path) -> str:
+    """The innermost service of the process's control group, else its command."""
+    group = (process / "cgroup").read_text().rpartition(":")[2].strip()
+    units = [part for part in group.split("/") if part.endswith((".service", ".scope", ".socket"))]
+    return units[-1] if units else (process / "comm").read_text().strip()
+
+
+def read_mirrors(root: Path) -> list[str]:
+    """Base addresses of apt's package sources, each once."""
+    texts = []
+    for path in (root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").glob("*")):
+        if path.suffix in (".list", ".sources") and path.is_file():
+            texts.append(path.read_text(errors="replace"))
+    lines = [
+        line
+        for text in texts
+        for line in text.splitlines()
+        if re.match(r"\s*(deb(-src)?\s|URIs:)", line)
+    ]
+    return list(dict.fromkeys(re.findall(r"https?://[^\s\]]+", "\n".join(lines))))
+
+
+def read_proxy(root: Path) -> str:
+    """apt's proxy, or "". Only the plain form `Acquire::http(s)::Proxy "…";` is understood."""
+    paths = [root / "etc/apt/apt.conf", *sorted((root / "etc/apt/apt.conf.d").glob("*"))]
+    for path in paths:
+        if path.is_file():
+            text = path.read_text(errors="replace")
+            found = re.search(r'^\s*Acquire::https?::Proxy\s+"(https?://[^"]+)"', text, re.M)
+            if found:
+                return found[1]
+    return ""
+
+
+def ask_mirror(url: str, proxy: str = "") -> str:
+    """Whether a package mirror answers: "" if so, else what went wrong, in a few words.
+
+    Over HTTP it must answer a request; over HTTPS or a proxy it must take a connection.
+    """
+    parts = urlsplit(proxy or url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    try:
+        with socket.create_connection((host, port), MIRROR_TIMEOUT) as connection:
+            if parts.scheme == "http" and not proxy:
+                request = f"HEAD {parts.path or '/'} HTTP/1.0\r\nHost: {host}\r\n\r\n"
+                connection.sendall(request.encode())
+                if not connection.recv(16).startswith(b"HTTP/"):
+                    return f"{host} port {port} does not speak HTTP"
+    except socket.gaierror:
+        return f"{host} does not resolve"
+    except OSError as error:
+        return f"{host} port {port}: {error.strerror or error}"
+    return ""
+
+
+def resolve(name: str) -> list[str]:
+    """The IPv4 addresses of a name as this host resolves it."""
+    try:
+        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
+
+
+def read_host(
+    root: Path = Path("/"), names: Iterable[str] = (), etc: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Everything of the contract's `cairn_host` that is about the machine.
+
+    names: host names to resolve. etc: names of /etc folders which, where they are real folders
+    and not links to a generation, belong to somebody else.
+    """
+    names, mirrors, proxy = list(names), read_mirrors(root), read_proxy(root)
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        answers = [pool.submit(ask_mirror, url, proxy) for url in mirrors]
+        resolved = [pool.submit(resolve, name) for name in names]
+        shown = read_addresses()
+        nics = read_nics(shown)
+        host = {
+            "os": read_os(root),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "arch": os.uname().machine,
+            "memory_mb": read_memory_mb(root),
+            "cpus": os.cpu_count() or 1,
+            "cpu_flags": read_cpu_flags(root),
+            "filesystems": read_filesystems(),
+            "disks": read_disks(root),
+            "nics": nics,
+            "listening": read_listening(root),
+            "foreign_etc": [
+                name
+                for name in etc
+                if (root / "etc" / name).is_dir() and not (root / "etc" / name).is_symlink()
+            ],
+            "network": read_network(root, nics),
+            "time": time.time(),
+        }
+        host["mirrors"] = {
+            url: answer.result() for url, answer in zip(mirrors, answers, strict=True)
+        }
+        host["resolved"] = {
+            name: answer.result() for name, answer in zip(names, resolved, strict=True)
+        }
+    return host

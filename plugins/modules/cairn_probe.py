@@ -1,0 +1,87 @@
+#!/usr/bin/python3
+"""Everything Cairn asks a host about, in one remote call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn.hostfacts import read_host
+from ansible.module_utils.cairn.hoststate import read_state
+from ansible.module_utils.cairn.ping import ask_peers
+
+DOCUMENTATION = r"""
+module: cairn_probe
+short_description: Reads hardware, system, network and Cairn's own state of a host in one call
+description:
+  - Changes nothing. Register the result as C(cairn_host).
+  - The action plugin of the same name fills in what is to be asked from C(cairn_site).
+author: Cairn
+options:
+  names:
+    description: Host names to resolve.
+    type: list
+    elements: str
+    default: []
+  etc:
+    description: Folders of /etc that would belong to Cairn.
+    type: list
+    elements: str
+    default: []
+  peers:
+    description: Peers to ask at full MTU, each with host, plane, address, device and size.
+    type: list
+    elements: dict
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Read every host once
+  cairn_probe:
+  register: cairn_host
+  ignore_unreachable: true
+"""
+
+RETURN = r"""
+os:
+  description: id, version and codename of the system.
+  returned: success
+  type: dict
+nics:
+  description: Interface to mac, kind, mtu, up, link (null while down) and addresses.
+  returned: success
+  type: dict
+network:
+  description: hash of the confirmed units, trial (one is under way) and drift (sentences).
+  returned: success
+  type: dict
+services:
+  description: Role to its current, previous and staged generations and drift.
+  returned: success
+  type: dict
+"""
+
+PEER_TIMEOUT = 2.0
+
+
+def main() -> None:
+    """Merge the readers' answers."""
+    module = AnsibleModule(
+        argument_spec={
+            "names": {"type": "list", "elements": "str", "default": []},
+            "etc": {"type": "list", "elements": "str", "default": []},
+            "peers": {"type": "list", "elements": "dict", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    asked = module.params
+    host = read_host(Path("/"), asked["names"], asked["etc"])
+    # Only from an interface that is there: before the first run most planes are not.
+    peers = [p for p in asked["peers"] if p["device"] in host["nics"]]
+    module.exit_json(
+        changed=False, peers=ask_peers(peers, PEER_TIMEOUT) if peers else [], **host, **read_state()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ Output goes to the terminal and to `.cache/tests/<step>.log`; the last line coun
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -81,16 +82,25 @@ def machines(root: Path) -> list[Step]:
 
 
 def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
-    """Return the scenarios of the roles, all by default, in the order in which they build."""
+    """Return the scenarios of the roles, all by default, in the order in which they build.
+
+    What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
+    """
     there = [role for role in ROLES if (root / "molecule" / role / "molecule.yml").exists()]
     unknown = sorted(set(roles) - set(there))
     if unknown:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
-    return [
-        Step(f"molecule-{role}", f"molecule --no-ansi test --scenario-name {role}")
-        for role in there
-        if not roles or role in roles
-    ]
+    tested = [role for role in there if not roles or role in roles]
+    steps = []
+    for role in there[: there.index(tested[-1]) + 1] if tested else []:
+        if role in tested:
+            # Never: when one fails, the lab stays for a look at it and for the others.
+            command = f"molecule test --destroy never --scenario-name {role}"
+            steps.append(Step(f"molecule-{role}", command))
+        else:
+            command = f"molecule converge --scenario-name {role}"
+            steps.append(Step(f"converge-{role}", command, needed=True))
+    return steps
 
 
 def lab(root: Path) -> list[Step]:
@@ -123,7 +133,12 @@ def run(step: Step, logs: Path) -> Count:
     begin = time.monotonic()
     with (logs / f"{step.name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "1"},
         )
         assert process.stdout is not None  # noqa: S101 - for mypy
         for line in process.stdout:

@@ -1,0 +1,235 @@
+"""From an inventory to virtual machines: what hosts, NICs, planes and disks a lab has."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from lab import cache
+from lab.run import LabError, call
+
+Vars = Mapping[str, Any]
+
+FIRST_HOST_NUMBER = 11  # the contract of cairn_host_number: this one has a range's first address
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network card: its name in the inventory, its address, the wire it hangs on."""
+
+    name: str
+    mac: str
+    segment: str
+    mtu: int
+
+
+@dataclass(frozen=True)
+class Host:
+    """A virtual machine. Memory in MiB, disks in GiB; `disks[0]` is the system's."""
+
+    name: str
+    memory: int
+    cpus: int
+    disks: tuple[int, ...]
+    nics: tuple[Nic, ...]
+    boot_nic: str
+    boot_vlan: int
+    address: IPv4Interface
+    gateway: IPv4Address | None
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """An address that the lab itself has on a wire, where an operator or a router would be."""
+
+    segment: str
+    vlan: int
+    address: IPv4Interface
+    mtu: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that a lab is made of. Segments are wires: name to the largest MTU that passes."""
+
+    hosts: tuple[Host, ...]
+    segments: Mapping[str, int]
+    gateways: tuple[Gateway, ...]
+
+    def host(self, name: str) -> Host:
+        """The host of that name; LabError with the names there are if there is none."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        known = ", ".join(host.name for host in self.hosts)
+        raise LabError(f"{name}: no such host in this lab; there are {known}")
+
+
+def read(folder: Path) -> Site:
+    """The site that the inventory `folder` describes."""
+    return site(_hostvars(folder))
+
+
+def _hostvars(folder: Path) -> dict[str, dict[str, Any]]:
+    """Ansible's own view of the inventory: host to variables; kept until a file changes.
+
+    Files encrypted with ansible-vault are left out: making machines needs no secret.
+    """
+    if not folder.exists():
+        raise LabError(f"{folder}: there is no such inventory")
+    files = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path, folder)
+    ]
+    kept = [path for path in files if not path.read_bytes().startswith(b"$ANSIBLE_VAULT")]
+    name = cache.key(
+        *(part for path in kept for part in (str(path.relative_to(folder)), path.read_bytes()))
+    )
+    stored = cache.root() / f"inventory-{name}.json"
+    if not stored.exists():
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / folder.name
+            for path in kept:
+                target = copy / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+            tool = Path(sys.executable).with_name("ansible-inventory")
+            text = call([str(tool), "-i", str(copy), "--list"])
+        part = stored.with_suffix(f".{os.getpid()}.part")
+        part.write_text(text)
+        part.rename(stored)
+    answer: dict[str, dict[str, Any]] = json.loads(stored.read_text())["_meta"]["hostvars"]
+    return answer
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def site(hostvars: Mapping[str, Vars]) -> Site:
+    """The site that hosts' variables describe; hosts without `cairn_nics` are no machines."""
+    members = {
+        name: values for name, values in sorted(hostvars.items()) if values.get("cairn_nics")
+    }
+    if not members:
+        raise LabError("no host of the inventory has cairn_nics: there is nothing to make")
+    hosts = tuple(_host(name, values) for name, values in members.items())
+    _refuse_twins(hosts)
+    segments: dict[str, int] = {}
+    for host in hosts:
+        for nic in host.nics:
+            segments[nic.segment] = max(segments.get(nic.segment, 1500), nic.mtu)
+    return Site(hosts, segments, _gateways(members, hosts))
+
+
+def _host(name: str, values: Vars) -> Host:
+    nics = tuple(
+        Nic(nic, str(spec["mac"]).lower(), str(spec.get("lab_segment", nic)),
+            max(int(spec.get("mtu", 1500)), int(values.get("lab_nic_mtu", 9000))))
+        for nic, spec in values["cairn_nics"].items()
+    )  # fmt: skip
+    try:
+        plane = values["cairn_planes"]["management"]
+        where = values["cairn_host_planes"]["management"]
+        boot_nic = _nic(values, where["interface"])
+        address = _address(values, plane, where)
+    except KeyError as missing:
+        raise LabError(f"{name}: its management plane lacks {missing}") from missing
+    stated = values.get("ansible_host", str(address.ip))
+    if stated != str(address.ip):
+        raise LabError(f"{name}: ansible_host is {stated}, but its management address {address.ip}")
+    gateway = plane.get("gateway")
+    return Host(
+        name=name,
+        memory=int(values.get("lab_memory_mb", 2048)),
+        cpus=int(values.get("lab_cpus", 1)),
+        disks=(int(values.get("lab_system_disk_gb", 20)), *map(int, values.get("lab_disks", []))),
+        nics=nics,
+        boot_nic=boot_nic,
+        boot_vlan=_vlan(plane, where),
+        address=address,
+        gateway=IPv4Address(gateway) if gateway else None,
+    )
+
+
+def _refuse_twins(hosts: tuple[Host, ...]) -> None:
+    seen: dict[str, str] = {}
+    for host in hosts:
+        for mark in [*(nic.mac for nic in host.nics), str(host.address.ip)]:
+            if mark in seen:
+                raise LabError(f"{host.name} and {seen[mark]} both have {mark}")
+            seen[mark] = host.name
+
+
+def _nic(values: Vars, interface: str) -> str:
+    """The NIC under an interface: itself, or a bond's first member."""
+    bond = values.get("cairn_bonds", {}).get(interface)
+    return str(bond["members"][0] if bond else interface)
+
+
+def _vlan(plane: Vars, where: Vars) -> int:
+    """The VLAN of a plane on a host, 0 for untagged frames."""
+    return int((where["vlan"] if "vlan" in where else plane.get("vlan")) or 0)
+
+
+def _address(values: Vars, plane: Vars, where: Vars) -> IPv4Interface:
+    network = IPv4Network(plane["cidr"])
+    if where.get("address"):
+        address = IPv4Address(str(where["address"]).split("/")[0])
+    else:
+        first = IPv4Address(str(plane["range"]).split("-")[0].strip())
+        start = int(values.get("cairn_first_host_number", FIRST_HOST_NUMBER))
+        address = first + (int(values["cairn_host_number"]) - start)
+    return IPv4Interface((address, network.prefixlen))
+
+
+def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gateway, ...]:
+    """The lab's own addresses: one in each plane and each flat provider network.
+
+    A plane's is its gateway, else the first address of its network. Segment and VLAN are those
+    of the hosts that have the plane; provider networks lie untagged where the public plane is.
+    """
+    found: dict[str, Gateway] = {}
+    for host in hosts:
+        values = members[host.name]
+        segment = {nic.name: nic.segment for nic in host.nics}
+        public = values.get("cairn_public_plane", "service")
+        for name, where in values.get("cairn_host_planes", {}).items():
+            plane = values["cairn_planes"][name]
+            network = IPv4Network(plane["cidr"])
+            wire = segment[_nic(values, where["interface"])]
+            own = ipaddress.ip_address(plane.get("gateway") or next(network.hosts()))
+            gateway = Gateway(
+                wire,
+                _vlan(plane, where),
+                IPv4Interface((str(own), network.prefixlen)),
+                int(plane.get("mtu", 1500)),
+            )
+            if found.setdefault(name, gateway) != gateway:
+                raise LabError(
+                    f"{host.name}: plane {name} is on segment {wire}, VLAN "
+                    f"{gateway.vlan}, but elsewhere on {found[name].segment}, VLAN "
+                    f"{found[name].vlan}; lab_segment in cairn_nics joins NICs"
+                )
+            if name == public:
+                for provider, net in values.get("cairn_provider_networks", {}).items():
+                    if net.get("type") == "flat" and net.get("gateway"):
+                        prefix = IPv4Network(net["cidr"]).prefixlen
+                        found.setdefault(
+                            f"provider {provider}",
+                            Gateway(
+                                wire,
+                                0,
+                                IPv4Interface((net["gateway"], prefix)),
+                                int(net.get("mtu", 1500)),
+                            ),
+                        )
+    return tuple(found.values())

@@ -1,0 +1,43 @@
+"""Filters on the MariaDB cluster as the controllers report it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def galera_founder(controllers: list[str], hostvars: Mapping[str, Any]) -> str:
+    """The controller that founds the cluster; an empty string when there is a cluster already.
+
+    `hostvars` holds each host's `cairn_host`. The founder brings its databases along, so it is the
+    one that ran MariaDB alone before, or the first. AnsibleFilterError when that is ambiguous, or
+    when a controller's state is not known: two clusters would be worse than none.
+    """
+    states: dict[str, Mapping[str, Any]] = {}
+    for name in controllers:
+        states[name] = hostvars.get(name, {}).get("cairn_host") or {}
+        if "services" not in states[name]:
+            raise AnsibleFilterError(
+                f"{name}: nothing is known of this controller, so whether there is a MariaDB "
+                "cluster already cannot be told; run again when all controllers answer"
+            )
+    if any("mysql-cluster" in state.get("records", {}) for state in states.values()):
+        return ""
+    alone = [n for n in controllers if states[n]["services"].get("mysql", {}).get("current")]
+    if len(alone) > 1:
+        raise AnsibleFilterError(
+            f"{' and '.join(alone)} each hold databases of their own but are in no cluster; "
+            "decide whose are to be kept and remove /var/lib/cairn/services/mysql/current on the "
+            "others, whose databases are then replaced"
+        )
+    return (alone or controllers)[0]
+
+
+class FilterModule:
+    """Ansible's way to find the filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Filter functions by name."""
+        return {"galera_founder": galera_founder}

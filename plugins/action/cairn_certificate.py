@@ -1,0 +1,49 @@
+"""Action: give a host a certificate of the site's authority, when the one it has will not do."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from cairn import certificates
+from cairn.controller import CairnAction
+
+
+class ActionModule(CairnAction):
+    """One call when nothing is to be done, two otherwise. The authority's key stays here."""
+
+    ARGUMENTS: ClassVar = {"subjects": None, "days": 397, "renew_days": 30}
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Keep the certificate; `reason` says why there is a new one."""
+        subjects = [str(subject) for subject in self.argument("subjects")]
+        renew_days = int(self.argument("renew_days"))
+        model = self.model(task_vars)
+        authority = model.secret("ca_certificate")
+        found = self.call(
+            "cairn_certificate", {"step": "request", "authority": authority}, task_vars
+        )
+        reason: str | None = "it has no key yet"
+        if found["request"]:
+            reason = certificates.why_renew(
+                found["certificate"],
+                found["request"],
+                subjects,
+                authority,
+                renew_days=renew_days,
+            )
+        if reason is None and found["complete"]:
+            return {"changed": bool(found["changed"]), "reason": None}
+        result = {"changed": True, "reason": reason or "it is not in use everywhere yet"}
+        if self.check_mode:
+            return result
+        arguments = {"step": "install", "authority": authority}
+        if reason:
+            arguments["certificate"] = made = certificates.sign(
+                found["request"],
+                subjects,
+                authority,
+                model.secret("ca_key"),
+                days=int(self.argument("days")),
+            )
+            arguments["due"] = certificates.due(made, renew_days)
+        return {**self.call("cairn_certificate", arguments, task_vars), **result}

@@ -1,0 +1,154 @@
+"""Sign host certificates with the site's authority, and judge those that hosts have.
+
+Controller only: it needs `cryptography`, and the authority's key never leaves the controller.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from .errors import CairnError
+
+COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
+
+
+def general_names(subjects: list[str]) -> list[x509.GeneralName]:
+    """Subject alternative names for host names and IP addresses, each once, in a fixed order."""
+    names: list[x509.GeneralName] = []
+    for subject in sorted(set(subjects)):
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(subject)))
+        except ValueError:
+            names.append(x509.DNSName(subject))
+    return names
+
+
+def certificate_subjects(certificate: x509.Certificate) -> set[str]:
+    """The names and addresses that a certificate is good for."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return set()
+    return {str(name.value) for name in extension.value}
+
+
+def public_bytes(key: object) -> bytes:
+    """A public key in a form that can be compared."""
+    return key.public_bytes(  # type: ignore[attr-defined, no-any-return]
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def why_renew(
+    certificate_pem: str,
+    request_pem: str,
+    subjects: list[str],
+    authority_pem: str,
+    *,
+    renew_days: int,
+    now: datetime.datetime | None = None,
+) -> str | None:
+    """Why a host needs another certificate, in a few words; None when what it has will do.
+
+    `request_pem` is the host's signing request: its key counts, not the names in it.
+    """
+    if not certificate_pem.strip():
+        return "it has none"
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    except ValueError:
+        return "what it has is not a certificate"
+    authority = x509.load_pem_x509_certificate(authority_pem.encode())
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return "it is of another authority"
+    request = x509.load_pem_x509_csr(request_pem.encode())
+    if public_bytes(certificate.public_key()) != public_bytes(request.public_key()):
+        return "it is for another key"
+    have, want = certificate_subjects(certificate), set(subjects)
+    if have != want:
+        parts = [f"without {', '.join(sorted(want - have))}"] if want - have else []
+        parts += [f"still for {', '.join(sorted(have - want))}"] if have - want else []
+        return f"it is {' and '.join(parts)}"
+    left = certificate.not_valid_after_utc - (now or datetime.datetime.now(datetime.UTC))
+    if left < datetime.timedelta(days=renew_days):
+        return f"it has {left.days} days left"
+    return None
+
+
+def due(certificate_pem: str, renew_days: int) -> str:
+    """When a certificate is to be renewed: so many days before its end, UTC in ISO 8601."""
+    end = x509.load_pem_x509_certificate(certificate_pem.encode()).not_valid_after_utc
+    return (end - datetime.timedelta(days=renew_days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sign(
+    request_pem: str,
+    subjects: list[str],
+    authority_pem: str,
+    authority_key_pem: str,
+    *,
+    days: int,
+    now: datetime.datetime | None = None,
+) -> str:
+    """A certificate (PEM) for a host's key, for these names, good for so many days.
+
+    The first subject becomes the common name. Names come from the inventory and never from the
+    request, so a host cannot ask for another's. CairnError when the request was not made with the
+    key it holds, or when certificate and key of the authority do not belong together.
+    """
+    request = x509.load_pem_x509_csr(request_pem.encode())
+    if not request.is_signature_valid:
+        raise CairnError("the signing request was not made with the key it holds")
+    authority = x509.load_pem_x509_certificate(authority_pem.encode())
+    key = serialization.load_pem_private_key(authority_key_pem.encode(), password=None)
+    if public_bytes(key.public_key()) != public_bytes(authority.public_key()):
+        raise CairnError("cairn_secrets: ca_key is not the key of ca_certificate")
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise CairnError("cairn_secrets: ca_key is neither an EC nor an RSA key")
+    now = now or datetime.datetime.now(datetime.UTC)
+    # Clocks of hosts that are installed just now may be behind; nothing outlives its authority.
+    begin = max(now - datetime.timedelta(hours=1), authority.not_valid_before_utc)
+    end = min(now + datetime.timedelta(days=days), authority.not_valid_after_utc)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subjects[0][:COMMON_NAME_LIMIT])])
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=isinstance(request.public_key(), rsa.RSAPublicKey),
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    # Hosts are clients of each other too: OVSDB, libvirt, Galera.
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+        authority.public_key()  # type: ignore[arg-type]
+    )
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(authority.subject)
+        .public_key(request.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(x509.SubjectAlternativeName(general_names(subjects)), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key()), False)
+        .add_extension(issuer_key, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()

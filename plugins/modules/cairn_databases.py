@@ -1,0 +1,231 @@
+#!/usr/bin/python
+"""Module: every service's databases, users and grants, in one call on a MariaDB server."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_databases
+short_description: Keep databases, their users and grants
+description:
+  - Speaks to the server on this host by its socket, as root. Compares first, and changes only what differs.
+  - A user reaches the databases listed for it and nothing else, from the given hosts only, and with TLS only. Databases
+    and users that are not listed are left alone; databases are never dropped.
+  - As an action it takes no arguments and finds them in the services' descriptions.
+options:
+  databases:
+    description: Databases by name, each with the user it belongs to, the user's password and the hosts it comes from.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name: {description: The database., type: str, required: true}
+      user: {description: Who it belongs to., type: str, required: true}
+      password: {description: The user's password., type: str, required: true}
+      hosts: {description: "Host patterns, such as 192.0.2.0/255.255.255.0.", type: list, elements: str, required: true}
+  record:
+    description: What to note on the host after success, so that the next run need not ask.
+    type: str
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Keep every service's databases, users and grants
+  cairn_databases:
+"""
+
+RETURN = r"""
+changes:
+  description: What was done, or would be, as sentences.
+  type: list
+  returned: always
+"""
+
+import hashlib
+import re
+import subprocess
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork
+
+Change = tuple[str, str]  # what it does, in words; and in SQL
+NAME = re.compile(r"[A-Za-z0-9_]+")
+GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<where>\S+) TO \S+(?P<how>.*)")
+
+
+class DatabaseError(Exception):
+    """The server refused, or the input is impossible."""
+
+
+def quoted(text: str) -> str:
+    """A string literal of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def account(user: str, host: str) -> str:
+    """A user from a host pattern, as SQL writes it."""
+    return f"{quoted(user)}@{quoted(host)}"
+
+
+def password_hash(password: str) -> str:
+    """What the server keeps of a password (mysql_native_password)."""
+    once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+    return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
+
+
+def schema_pattern(name: str) -> str:
+    """A database in a grant, where _ would stand for any character."""
+    return "`" + name.replace("_", "\\_") + "`.*"
+
+
+def sql(statements: str) -> list[str]:
+    """Run statements on the server of this host; lines of output, columns set apart by tabs.
+
+    They go in by standard input: nothing of them stands in the process list.
+    """
+    command = ["mariadb", "--protocol=socket", "--user=root", "--batch", "--raw",
+               "--skip-column-names"]  # fmt: skip
+    done = subprocess.run(
+        command, input=statements, capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode:
+        raise DatabaseError(f"MariaDB on this host: {done.stderr.strip()}")
+    return done.stdout.splitlines()
+
+
+def read(users: list[str]) -> tuple[set[str], dict[tuple[str, str], list[str]]]:
+    """The server's databases, and the grants of each account of these users."""
+    listed = ", ".join(quoted(user) for user in users)
+    rows = sql(
+        "SELECT 'database', SCHEMA_NAME, '' FROM information_schema.SCHEMATA;\n"
+        f"SELECT 'account', User, Host FROM mysql.global_priv WHERE User IN ({listed});\n"
+    )
+    found = [row.split("\t") for row in rows]
+    grants: dict[tuple[str, str], list[str]] = {
+        (name, host): [] for kind, name, host in found if kind == "account"
+    }
+    asked = [
+        f"SELECT {quoted(f'account {i}')}; SHOW GRANTS FOR {account(*who)};"
+        for i, who in enumerate(grants)
+    ]
+    accounts = iter(list(grants))
+    lines: list[str] = []
+    for line in sql("\n".join(asked)) if asked else []:
+        if line.startswith("account "):
+            lines = grants[next(accounts)]
+        else:
+            lines.append(line)
+    return {name for kind, name, _host in found if kind == "database"}, grants
+
+
+def wanted_accounts(databases: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """What each account should have: password hash and databases. DatabaseError on a bad name."""
+    accounts: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in databases:
+        for what in ("name", "user"):
+            if not NAME.fullmatch(entry[what]):
+                raise DatabaseError(f"{entry[what]!r} is no {what}: use letters, digits and _")
+        for host in entry["hosts"]:
+            new = {"hash": password_hash(entry["password"]), "databases": set()}
+            accounts.setdefault((entry["user"], host), new)["databases"].add(entry["name"])
+    return accounts
+
+
+def plan_account(
+    who: tuple[str, str], wanted: dict[str, Any], grants: list[str] | None
+) -> list[Change]:
+    """What makes one account right; `grants` is what the server shows, None when it has none."""
+    name = account(*who)
+    shown = f"user {who[0]} from {who[1]}"
+    login = f"IDENTIFIED VIA mysql_native_password USING {quoted(wanted['hash'])} REQUIRE SSL"
+    changes: list[Change] = []
+    have: set[str] = set()
+    if grants is None:
+        changes.append((f"{shown}: make", f"CREATE USER {name} {login};"))
+    for line in grants or []:
+        match = GRANT.fullmatch(line)
+        if not match:
+            raise DatabaseError(f"{shown}: cannot read the grant {masked(line)!r}")
+        what, where, how = match["what"], match["where"], match["how"]
+        if where == "*.*":
+            expected = f" IDENTIFIED BY PASSWORD {quoted(wanted['hash'])} REQUIRE SSL"
+            if what != "USAGE":
+                revoke = f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {name};"
+                return [(f"{shown}: revoke everything", revoke), *plan_account(
+                    who, wanted, [f"GRANT USAGE ON *.* TO x{how.removesuffix(' WITH GRANT OPTION')}"]
+                )]  # fmt: skip
+            if how != expected:
+                changes.append((f"{shown}: password and TLS", f"ALTER USER {name} {login};"))
+        elif where in {schema_pattern(d) for d in wanted["databases"]} and (what, how) == (
+            "ALL PRIVILEGES", ""
+        ):  # fmt: skip
+            have.add(where)
+        else:
+            revoke = f"REVOKE ALL PRIVILEGES, GRANT OPTION ON {where} FROM {name};"
+            changes.append((f"{shown}: revoke what it has on {where}", revoke))
+    for database in sorted(wanted["databases"]):
+        pattern = schema_pattern(database)
+        if pattern not in have:
+            grant = f"GRANT ALL PRIVILEGES ON {pattern} TO {name};"
+            changes.append((f"{shown}: grant database {database}", grant))
+    return changes
+
+
+def plan(
+    databases: list[dict[str, Any]],
+    present: set[str],
+    grants: dict[tuple[str, str], list[str]],
+) -> list[Change]:
+    """Everything that is to be done, in order."""
+    changes: list[Change] = [
+        (f"database {name}: make", f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4;")
+        for name in sorted({entry["name"] for entry in databases} - present)
+    ]
+    accounts = wanted_accounts(databases)
+    for who, wanted in accounts.items():
+        changes += plan_account(who, wanted, grants.get(who))
+    for user, host in sorted(set(grants) - set(accounts)):
+        drop = f"DROP USER {account(user, host)};"
+        changes.append((f"user {user} from {host}: remove, it comes from elsewhere", drop))
+    return changes
+
+
+def masked(text: str) -> str:
+    """A grant without its password's hash."""
+    return re.sub(r"'\*[0-9A-F]{40}'", "'*…'", text)
+
+
+def main() -> None:
+    """Compare, change what differs, note the success."""
+    module = AnsibleModule(
+        argument_spec={
+            "databases": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "user": {"type": "str", "required": True},
+                    "password": {"type": "str", "required": True, "no_log": True},
+                    "hosts": {"type": "list", "elements": "str", "required": True},
+                },
+            },
+            "record": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    databases = module.params["databases"]
+    try:
+        present, grants = read(sorted({entry["user"] for entry in databases}))
+        changes = plan(databases, present, grants)
+        if changes and not module.check_mode:
+            sql("\n".join(statement for _words, statement in changes))
+        if module.params["record"] and not module.check_mode:
+            hostwork.record("databases", module.params["record"])
+    except (DatabaseError, OSError, subprocess.TimeoutExpired) as error:
+        module.fail_json(msg=masked(str(error)))
+    module.exit_json(changed=bool(changes), changes=[words for words, _statement in changes])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+#!/usr/bin/python
+"""Module: every service's queue user and virtual host, in one call on a RabbitMQ node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_queues
+short_description: Keep RabbitMQ's users, virtual hosts and permissions
+description:
+  - Each user gets the virtual host listed for it, all permissions there, and none elsewhere. New queues in it are quorum
+    queues. The user C(guest) is removed; other users that are not listed are left alone.
+  - Starting C(rabbitmqctl) takes seconds, so it is started once to compare, and once more only to change.
+  - As an action it takes no arguments and finds them in the services' descriptions.
+options:
+  queues:
+    description: Users, each with its virtual host and password.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      user: {description: The user., type: str, required: true}
+      vhost: {description: Its virtual host., type: str, required: true}
+      password: {description: The user's password., type: str, required: true}
+  record:
+    description: What to note on the host after success, so that the next run need not ask.
+    type: str
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Keep every service's queue user and virtual host
+  cairn_queues:
+"""
+
+RETURN = r"""
+changes:
+  description: What was done, or would be, as sentences.
+  type: list
+  returned: always
+"""
+
+import base64
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork
+
+ALGORITHM = "rabbit_password_hashing_sha256"
+EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
+SALT = 4  # bytes; fixed by the algorithm
+
+# Runs inside the node: definitions are imported when this returns, while the command
+# `import_definitions` returns before. What it takes away, no definitions can.
+APPLY = """
+{ok, Text} = file:read_file("%(path)s"),
+{ok, Work} = rabbit_json:try_decode(Text),
+[ok = rabbit_auth_backend_internal:delete_user(User, <<"cairn">>)
+ || User <- maps:get(<<"delete_users">>, Work)],
+[ok = rabbit_auth_backend_internal:clear_permissions(User, Vhost, <<"cairn">>)
+ || [User, Vhost] <- maps:get(<<"clear_permissions">>, Work)],
+ok = rabbit_definitions:import_raw(rabbit_json:encode(maps:get(<<"import">>, Work))).
+"""
+
+
+class QueueError(Exception):
+    """The node refused, or did not answer."""
+
+
+def hashed(password: str, salt: bytes) -> str:
+    """What RabbitMQ keeps of a password."""
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def is_password(password: str, user: dict[str, Any]) -> bool:
+    """Whether a user as exported has this password."""
+    if user.get("hashing_algorithm") != ALGORITHM:
+        return False
+    salt = base64.b64decode(user.get("password_hash", ""))[:SALT]
+    return secrets.compare_digest(hashed(password, salt), user["password_hash"])
+
+
+def plan(queues: list[dict[str, str]], have: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """What is to be done, in words and as the data that APPLY takes.
+
+    `have` is what `rabbitmqctl export_definitions` gives.
+    """
+    words: list[str] = []
+    users = {user["name"]: user for user in have.get("users", [])}
+    vhosts = {vhost["name"]: vhost for vhost in have.get("vhosts", [])}
+    permissions = {(p["user"], p["vhost"]): p for p in have.get("permissions", [])}
+    new: dict[str, list[dict[str, Any]]] = {"users": [], "vhosts": [], "permissions": []}
+    for queue in queues:
+        name, vhost = queue["user"], queue["vhost"]
+        if vhost not in vhosts:
+            metadata = {"description": f"Cairn: {name}", "default_queue_type": "quorum"}
+            new["vhosts"].append({"name": vhost, "metadata": metadata})
+            words.append(f"virtual host {vhost}: make")
+        if name not in users or not is_password(queue["password"], users[name]):
+            salted = hashed(queue["password"], secrets.token_bytes(SALT))
+            new["users"].append(
+                {"name": name, "password_hash": salted, "hashing_algorithm": ALGORITHM, "tags": []}
+            )
+            words.append(f"user {name}: {'new password' if name in users else 'make'}")
+        granted = permissions.get((name, vhost), {})
+        if any(granted.get(verb) != pattern for verb, pattern in EVERYTHING.items()):
+            new["permissions"].append({"user": name, "vhost": vhost, **EVERYTHING})
+            words.append(f"user {name}: allow virtual host {vhost}")
+    own = {queue["user"]: queue["vhost"] for queue in queues}
+    foreign = sorted([u, v] for u, v in permissions if u in own and v != own[u])
+    words += [f"user {user}: no more on virtual host {vhost}" for user, vhost in foreign]
+    delete = ["guest"] if "guest" in users else []
+    words += [f"user {user}: remove" for user in delete]
+    return words, {"delete_users": delete, "clear_permissions": foreign, "import": new}
+
+
+def rabbitmqctl(*arguments: str) -> str:
+    """Run rabbitmqctl to its end; what it prints. QueueError with its last words otherwise."""
+    done = subprocess.run(
+        ["rabbitmqctl", "--quiet", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[:5]
+        raise QueueError(f"rabbitmqctl {arguments[0]}: " + "\n".join(said))
+    return done.stdout
+
+
+def export() -> dict[str, Any]:
+    """The node's definitions."""
+    said = rabbitmqctl("export_definitions", "-")
+    # Warnings may come before and a newline after.
+    definitions, _end = json.JSONDecoder().raw_decode(said[said.index("{") :])
+    return dict(definitions)
+
+
+def apply(work: dict[str, Any]) -> None:
+    """Have the node do it; the data goes by a file that only RabbitMQ may read."""
+    descriptor, path = tempfile.mkstemp(dir="/run", prefix="cairn-queues-")
+    try:
+        with os.fdopen(descriptor, "w") as handle:
+            json.dump(work, handle)
+        os.chown(path, pwd.getpwnam("rabbitmq").pw_uid, -1)
+        said = rabbitmqctl("eval", APPLY % {"path": path})
+        if said.strip() != "ok":
+            raise QueueError(f"RabbitMQ did not take the definitions: {said.strip()[:500]}")
+    finally:
+        Path(path).unlink()
+
+
+def main() -> None:
+    """Compare, change what differs, note the success."""
+    module = AnsibleModule(
+        argument_spec={
+            "queues": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "user": {"type": "str", "required": True},
+                    "vhost": {"type": "str", "required": True},
+                    "password": {"type": "str", "required": True, "no_log": True},
+                },
+            },
+            "record": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        words, work = plan(module.params["queues"], export())
+        if words and not module.check_mode:
+            apply(work)
+        if module.params["record"] and not module.check_mode:
+            hostwork.record("queues", module.params["record"])
+    except (QueueError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(words), changes=words)
+
+
+if __name__ == "__main__":
+    main()

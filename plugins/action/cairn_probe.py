@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.cairn.catalogue import descriptions, etc_folders
 from ansible.module_utils.cairn.peers import neighbours
 from ansible.plugins.action import ActionBase
 
@@ -31,10 +31,9 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
         site = task_vars["cairn_site"]
-        roles = Path(__file__).parents[2] / "roles"
         arguments = {
             "names": [n for n in site["names"].values() if not is_address(n)],
-            "etc": sorted(p.name for p in roles.iterdir() if (p / "vars/main.yml").exists()),
+            "etc": etc_folders(descriptions()),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
         }
         before = time.time()

@@ -77,6 +77,7 @@ def host_fact(host: Host, site: Site) -> dict[str, Any]:
         "groups": list(host.groups),
         "number": host.number,
         "addresses": host.addresses,
+        "nics": {n.name: {"mac": n.mac, "mtu": host.mtu(n.name)} for n in host.nics.values()},
         "devices": {a.plane.name: a.device for a in host.attachments},
         "provider_interface": host.provider_interface(),
         "network": digest(units(host, site)),

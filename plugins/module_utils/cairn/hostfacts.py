@@ -114,6 +114,7 @@ def read_nics(shown: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             "mac": slave.get("perm_hwaddr") or entry.get("permaddr") or entry.get("address", ""),
             "kind": entry.get("linkinfo", {}).get("info_kind", ""),
             "mtu": entry.get("mtu", 0),
+            "max_mtu": entry.get("max_mtu", 0),
             "up": up,
             "link": ("NO-CARRIER" not in flags) if up else None,
             "addresses": [

@@ -1,0 +1,72 @@
+"""Filters on planes: addresses of hosts, and who is due for the role `network`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.cairn.planes import FIRST_HOST_NUMBER, Host, counted_address, read_plane
+
+
+def plane_address(
+    planes: Mapping[str, Any], plane: str, number: int, first: int = FIRST_HOST_NUMBER
+) -> str:
+    """The address a host number counts to on a plane of `cairn_planes`.
+
+    For `ansible_host` in an inventory, before any fact is there.
+    """
+    if plane not in planes:
+        raise AnsibleFilterError(f"plane {plane} is not in cairn_planes")
+    problems: list[Any] = []
+    read = read_plane(plane, planes[plane], problems)
+    address = counted_address(Host("", (), int(number)), read, first, problems) if read else None
+    if address is None:
+        raise AnsibleFilterError("; ".join(p.text for p in problems))
+    return str(address)
+
+
+def plane_addresses(site: Mapping[str, Any], plane: str, group: str | None = None) -> list[str]:
+    """The addresses on a plane of all hosts of `cairn_site`, or of one group's."""
+    return [
+        host["addresses"][plane]
+        for host in site["hosts"].values()
+        if plane in host["addresses"] and (group is None or group in host["groups"])
+    ]
+
+
+def network_stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
+    """The reached hosts whose network is not what `cairn_site` says, or has drifted."""
+    stale = []
+    for name, host in site["hosts"].items():
+        network = hostvars[name].get("cairn_host", {}).get("network")
+        if network and (network["hash"] != host["network"] or network["drift"] or network["trial"]):
+            stale.append(name)
+    return stale
+
+
+def network_answers(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:
+    """Host name to what its step "asked" of `cairn_network` returned, for those that came so far.
+
+    An unreachable host has no `missing`; it was lost after the change and forbids confirming.
+    """
+    answers = {}
+    for host in hosts:
+        asked = hostvars[host].get("__network_asked")
+        if asked is not None:
+            lost = ["the controller, after the change"] if "missing" not in asked else []
+            answers[host] = {"missing": lost or list(asked["missing"])}
+    return answers
+
+
+class FilterModule:
+    """Ansible's entry."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name to function."""
+        return {
+            "plane_address": plane_address,
+            "plane_addresses": plane_addresses,
+            "network_stale": network_stale,
+            "network_answers": network_answers,
+        }

@@ -1,0 +1,84 @@
+"""Runs every preflight check on what inventory and probe say; see the module of the same name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.cairn import catalogue, checks, secrets
+from ansible.module_utils.cairn.sources import variable_file
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
+
+
+def inventory_findings(task_vars: Any) -> list[Any]:
+    """Groups, names of variables, secrets."""
+    hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
+    inventory = Path(site["inventory"])
+    known, run = catalogue.variables()
+    names: dict[str, str] = {}
+    unknown_to = known | run
+    for host in task_vars["groups"]["all"]:
+        for name in hostvars[host]:
+            if name not in names and name not in unknown_to and not name.startswith("ansible_"):
+                groups = hostvars[host].get("group_names", [])
+                names[name] = variable_file(inventory, name, host, groups)
+    # A name in no inventory file comes from Ansible itself, from the command line or from a run;
+    # of those only Cairn's own prefix can be a mistake.
+    names = {n: f for n, f in names.items() if f or n.startswith("cairn_")}
+    described = catalogue.descriptions()
+    wanted = secrets.required(described, site["planes"])
+    first = next(iter(site["hosts"]))
+    missing = secrets.missing(wanted, hostvars[first].get("cairn_secrets") or {})
+    file = inventory / "group_vars/all/secrets.yml"
+    encrypted = file.read_bytes().startswith(VAULT_HEADER) if file.is_file() else None
+    return [
+        *checks.check_groups(task_vars["groups"]),
+        *checks.check_variables(names, known, run, catalogue.roles()),
+        *checks.check_secrets(missing, encrypted, str(inventory)),
+    ]
+
+
+def host_findings(task_vars: Any) -> list[Any]:
+    """The checks of every host of this play."""
+    hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
+    hosts = {
+        name: hostvars[name]["cairn_host"]
+        for name in task_vars["ansible_play_hosts_all"]
+        if name in site["hosts"] and "cairn_host" in hostvars[name]
+    }
+    ports = catalogue.ports(catalogue.descriptions())
+    found = []
+    for name, host in hosts.items():
+        memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
+        disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
+        found += checks.check_host(name, host, site, hosts, ports, memory, disk)
+    return found
+
+
+class ActionModule(ActionBase):
+    """`cairn_preflight:` without arguments, run once."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
+        """Show the table; fail when it has errors."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec({})
+        found = inventory_findings(task_vars) + host_findings(task_vars)
+        errors = [f for f in found if f.severity == checks.ERROR]
+        if found:
+            Display().display("\n" + checks.table(found) + "\n")
+        if errors:
+            raise AnsibleActionFail(
+                f"{len(errors)} finding(s) above must be mended first; nothing was touched"
+            )
+        return result | {
+            "changed": False,
+            "findings": [f.as_dict() for f in found],
+            "left_out": [f.host for f in found if f.check == "reachable"],
+        }

@@ -1,0 +1,1 @@
+"""Shared code of Cairn's plugins and modules."""

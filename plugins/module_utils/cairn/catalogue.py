@@ -1,0 +1,71 @@
+"""What the project itself declares: services, variables. Read on the controller, from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
+    """Role name to its service description, Jinja not filled in."""
+    found = {}
+    for path in sorted((project / "roles").glob("*/vars/main.yml")):
+        role = path.parent.parent.name
+        described = (yaml.safe_load(path.read_text()) or {}).get(f"{role}_service")
+        if isinstance(described, dict):
+            found[role] = described
+    return found
+
+
+def roles(project: Path = PROJECT) -> list[str]:
+    """Names of all roles; their public variables begin with them."""
+    return sorted(p.name for p in (project / "roles").iterdir() if p.is_dir())
+
+
+def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
+    """Names that an inventory may set, and names that only a run makes."""
+    data = yaml.safe_load((Path(__file__).parent / "site_variables.yml").read_text())
+    known = set(data["inventory"])
+    for path in (project / "roles").glob("*/meta/argument_specs.yml"):
+        specs = (yaml.safe_load(path.read_text()) or {}).get("argument_specs", {})
+        for spec in specs.values():
+            known |= set((spec or {}).get("options") or {})
+    known |= {f"{role}_config" for role, told in descriptions(project).items() if "config" in told}
+    # What a role is called with by a task is no site's to set, but nothing wrong either.
+    return known, set(data["run"])
+
+
+def etc_folders(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Roles whose /etc/<role> is a link to their generation."""
+    return sorted(role for role, told in described.items() if told.get("config"))
+
+
+def ports(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What listens where: role, port, groups, plane, and the units that may hold the port.
+
+    A unit whose port or groups are Jinja is left out: preflight runs before anything is templated.
+    """
+    found = []
+    for role, told in described.items():
+        units = told.get("units")
+        if not isinstance(units, dict):
+            continue
+        own = [name if "." in name else f"{name}.service" for name in units]
+        for unit in units.values():
+            groups = unit.get("groups", told.get("groups", []))
+            if isinstance(unit.get("port"), int) and isinstance(groups, list):
+                found.append(
+                    {
+                        "role": role,
+                        "port": unit["port"],
+                        "groups": groups,
+                        "plane": unit.get("plane", "management"),
+                        "units": own,
+                    }
+                )
+    return found

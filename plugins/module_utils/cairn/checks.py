@@ -1,0 +1,574 @@
+"""Preflight's checks: pure functions from what is known to findings.
+
+Each takes plain data (the inventory's, `cairn_site`, a host's `cairn_host`) and returns a list of
+findings, empty when all is well. An error stops the run before anything is touched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .peers import judge
+from .planes import GROUPS
+from .suggest import nearest
+
+ERROR, WARNING = "error", "warning"
+DEBIAN, PYTHON = "13", (3, 13)
+ARCHITECTURES = ("x86_64", "aarch64")
+REQUIRED_GROUPS = ("controller", "network", "compute")
+MINIMUM_MEMORY_MB = {"controller": 3000, "network": 700, "compute": 1000, "storage": 700}
+# Before the first run; afterwards FREE_DISK_MB, room for one more generation.
+MINIMUM_DISK_MB = {"controller": 5000, "network": 3000, "compute": 4000, "storage": 2000}
+FREE_DISK_MB = 1000
+# Tokens and certificates are refused from about here; chrony mends less by itself.
+CLOCK_ERROR, CLOCK_WARNING = 30.0, 2.0
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+FOREIGN_VARIABLE_LIKENESS = 0.88
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. `host` is empty where it is the site's."""
+
+    severity: str
+    check: str
+    text: str
+    remedy: str
+    host: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """As plain data."""
+        return asdict(self)
+
+
+# --- the inventory ---------------------------------------------------------------------------
+
+
+def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Required groups exist and have hosts; every host has a task; controllers have a majority."""
+    found = []
+    for name in GROUPS:
+        if groups.get(name):
+            continue
+        severity = ERROR if name in REQUIRED_GROUPS else WARNING
+        state = "is empty" if name in groups else "does not exist"
+        similar = [g for g in groups if g not in (*GROUPS, "all", "ungrouped", "operator")]
+        found.append(
+            Finding(
+                severity,
+                "inventory",
+                f"group {name} {state}" + ("" if name in groups else _hint(name, similar)),
+                f"put at least one host into group {name}"
+                if severity == ERROR
+                else "nothing that needs such hosts is deployed",
+            )
+        )
+    placed = {host for name in (*GROUPS, "operator") for host in groups.get(name, ())}
+    for host in groups.get("all", ()):
+        if host not in placed:
+            found.append(
+                Finding(
+                    ERROR,
+                    "inventory",
+                    f"is in none of the groups {', '.join(GROUPS)}",
+                    "put it into the group of its task, or take it out of the inventory",
+                    host,
+                )
+            )
+    controllers = len(groups.get("controller", ()))
+    if controllers and controllers % 2 == 0:
+        found.append(
+            Finding(
+                WARNING,
+                "inventory",
+                f"{controllers} controllers survive the loss of no more than {controllers - 1} do",
+                "use an odd number: databases and queues need a majority",
+            )
+        )
+    return found
+
+
+def _hint(name: str, similar: Iterable[str]) -> str:
+    match = nearest(name, similar)
+    return f"; is {match} meant to be it?" if match else ""
+
+
+def check_variables(
+    names: Mapping[str, str], known: Collection[str], run: Collection[str], roles: Collection[str]
+) -> list[Finding]:
+    """Variables of Cairn's that nobody reads, and others that look like a misspelt one.
+
+    names: each variable of the inventory, with the file it stands in ("" if not known).
+    known: names an inventory may set; run: names that a run makes; roles: prefixes.
+    """
+    found = []
+    for name, file in sorted(names.items()):
+        if name in known or name in run:
+            continue
+        ours = name.startswith("cairn_") or any(name.startswith(f"{role}_") for role in roles)
+        near = nearest(name, known) if ours else _lookalike(name, known)
+        where = f" ({file})" if file else ""
+        if ours:
+            meant = f"; did you mean {near}?" if near else ""
+            text = f"variable {name} is unknown{meant}{where}"
+            found.append(Finding(ERROR, "variables", text, "correct the name or remove it"))
+        elif near:
+            text = f"variable {name} looks like {near} misspelt{where}"
+            found.append(Finding(WARNING, "variables", text, "correct it if it was meant so"))
+    return found
+
+
+def _lookalike(name: str, known: Collection[str]) -> str | None:
+    match = difflib.get_close_matches(name, sorted(known), n=1, cutoff=FOREIGN_VARIABLE_LIKENESS)
+    return match[0] if match else None
+
+
+def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str) -> list[Finding]:
+    """Every secret is there, and in an encrypted file (`encrypted` is None without a file)."""
+    found = []
+    if missing:
+        some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+        found.append(
+            Finding(
+                ERROR,
+                "secrets",
+                f"cairn_secrets lacks {some}",
+                f"make secrets INVENTORY={inventory}",
+            )
+        )
+    if encrypted is False:
+        found.append(
+            Finding(
+                ERROR,
+                "secrets",
+                "group_vars/all/secrets.yml is not encrypted",
+                f"ansible-vault encrypt {inventory}/group_vars/all/secrets.yml",
+            )
+        )
+    return found
+
+
+# --- one host --------------------------------------------------------------------------------
+
+
+def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -> list[Finding]:
+    """Ansible got an answer. Without a compute host the others may go on; it is left out."""
+    if host.get("unreachable"):
+        alone = set(groups) == {"compute"}
+        return [
+            Finding(
+                WARNING if alone else ERROR,
+                "reachable",
+                f"cannot be reached: {_first_line(host)}",
+                "it is left out of this run; run again when it is back"
+                if alone
+                else "switch it on, mend the connection, or leave it out with --limit",
+                name,
+            )
+        ]
+    if "os" not in host:
+        return [
+            Finding(
+                ERROR,
+                "reachable",
+                f"was reached but could not be asked: {_first_line(host)}",
+                "Cairn needs root and /usr/bin/python3 on every host",
+                name,
+            )
+        ]
+    return []
+
+
+def _first_line(host: Mapping[str, Any]) -> str:
+    return (str(host.get("msg", "")).strip().splitlines() or ["no answer"])[0]
+
+
+def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """Debian, Python, processor architecture and the package database."""
+    found = []
+    system = host["os"]
+    if (system["id"], system["version"]) != ("debian", DEBIAN):
+        found.append(
+            Finding(
+                ERROR,
+                "system",
+                f"runs {system['id']} {system['version']}",
+                f"install Debian {DEBIAN}",
+                name,
+            )
+        )
+    if tuple(map(int, host["python"].split(".")[:2])) < PYTHON:
+        wanted = ".".join(map(str, PYTHON))
+        found.append(
+            Finding(
+                ERROR,
+                "system",
+                f"has Python {host['python']}",
+                f"Debian's python3 must be {wanted} or newer",
+                name,
+            )
+        )
+    if host["arch"] not in ARCHITECTURES:
+        found.append(
+            Finding(
+                ERROR,
+                "system",
+                f"is an {host['arch']} machine",
+                f"locked packages are for {' and '.join(ARCHITECTURES)}",
+                name,
+            )
+        )
+    if host.get("dpkg_unfinished"):
+        found.append(
+            Finding(
+                WARNING,
+                "system",
+                "has a package run that was cut off",
+                "nothing to do: staging finishes it first",
+                name,
+            )
+        )
+    return found
+
+
+def check_memory(
+    name: str, host: Mapping[str, Any], groups: Sequence[str], least: Mapping[str, int]
+) -> list[Finding]:
+    """The largest of its groups' minima."""
+    group = max(groups, key=lambda g: least.get(g, 0))
+    if host["memory_mb"] >= least.get(group, 0):
+        return []
+    return [
+        Finding(
+            ERROR,
+            "memory",
+            f"has {host['memory_mb']} MiB of memory; a {group} host needs {least[group]}",
+            "give it more, or lower cairn_minimum_memory_mb if you know better",
+            name,
+        )
+    ]
+
+
+def check_disk(
+    name: str, host: Mapping[str, Any], groups: Sequence[str], least: Mapping[str, int]
+) -> list[Finding]:
+    """Room for packages, virtualenvs and generations where /opt and /var/lib are."""
+    group = max(groups, key=lambda g: least.get(g, 0))
+    deployed = bool(host.get("services"))
+    needed = FREE_DISK_MB if deployed else least.get(group, FREE_DISK_MB)
+    mounts = host["filesystems"]
+    found = []
+    for mount in sorted({_mount_of(path, mounts) for path in ("/opt", "/var/lib")}):
+        free = mounts[mount]["free_mb"]
+        if free < needed:
+            purpose = "this run" if deployed else f"a {group} host's first run"
+            found.append(
+                Finding(
+                    ERROR,
+                    "disk",
+                    f"has {free} MiB free on {mount}; {purpose} needs {needed}",
+                    "make room (old generations: playbooks/clean.yml) or enlarge it"
+                    if deployed
+                    else "enlarge it, or lower cairn_minimum_disk_mb if you know better",
+                    name,
+                )
+            )
+    return found
+
+
+def _mount_of(path: str, mounts: Mapping[str, Any]) -> str:
+    """The mount point among `mounts` that a path is on."""
+    on = [m for m in mounts if path == m or path.startswith(m.rstrip("/") + "/")]
+    return max(on, key=len)
+
+
+def check_clock(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """The host's clock against the controller's, as exactly as the call's duration allows."""
+    before, after = host["clock"]
+    offset = max(before - host["time"], host["time"] - after, 0.0)
+    if offset < CLOCK_WARNING:
+        return []
+    slow = host["time"] < before
+    return [
+        Finding(
+            ERROR if offset >= CLOCK_ERROR else WARNING,
+            "time",
+            f"is {offset:.0f} s {'behind' if slow else 'ahead of'} the machine Ansible runs on",
+            "set the clock of whichever is wrong (date --set); chrony keeps it from then on",
+            name,
+        )
+    ]
+
+
+def check_nics(
+    name: str, host: Mapping[str, Any], nics: Mapping[str, Mapping[str, Any]]
+) -> list[Finding]:
+    """Every NIC of the inventory is there, has its cable, and can carry its MTU.
+
+    nics: name to `mac` and `mtu`, as `cairn_site.hosts` has them.
+    """
+    found = []
+    cards = {nic["mac"]: (own, nic) for own, nic in host["nics"].items() if not nic["kind"]}
+    for wanted, given in nics.items():
+        if given["mac"] not in cards:
+            there = ", ".join(f"{mac} ({own})" for mac, (own, _) in sorted(cards.items()))
+            found.append(
+                Finding(
+                    ERROR,
+                    "nics",
+                    f"has no NIC {given['mac']} ({wanted}); it has {there}",
+                    f"correct cairn_nics.{wanted}.mac",
+                    name,
+                )
+            )
+            continue
+        own, nic = cards[given["mac"]]
+        if nic["link"] is False:
+            found.append(
+                Finding(
+                    ERROR,
+                    "nics",
+                    f"NIC {wanted} ({given['mac']}, now {own}) has no link",
+                    "check the cable and the switch's port",
+                    name,
+                )
+            )
+        if nic.get("max_mtu") and given["mtu"] > nic["max_mtu"]:
+            found.append(
+                Finding(
+                    ERROR,
+                    "nics",
+                    f"NIC {wanted} carries an MTU of {nic['max_mtu']} at most, not {given['mtu']}",
+                    f"lower cairn_nics.{wanted}.mtu and the MTU of its planes",
+                    name,
+                )
+            )
+    return found
+
+
+def check_virtualisation(
+    name: str, host: Mapping[str, Any], groups: Sequence[str]
+) -> list[Finding]:
+    """Compute hosts have vmx or svm; without, nova uses QEMU's emulation."""
+    if "compute" not in groups or host["cpu_flags"] or host["arch"] != "x86_64":
+        return []
+    return [
+        Finding(
+            WARNING,
+            "virtualisation",
+            "has no hardware virtualisation; instances are emulated, some ten times slower",
+            "switch on VT-x or AMD-V in its firmware, if it has it",
+            name,
+        )
+    ]
+
+
+def check_names(
+    name: str, host: Mapping[str, Any], names: Mapping[str, str], vips: Mapping[str, str]
+) -> list[Finding]:
+    """API names resolve to their VIPs.
+
+    names, vips: `internal` and `public`, as in `cairn_site`.
+    """
+    found = []
+    for side, api in names.items():
+        addresses = host["resolved"].get(api)
+        if addresses and vips[side] not in addresses:
+            found.append(
+                Finding(
+                    ERROR,
+                    "names",
+                    f"resolves {api} to {', '.join(addresses)}, not the {side} VIP {vips[side]}",
+                    f"correct the DNS or cairn_{side}_name",
+                    name,
+                )
+            )
+        elif addresses == []:
+            found.append(
+                Finding(
+                    WARNING,
+                    "names",
+                    f"does not resolve {api}",
+                    f"the hosts get it by /etc/hosts; your users need it in the DNS ({vips[side]})",
+                    name,
+                )
+            )
+    return found
+
+
+def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """apt's package mirrors answer. On a deployed host nothing may be due, so it may go on."""
+    severity = WARNING if host.get("services") else ERROR
+    remedy = "mend the connection, the DNS or /etc/apt/sources.list.d"
+    if not host["mirrors"]:
+        text = "has no package source"
+        return [Finding(severity, "mirrors", text, "write /etc/apt/sources.list.d", name)]
+    return [
+        Finding(severity, "mirrors", f"gets no packages from {url}: {why}", remedy, name)
+        for url, why in host["mirrors"].items()
+        if why
+    ]
+
+
+def check_ports(
+    name: str,
+    host: Mapping[str, Any],
+    addresses: Mapping[str, str],
+    ports: Iterable[Mapping[str, Any]],
+    vips: Collection[str] = (),
+) -> list[Finding]:
+    """Nobody else listens on the ports of the host's services.
+
+    ports: those of this host: role, port, plane and the units that may hold it.
+    """
+    found = []
+    for wanted in ports:
+        mine = {*EVERYWHERE, addresses.get(wanted["plane"]), *vips}
+        own = (*wanted["units"], "haproxy.service")
+        others = {
+            entry["unit"] or "another process"
+            for entry in host["listening"]
+            if entry["port"] == wanted["port"]
+            and entry["address"] in mine
+            and entry["unit"] not in own
+        }
+        for other in sorted(others):
+            found.append(
+                Finding(
+                    ERROR,
+                    "ports",
+                    f"port {wanted['port']} is {wanted['role']}'s, but {other} listens on it",
+                    f"stop it (systemctl disable --now {other})"
+                    if other.endswith(".service")
+                    else f"find and stop it (ss -ltnp sport = :{wanted['port']})",
+                    name,
+                )
+            )
+    return found
+
+
+def check_foreign(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """/etc of Cairn's services is Cairn's."""
+    return [
+        Finding(
+            ERROR,
+            "foreign",
+            f"has an /etc/{folder} that is not Cairn's",
+            f"another installation? Move it away: mv /etc/{folder} /etc/{folder}.old",
+            name,
+        )
+        for folder in host["foreign_etc"]
+    ]
+
+
+def check_peers(
+    name: str, host: Mapping[str, Any], site: Mapping[str, Any], hosts: Mapping[str, Any]
+) -> list[Finding]:
+    """Neighbours answer at full MTU, where both ends have their planes already.
+
+    hosts: host name to `cairn_host` of every host. Those whose network is about to change are
+    left to the network's own commit-confirm.
+    """
+
+    def settled(other: str) -> bool:
+        network = hosts.get(other, {}).get("network")
+        return bool(network) and network["hash"] == site["hosts"][other]["network"]
+
+    if not settled(name):
+        return []
+    answers = [a for a in host["peers"] if settled(a["host"])]
+    missing = judge(answers, [a["host"] for a in answers], ()).missing
+    return [
+        Finding(
+            ERROR,
+            "peers",
+            f"gets no answer from {text}",
+            "check cable, switch port, VLAN and MTU on the way",
+            name,
+        )
+        for text in missing
+    ]
+
+
+def check_network(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """No change of the network waits for its confirmation, and iproute2 is there."""
+    found = []
+    if host["network"]["trial"]:
+        found.append(
+            Finding(
+                WARNING,
+                "network",
+                "a change of its network waits to be confirmed, from a run that was cut off",
+                "nothing to do: it ends by itself before another begins",
+                name,
+            )
+        )
+    if not host["nics"]:
+        text = "shows no NIC; is iproute2 missing?"
+        found.append(Finding(ERROR, "network", text, "apt-get install iproute2", name))
+    return found
+
+
+def check_host(
+    name: str,
+    host: Mapping[str, Any],
+    site: Mapping[str, Any],
+    hosts: Mapping[str, Any],
+    ports: Iterable[Mapping[str, Any]],
+    memory: Mapping[str, int],
+    disk: Mapping[str, int],
+) -> list[Finding]:
+    """Every check of one host; of one that gave no answer only that."""
+    told = site["hosts"][name]
+    groups = told["groups"]
+    found = check_reachable(name, host, groups)
+    if found:
+        return found
+    mine = [p for p in ports if "all" in p["groups"] or set(groups) & set(p["groups"])]
+    return [
+        *check_system(name, host),
+        *check_memory(name, host, groups, memory),
+        *check_disk(name, host, groups, disk),
+        *check_clock(name, host),
+        *check_network(name, host),
+        *check_nics(name, host, told["nics"]),
+        *check_virtualisation(name, host, groups),
+        *check_names(name, host, site["names"], site["vips"]),
+        *check_mirrors(name, host),
+        *check_ports(name, host, told["addresses"], mine, site["vips"].values()),
+        *check_foreign(name, host),
+        *check_peers(name, host, site, hosts),
+    ]
+
+
+# --- the table -------------------------------------------------------------------------------
+
+
+def table(findings: Iterable[Finding], width: int = 100) -> str:
+    """All findings, errors first; one that several hosts share is one entry.
+
+    What is wrong in the middle column, what to do about it below, behind an arrow.
+    """
+    merged: dict[tuple[str, str, str, str], list[str]] = {}
+    for f in sorted(findings, key=lambda f: (f.severity, f.check)):
+        merged.setdefault((f.severity, f.check, f.text, f.remedy), []).append(f.host or "site")
+    if not merged:
+        return ""
+    checks = max(len(check) for _, check, _, _ in merged)
+    indent = 9 + checks + 2
+    lines = []
+    for (severity, check, text, remedy), hosts in merged.items():
+        head = f"{severity.upper():9}{check:{checks}}  "
+        said = f"{', '.join(dict.fromkeys(hosts))}: {text}"
+        lines += textwrap.wrap(said, width, initial_indent=head, subsequent_indent=" " * indent)
+        lines += textwrap.wrap(
+            remedy,
+            width,
+            initial_indent=" " * indent + "→ ",
+            subsequent_indent=" " * (indent + 2),
+        )
+    return "\n".join(lines)

@@ -165,7 +165,8 @@ def test_a_real_run_is_counted_over_its_forks(root: Path, tmp_path: Path) -> Non
     # Port 9 of the loopback address refuses at once.
     host = {"ansible_host": "127.0.0.1", "ansible_port": 9}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
-    inventory = {"all": {"hosts": {"near": {"ansible_connection": "local"}, "far": host}}}
+    near = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = {"all": {"hosts": {"near": near, "far": host}}}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
     plugins = tmp_path / "plugins/callback"
     plugins.mkdir(parents=True)

@@ -1,0 +1,288 @@
+#!/usr/bin/python
+"""Module: prove a cloud by an instance, one phase at a time."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_verify
+short_description: Prove a cloud by creating and reaching an instance
+description:
+  - Each phase goes on from where the one before it stopped; what it needs for that is in O(state),
+    a file that only its owner can read.
+  - What any run has made and not removed, for example because it was killed, is removed by the
+    phases V(prepare) and V(clean).
+options:
+  phase:
+    description:
+      - V(prepare) makes a project with a user, image, network and floating IP.
+      - V(boot) creates an instance as that user and waits until it is active.
+      - V(reach) reaches it over its floating IP and its console.
+      - V(trace) follows the creation through its 24 steps and fails if one lacks evidence.
+      - V(clean) removes everything.
+    type: str
+    choices: [prepare, boot, reach, trace, clean]
+    required: true
+  config:
+    description: The clouds.yaml with the administrator's cloud.
+    type: path
+    required: true
+  cloud:
+    description: Its name in O(config).
+    type: str
+    required: true
+  state:
+    description: File that holds the run between phases.
+    type: path
+    required: true
+  report:
+    description: JSON file for the times and steps, written by V(trace).
+    type: path
+  image:
+    description: Raw disk of the test guest, for V(prepare).
+    type: path
+  external:
+    description:
+      - Where floating IPs come from, for V(prepare); physical_network, cidr, gateway, allocation
+        and keep, the name of the network if it is to stay.
+    type: dict
+  problem:
+    description: For V(trace), what made an earlier phase fail, if one did.
+    type: str
+    default: ""
+  seconds:
+    description: How long V(boot) waits for the instance and V(reach) for a ping.
+    type: int
+    default: 300
+  hosts:
+    description: For V(trace), what M(cairn_verify_host) returned, by host.
+    type: dict
+    default: {}
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Create an instance as a user
+  cairn_verify:
+    phase: boot
+    config: /etc/cairn/clouds.yaml
+    cloud: cairn
+    state: /run/cairn/verify.json
+"""
+
+RETURN = r"""
+lines:
+  description: What happened, for people.
+  returned: always
+  type: list
+  elements: str
+run:
+  description: Ids, host and times of the run, without its secrets.
+  returned: success
+  type: dict
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.cairn import proof
+
+try:
+    from ansible.module_utils.cairn import proof_cloud, proof_reach
+except ImportError as error:
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
+
+SECRET = ("password", "nonce", "public_key")
+
+
+def load(path: Path) -> Any:
+    """The run of the state file; ProofError if no run was begun."""
+    try:
+        return proof_cloud.Run(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise proof_cloud.ProofError(f"{path}: no run was prepared") from None
+
+
+def save(path: Path, run: Any) -> None:
+    """Write the state file, for its owner only."""
+    write(path, run.as_dict(), 0o600)
+
+
+def write(path: Path, data: Any, mode: int) -> None:
+    """Write JSON at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(data, file, indent=1)
+    new.replace(path)
+
+
+def public(run: Any) -> dict[str, Any]:
+    """The run as it may be shown, with the window in which its journal lines are."""
+    shown = {key: value for key, value in run.as_dict().items() if key not in SECRET}
+    began = run.times.get("began", time.time())
+    margin = proof.CLOCK_TOLERANCE
+    return shown | {
+        "since": began - margin,
+        "until": time.time() + margin,
+        "units": list(proof.UNITS),
+        "wanted": [*requests_of(run), *filter(None, [run.ids.get("server")])],
+        "patterns": [proof.SIGN_INS],
+    }
+
+
+def requests_of(run: Any) -> list[str]:
+    """The ids that lines of this creation carry: the client's request id and nova-api's own."""
+    return [one for one in (run.request, run.ids.get("request")) if one]
+
+
+def trace_of(run: Any, hosts: dict[str, Any]) -> proof.Trace:
+    """Everything known of the run's creation, from APIs and from hosts."""
+    facts = {name: proof.Fact(**fact) for name, fact in run.facts.items()}
+    for host, result in hosts.items():
+        domain = result.get("domain") or {}
+        if domain.get("state") == "running":
+            text = (
+                f"{domain['name']} is running on {host}: "
+                f"{domain['vcpus']} processor, {domain['memory_mb']} MB"
+            )
+            facts["domain"] = proof.Fact("domain", run.times.get("active", time.time()), text)
+    return proof.Trace(
+        began=run.times["began"],
+        accepted=run.times.get("accepted", time.time()),
+        ids=run.ids,
+        requests=requests_of(run),
+        facts=facts,
+        lines=proof.gathered(hosts),
+        services=frozenset(run.services),
+    )
+
+
+def report_of(run: Any, outcomes: list[proof.Outcome], problem: str) -> dict[str, Any]:
+    """The run for `make bench`: seconds from the request for a token, and the steps."""
+    began = run.times.get("began", 0.0)
+    return {
+        "run": run.name,
+        "host": run.host,
+        "problem": problem,
+        "seconds": {
+            name: round(when - began, 2) for name, when in run.times.items() if name != "began"
+        },
+        "steps": [
+            {
+                "number": one.step.number,
+                "title": one.step.title,
+                "state": one.state,
+                "seconds": round(one.time - began, 2) if one.time else None,
+                "where": one.where,
+                "evidence": one.text,
+            }
+            for one in outcomes
+        ],
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "phase": {
+                "type": "str",
+                "choices": ["prepare", "boot", "reach", "trace", "clean"],
+                "required": True,
+            },
+            "config": {"type": "path", "required": True},
+            "cloud": {"type": "str", "required": True},
+            "state": {"type": "path", "required": True},
+            "report": {"type": "path"},
+            "image": {"type": "path"},
+            "external": {"type": "dict"},
+            "problem": {"type": "str", "default": ""},
+            "seconds": {"type": "int", "default": 300},
+            "hosts": {"type": "dict", "default": {}},
+        },
+        required_if=[
+            ("phase", "prepare", ("image", "external")),
+            ("phase", "trace", ("report",)),
+        ],
+        supports_check_mode=False,
+    )
+    if MISSING:
+        module.fail_json(msg=missing_required_lib("openstacksdk"), exception=str(MISSING))
+    phase = PHASES[module.params["phase"]]
+    state = Path(module.params["state"])
+    try:
+        admin = proof_cloud.admin_cloud(Path(module.params["config"]), module.params["cloud"])
+        module.exit_json(changed=False, **phase(admin, state, module.params))
+    except proof_cloud.ProofError as error:
+        run = {"run": public(load(state))} if state.exists() else {}
+        module.fail_json(msg=str(error), **run)
+
+
+def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Remove leftovers, make what an instance needs."""
+    left = proof_cloud.sweep(admin)
+    lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
+    run = proof_cloud.new_run()
+    save(state, run)
+    image = Path(wanted["image"])
+    text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))
+    return {"lines": [*lines, text], "run": public(run)}
+
+
+def kept(state: Path, run: Any, work: Callable[[], Any]) -> Any:
+    """Do a part of the run and keep what it learnt, even if it failed."""
+    try:
+        return work()
+    finally:
+        save(state, run)
+
+
+def boot(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Create the instance."""
+    run = load(state)
+    text = kept(state, run, lambda: proof_cloud.boot(admin, run, wanted["seconds"]))
+    return {"lines": [text], "run": public(run)}
+
+
+def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Reach the instance."""
+    run = load(state)
+    ca_file = admin.config.config.get("cacert")
+    findings = kept(state, run, lambda: proof_reach.reach(admin, run, ca_file, wanted["seconds"]))
+    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+
+
+def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Follow the creation through its steps; ProofError with the table and the reason."""
+    run = load(state) if state.exists() else None
+    if run is None or "began" not in run.times:
+        raise proof_cloud.ProofError(wanted["problem"] or "no instance was asked for")
+    known = trace_of(run, wanted["hosts"])
+    outcomes = proof.follow(known)
+    write(Path(wanted["report"]), report_of(run, outcomes, wanted["problem"]), 0o644)
+    lines = proof.table(outcomes, run.times["began"])
+    reason = proof.failure(outcomes, known, proof.gathered(wanted["hosts"], "errors"), run.problem)
+    if reason:
+        raise proof_cloud.ProofError("\n".join([*lines, "", reason]))
+    return {"lines": lines, "run": public(run)}
+
+
+def clean(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Remove everything."""
+    removed = proof_cloud.sweep(admin)
+    state.unlink(missing_ok=True)
+    return {"lines": [f"removed: {', '.join(removed) or 'nothing was left'}"], "run": {}}
+
+
+PHASES = {"prepare": prepare, "boot": boot, "reach": reach, "trace": trace, "clean": clean}
+
+if __name__ == "__main__":
+    main()

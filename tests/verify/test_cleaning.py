@@ -1,0 +1,172 @@
+"""Whatever any run made is found and removed, in an order that the services accept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.module_utils.cairn import proof_cloud
+from ansible.module_utils.cairn.proof_cloud import PREFIX, ProofError
+from openstack import exceptions
+
+KINDS = ("projects", "users", "keypairs", "flavors", "servers", "ips", "routers", "ports",
+         "networks", "security_groups", "images")  # fmt: skip
+# What must be gone before what: a service refuses the other order.
+DEPENDS = {
+    "routers": ("ips", "ports"),
+    "ports": ("servers",),
+    "networks": ("ports", "routers"),
+    "security_groups": ("servers",),
+    "users": ("keypairs",),
+    "projects": ("servers", "ips", "routers", "ports", "networks", "security_groups", "images"),
+}
+
+
+class Cloud:
+    """Resources in memory, with as much of openstacksdk's connection as the cleaning uses."""
+
+    def __init__(self) -> None:
+        self.resources: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+        self.refuses: set[str] = set()
+        proxy = SimpleNamespace(**{kind: self.lister(kind) for kind in KINDS})
+        for kind, verb in {
+            "projects": "delete_project",
+            "users": "delete_user",
+            "flavors": "delete_flavor",
+            "ips": "delete_ip",
+            "routers": "delete_router",
+            "ports": "delete_port",
+            "networks": "delete_network",
+            "security_groups": "delete_security_group",
+            "images": "delete_image",
+        }.items():
+            setattr(proxy, verb, self.remover(kind))
+        proxy.delete_keypair = self.delete_keypair
+        proxy.delete_server = lambda server, force: self.remove("servers", server)
+        proxy.wait_for_delete = lambda server, wait: server
+        proxy.remove_interface_from_router = lambda router, port: self.remove(
+            "ports", next(one for one in self.resources["ports"] if one.id == port)
+        )
+        self.compute = self.identity = self.network = self.image = proxy
+
+    def add(self, kind: str, name: str, **attributes: Any) -> Any:
+        one = SimpleNamespace(id=f"{kind}-{name}", name=name, kind=kind, **attributes)
+        self.resources[kind].append(one)
+        return one
+
+    def lister(self, kind: str) -> Callable[..., Iterator[Any]]:
+        def found(**query: Any) -> Iterator[Any]:
+            filters = {
+                key: value
+                for key, value in query.items()
+                if key in ("project_id", "user_id", "owner", "device_id", "is_router_external")
+            }
+            return iter(
+                [
+                    one
+                    for one in self.resources[kind]
+                    if all(getattr(one, key, None) == value for key, value in filters.items())
+                ]
+            )
+
+        return found
+
+    def remover(self, kind: str) -> Callable[[Any], None]:
+        return lambda one: self.remove(kind, one)
+
+    def delete_keypair(self, name: str, user_id: str) -> None:
+        key = next(k for k in self.resources["keypairs"] if (k.name, k.user_id) == (name, user_id))
+        self.remove("keypairs", key)
+
+    def remove(self, kind: str, one: Any) -> None:
+        if one.name in self.refuses:
+            raise exceptions.ConflictException(f"{one.name} is in use")
+        project = getattr(one, "project_id", one.id if kind == "projects" else None)
+        for other in DEPENDS.get(kind, ()):
+            if project and [o for o in self.resources[other] if of(o) == project]:
+                raise exceptions.ConflictException(f"{kind} {one.name} still has {other}")
+        self.resources[kind].remove(one)
+
+    def left(self) -> list[str]:
+        return [f"{kind} {one.name}" for kind in KINDS for one in self.resources[kind]]
+
+
+def of(resource: Any) -> str | None:
+    return getattr(resource, "project_id", None) or getattr(resource, "owner", None)
+
+
+def add_run(cloud: Cloud, name: str) -> None:
+    """Everything that a run makes; a neighbour's things are made the same way."""
+    project = cloud.add("projects", name).id
+    user = cloud.add("users", name)
+    cloud.add("keypairs", name, user_id=user.id)
+    cloud.add("flavors", name)
+    cloud.add("servers", name, project_id=project)
+    cloud.add("images", name, owner=project)
+    cloud.add("networks", name, project_id=project, is_router_external=False)
+    cloud.add("networks", f"{name}-external", project_id="admin", is_router_external=True)
+    router = cloud.add("routers", name, project_id=project)
+    cloud.add("ports", f"{name}-interface", project_id=project, device_id=router.id,
+              device_owner="network:router_interface")  # fmt: skip
+    cloud.add("ips", name, project_id=project)
+    cloud.add("security_groups", "default", project_id=project)
+    cloud.add("security_groups", name, project_id=project)
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def test_a_finished_run_leaves_nothing(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+    removed = proof_cloud.sweep(cloud)
+    assert cloud.left() == []
+    assert f"server {PREFIX}1" in removed
+    assert f"project {PREFIX}1" == removed[-1]
+
+
+def test_leftovers_of_several_killed_runs_are_removed(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+    add_run(cloud, f"{PREFIX}2")
+    cloud.resources["servers"].clear()
+    proof_cloud.sweep(cloud)
+    assert cloud.left() == []
+
+
+def test_what_is_not_ours_stays(cloud: Cloud) -> None:
+    add_run(cloud, "customer")
+    before = cloud.left()
+    assert proof_cloud.sweep(cloud) == []
+    assert cloud.left() == before
+
+
+def test_a_clean_cloud_is_left_alone(cloud: Cloud) -> None:
+    assert proof_cloud.sweep(cloud) == []
+
+
+def test_a_resource_that_stays_is_named_and_keeps_its_project(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+    cloud.refuses = {f"{PREFIX}1-interface"}
+    with pytest.raises(ProofError, match=f"router interface {PREFIX}1-interface: .*in use"):
+        proof_cloud.sweep(cloud)
+    # The next run finds it by its project; what could go has gone.
+    assert f"projects {PREFIX}1" in cloud.left()
+    assert f"images {PREFIX}1" not in cloud.left()
+    cloud.refuses = set()
+    proof_cloud.sweep(cloud)
+    assert cloud.left() == []
+
+
+def test_something_that_went_by_itself_is_no_failure(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+
+    def gone(_: Any) -> None:
+        cloud.resources["ips"].clear()
+        raise exceptions.NotFoundException("no such floating IP")
+
+    cloud.network.delete_ip = gone
+    proof_cloud.sweep(cloud)
+    assert cloud.left() == []

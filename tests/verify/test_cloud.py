@@ -1,0 +1,139 @@
+"""The external network is found or made, waiting ends, names and secrets are of one run only."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.module_utils.cairn import proof_cloud
+from ansible.module_utils.cairn.proof_cloud import ProofError
+from openstack import exceptions
+
+WANTED = {
+    "physical_network": "physnet1",
+    "cidr": "198.18.40.0/24",
+    "gateway": "198.18.40.1",
+    "allocation": "198.18.40.100-198.18.40.199",
+    "keep": "",
+}
+
+
+class Networks:
+    """The few network calls that making an external network needs."""
+
+    def __init__(self, *there: Any) -> None:
+        self.there = list(there)
+        self.made: list[dict[str, Any]] = []
+
+    def networks(self, **_: Any) -> list[Any]:
+        return self.there
+
+    def create_network(self, **attributes: Any) -> Any:
+        self.made.append(attributes)
+        return SimpleNamespace(id="new", **attributes)
+
+    def create_subnet(self, **attributes: Any) -> Any:
+        self.made.append(attributes)
+        return SimpleNamespace(id="subnet")
+
+
+def external(networks: Networks, **changed: Any) -> Any:
+    admin = SimpleNamespace(network=networks)
+    return proof_cloud.external_network(admin, proof_cloud.new_run(), WANTED | changed)
+
+
+def test_a_network_on_the_physical_network_is_used() -> None:
+    there = SimpleNamespace(id="theirs", provider_physical_network="physnet1")
+    networks = Networks(SimpleNamespace(id="x", provider_physical_network="other"), there)
+    assert external(networks) is there
+    assert networks.made == []
+
+
+def test_a_missing_one_is_made_under_a_name_that_is_removed_again() -> None:
+    networks = Networks()
+    assert external(networks).name.startswith(proof_cloud.PREFIX)
+    subnet = networks.made[1]
+    assert subnet["allocation_pools"] == [{"start": "198.18.40.100", "end": "198.18.40.199"}]
+    assert not subnet["enable_dhcp"]
+
+
+def test_one_that_is_to_stay_has_the_name_that_was_asked_for() -> None:
+    assert external(Networks(), keep="external").name == "external"
+
+
+def test_runs_share_neither_names_nor_secrets() -> None:
+    one, other = proof_cloud.new_run(), proof_cloud.new_run()
+    assert one.name != other.name
+    assert one.password != other.password
+    assert one.request != other.request
+    assert one.public_key.startswith("ssh-ed25519 ")
+
+
+def test_waiting_gives_the_answer() -> None:
+    answers = iter([None, "", "here"])
+    assert proof_cloud.wait("x", 5, lambda: next(answers), interval=0) == "here"
+
+
+def test_waiting_in_vain_says_for_what_and_how_long() -> None:
+    with pytest.raises(ProofError, match="an answer: not within 0 s"):
+        proof_cloud.wait("an answer", 0, lambda: None, interval=0.01)
+
+
+def test_a_services_refusal_says_what_was_being_done() -> None:
+    refusal = exceptions.HttpException("no", details="quota exceeded")
+    refusal.status_code = 403
+    with (
+        pytest.raises(ProofError, match="making the user: HTTP 403: quota exceeded"),
+        proof_cloud.explained("making the user"),
+    ):
+        raise refusal
+
+
+def test_novas_times_are_utc() -> None:
+    assert proof_cloud.seconds_of("2026-11-23T09:00:00.500000") == 1795424400.5
+
+
+class Compute:
+    """Nova's answers about one instance."""
+
+    def __init__(self, request: str) -> None:
+        self.actions = [
+            SimpleNamespace(
+                request_id="req-other", action="stop", start_time="2026-01-01T00:00:00"
+            ),
+            SimpleNamespace(
+                request_id=request,
+                action="create",
+                start_time="2026-11-23T09:00:00",
+                events=[
+                    SimpleNamespace(
+                        event="compute__do_build_and_run_instance",
+                        host="compute1",
+                        start_time="2026-11-23T09:00:01",
+                    )
+                ],
+            ),
+        ]
+
+    def server_actions(self, _: str) -> list[Any]:
+        return self.actions
+
+    def get_server_action(self, request: str, _: str) -> Any:
+        return next(one for one in self.actions if one.request_id == request)
+
+
+def test_only_the_action_of_this_request_is_evidence() -> None:
+    run = proof_cloud.new_run()
+    run.ids.update(server="s", request="req-mine")
+    proof_cloud.observe_actions(SimpleNamespace(compute=Compute("req-mine")), run)
+    assert "create of req-mine" in run.facts["action"]["text"]
+    assert "compute1" in run.facts["build_event"]["text"]
+    assert run.facts["build_event"]["time"] - run.facts["action"]["time"] == 1.0
+
+
+def test_another_requests_action_is_none() -> None:
+    run = proof_cloud.new_run()
+    run.ids.update(server="s", request="req-mine")
+    proof_cloud.observe_actions(SimpleNamespace(compute=Compute("req-theirs")), run)
+    assert run.facts == {}

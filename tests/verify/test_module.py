@@ -1,0 +1,102 @@
+"""The module keeps a run between its phases, and never shows its secrets."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils.cairn import proof_cloud
+from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+
+BEGAN = 1764000000.0
+
+
+@pytest.fixture
+def module(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("plugins/modules/cairn_verify.py")
+
+
+@pytest.fixture
+def run() -> Run:
+    made = proof_cloud.new_run()
+    made.ids.update(server="id1", request="req-local", project="p", user="u")
+    made.times.update(began=BEGAN, accepted=BEGAN + 1, active=BEGAN + 40)
+    made.host = made.ids["host"] = "compute1"
+    made.services = ["compute", "identity"]
+    return made
+
+
+def test_a_run_is_kept_for_its_owner_only(module: ModuleType, run: Run, tmp_path: Path) -> None:
+    state = tmp_path / "verify.json"
+    module.save(state, run)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert module.load(state) == run
+    assert list(tmp_path.iterdir()) == [state]
+
+
+def test_what_is_shown_of_a_run_has_no_secret(module: ModuleType, run: Run) -> None:
+    shown = str(module.public(run))
+    assert run.password not in shown
+    assert run.nonce not in shown
+    assert "req-local" in shown
+
+
+def test_what_a_failed_phase_learnt_is_kept(module: ModuleType, run: Run, tmp_path: Path) -> None:
+    state = tmp_path / "verify.json"
+
+    def work() -> None:
+        run.ids["port"] = "p1"
+        raise ProofError("no ping")
+
+    with pytest.raises(ProofError):
+        module.kept(state, run, work)
+    assert module.load(state).ids["port"] == "p1"
+
+
+def test_hosts_are_asked_for_the_requests_window(module: ModuleType, run: Run) -> None:
+    window = module.public(run)
+    assert window["since"] < BEGAN < window["until"]
+    assert window["wanted"] == [run.request, "req-local", "id1"]
+
+
+@pytest.mark.parametrize(("state", "known"), [("running", True), ("paused", False)])
+def test_only_a_running_domain_is_evidence(
+    module: ModuleType, run: Run, state: str, known: bool
+) -> None:
+    domain = {"state": state, "name": "instance-1", "vcpus": 1, "memory_mb": 128}
+    trace = module.trace_of(run, {"compute1": {"lines": [], "domain": domain}})
+    assert ("domain" in trace.facts) is known
+
+
+def trace(module: ModuleType, state: Path, report: Path, **changed: Any) -> dict[str, Any]:
+    wanted = {"report": str(report), "hosts": {}, "problem": ""} | changed
+    result: dict[str, Any] = module.trace(None, state, wanted)
+    return result
+
+
+def test_a_creation_without_evidence_fails_with_the_table_and_leaves_its_report(
+    module: ModuleType, run: Run, tmp_path: Path
+) -> None:
+    state, report = tmp_path / "verify.json", tmp_path / "report.json"
+    module.save(state, run)
+    with pytest.raises(ProofError) as raised:
+        trace(module, state, report, hosts={"controller1": {"unreachable": True}})
+    text = str(raised.value)
+    assert "✗  1" in text
+    assert "no journal could be read on: controller1" in text
+    assert '"active": 40.0' in report.read_text()
+    assert run.password not in report.read_text()
+
+
+def test_a_run_that_never_began_gives_its_reason(module: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ProofError, match="Make the test guest: no network"):
+        trace(module, tmp_path / "none", tmp_path / "r", problem="Make the test guest: no network")
+
+
+def test_a_phase_without_a_run_says_so(module: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ProofError, match="no run was prepared"):
+        module.load(tmp_path / "verify.json")

@@ -6,10 +6,13 @@ functions here turn that word into sections. They are pure: plain data in, plain
 
 from __future__ import annotations
 
+import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
+
+from .errors import DescriptionError
 
 CA_FILE = "/etc/ssl/certs/cairn-ca.pem"
 AMQP_PORT = 5671
@@ -37,7 +40,7 @@ SECRET_OPTIONS = frozenset(
 """Options whose values are secrets, or hold one, in whatever section they stand."""
 
 
-class OsloError(ValueError):
+class OsloError(DescriptionError):
     """A description or an override that no INI file can be made of; the text says which."""
 
 
@@ -114,7 +117,7 @@ def sections_messaging(
         f"{login}@{bracketed(address)}:{AMQP_PORT}" for address in addresses(site, "controller")
     )
     return {
-        "DEFAULT": {"transport_url": f"rabbit://{brokers}/{quote(role, safe='')}"},
+        "DEFAULT": {"transport_url": f"rabbit://{brokers}//{quote(role, safe='')}"},
         "oslo_messaging_rabbit": {
             "ssl": True,
             "ssl_ca_file": CA_FILE,
@@ -159,8 +162,10 @@ def section_authtoken(
 
     `parameters`: `service_type` (none): what tokens with access rules are checked against.
 
-    memcached speaks plain text on the management plane, so tokens are encrypted in it.
+    memcached speaks plain text on the management plane, so tokens are encrypted in it: with a key
+    for each service, so that none can plant tokens for another.
     """
+    master = secret(secrets, "memcache_secret_key").encode()
     public = bracketed(site["names"]["public"])
     options = section_credentials(role, site=site, secrets=secrets) | {
         "www_authenticate_uri": f"https://{public}:{KEYSTONE_PORT}",
@@ -168,7 +173,7 @@ def section_authtoken(
         "interface": "internal",
         "memcached_servers": memcached_servers(site),
         "memcache_security_strategy": "ENCRYPT",
-        "memcache_secret_key": literal(secret(secrets, "memcache_secret_key")),
+        "memcache_secret_key": hmac.new(master, role.encode(), "sha256").hexdigest(),
         "service_token_roles": "service",
         "service_token_roles_required": True,
     }
@@ -202,23 +207,6 @@ def section_client(
     elif adapter is not None:
         raise OsloError(f"client adapter {adapter}: know keystoneauth, endpoint_type and null")
     return options
-
-
-def sections_privsep(
-    parameters: Iterable[str] | Mapping[str, Any], *, role: str, venv: str
-) -> Sections:
-    """Return one section per privileged context, each with the command that starts its daemon.
-
-    `parameters` is the list of sections, or `{sections, files}` where the daemon reads other files
-    than `<role>.conf`. The command names everything by absolute path, as sudoers does.
-    """
-    if isinstance(parameters, Mapping):
-        sections, files = parameters["sections"], parameters["files"]
-    else:
-        sections, files = parameters, [f"{role}.conf"]
-    arguments = " ".join(f"--config-file /etc/{role}/{name}" for name in files)
-    command = f"sudo {venv}/bin/privsep-helper {arguments}"
-    return {section: {"helper_command": command} for section in sections}
 
 
 def section_cache(site: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,8 +243,9 @@ def derive(
     """Return the sections that `oslo`, a word per need, stands for in one file of `role`.
 
     `site` is cairn_site, `me` the host (cairn_me), `secrets` cairn_secrets, `venv` the path of the
-    virtualenv. Every file logs to standard error and thereby to the journal. Raises OsloError for
-    an unknown word.
+    virtualenv. Every file logs to standard error and thereby to the journal. `privsep` makes no
+    section: oslo's own command suits where sudo is the root helper; see `sudoers`. Raises OsloError
+    for an unknown word.
     """
     unknown = sorted(set(oslo) - set(KNOWN))
     if unknown:
@@ -278,8 +267,6 @@ def derive(
         add({"keystone_authtoken": options})
     for section, client in (oslo.get("clients") or {}).items():
         add({section: section_client(client, site=site, secrets=secrets)})
-    if oslo.get("privsep"):
-        add(sections_privsep(oslo["privsep"], role=role, venv=venv))
     if oslo.get("cache"):
         add({"cache": section_cache(site)})
     if oslo.get("concurrency"):

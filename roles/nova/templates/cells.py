@@ -1,0 +1,63 @@
+"""Map nova's two cells, and the compute hosts into theirs; safe to repeat.
+
+Usage: cells.py NOVA_CONF map | cells.py NOVA_CONF discover HOST...
+
+The mappings hold templates that nova fills from its own nova.conf, so they name no password and
+stay right when a password or an address changes. `{password}` reaches over the commas of a URL
+with several brokers; the second slash belongs to the name of the virtual host.
+"""
+
+import sys
+import time
+
+from nova import config, context, exception, objects
+from nova.objects import host_mapping
+
+DATABASE = "{scheme}://{username}:{password}@{hostname}/%s?{query}"
+CELL0 = {"name": "cell0", "transport_url": "none:///", "database_connection": DATABASE % "nova_cell0"}
+CELL1 = {
+    "name": "cell1",
+    "transport_url": "{scheme}://{username}:{password}@{hostname}:{port}//{path}",
+    "database_connection": DATABASE % "nova",
+}
+CELL1_UUID = "c4a1c4a1-0000-4000-8000-000000000001"
+WAIT = 180  # seconds for a started compute service to announce itself
+
+
+def map_cells(admin):
+    """Make the mappings that are missing."""
+    for uuid, wanted in ((objects.CellMapping.CELL0_UUID, CELL0), (CELL1_UUID, CELL1)):
+        try:
+            objects.CellMapping.get_by_uuid(admin, uuid)
+        except exception.CellMappingNotFound:
+            objects.CellMapping(admin, uuid=uuid, **wanted).create()
+            print("mapped", wanted["name"])
+
+
+def discover(admin, wanted):
+    """Map compute hosts until all wanted ones are; the names of those that never came."""
+    end = time.monotonic() + WAIT
+    while True:
+        for mapping in host_mapping.discover_hosts(admin):
+            print("mapped", mapping.host)
+        known = {mapping.host for mapping in objects.HostMappingList.get_all(admin)}
+        missing = sorted(set(wanted) - known)
+        if not missing or time.monotonic() > end:
+            return missing
+        time.sleep(3)
+
+
+def main(arguments):
+    file, verb, *hosts = arguments
+    config.parse_args(["cells", "--config-file", file], init_rpc=False)
+    objects.register_all()
+    admin = context.get_admin_context()
+    if verb == "map":
+        map_cells(admin)
+        return None
+    missing = discover(admin, hosts)
+    return f"no compute service came up on: {', '.join(missing)}" if missing else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -76,6 +76,8 @@ site: setup  ## bring INVENTORY to what it says
 	$(PLAYBOOK) playbooks/site.yml $(ARGS)
 verify: setup  ## create an instance as a user would, and follow it
 	$(PLAYBOOK) playbooks/verify.yml $(ARGS)
+openstack: setup  ## the openstack command as administrator: ARGS='server list'
+	@$(INVENTORY)/.operator/openstack $(ARGS)
 
 # -- proof
 
@@ -89,7 +91,7 @@ unit: setup  ## tests that need no lab
 molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance
 	@python tools/run_tests.py molecule $(ROLE)
 bench: setup  ## measure the lab against the budgets of the design
-	@python bench/bench.py $(ARGS)
+	@python -m bench.bench $(ARGS)
 
 .PHONY: clean
 clean:  ## forget caches of this tree (the lab and .venv stay)

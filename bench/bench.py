@@ -1,0 +1,248 @@
+"""Measure Cairn in its lab: `bench.py [lab] [again] [option] [instance] [floor]`, all by default.
+
+    lab       wall time and memory of the last `make lab`, phase by phase, as it was recorded
+    again     site.yml over an unchanged lab
+    option    one option of nova changed, and changed back
+    instance  from `openstack server create` to ACTIVE and to a ping, as verify.yml last saw it
+    floor     the bare commands that no deployment can avoid, in the same kind of machines
+
+Prints a table with the budgets of the design and writes `bench/last.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+RESULT = ROOT / "bench/last.json"
+LAB = ROOT / "inventories/lab"
+FLOOR = "floor"  # name of the lab that the floor is measured in
+OPTION = {"nova_config": {"nova.conf": {"api": {"max_limit": 999}}}}
+Row = tuple[str, str, str]
+
+
+class BenchError(Exception):
+    """What is missing for a measurement, for the person at the terminal."""
+
+
+def recorded(name: str, maker: str) -> Any:
+    """Return a JSON file that another command left in .cache."""
+    path = CACHE / name
+    if not path.exists():
+        raise BenchError(f"{path.relative_to(ROOT)} is not there: run `{maker}` first")
+    return json.loads(path.read_text())
+
+
+def site(*arguments: str) -> dict[str, Any]:
+    """Run site.yml; return wall seconds, changes, restarts and remote calls by host."""
+    command = ["ansible-playbook", "-i", str(LAB), "playbooks/site.yml", *arguments]
+    begin = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    seconds = time.monotonic() - begin
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)} failed: run it by hand")
+    return figures(recorded("last-run.json", "make site"), seconds)
+
+
+def figures(run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Return what counts of a run's summary (.cache/last-run.json)."""
+    hosts = run["hosts"]
+    return {
+        "seconds": round(seconds, 1),
+        "changed": sum(len(host["changed"]) for host in hosts.values()),
+        "restarted": {name: host["restarted"] for name, host in hosts.items() if host["restarted"]},
+        "remote_calls": {name: host["remote_calls"] for name, host in hosts.items()},
+        "plays": run["plays"],
+    }
+
+
+def measure_lab() -> dict[str, Any]:
+    """Return the phases of the last `make lab`."""
+    phases = recorded("phases.json", "make lab")
+    return {"phases": phases, "seconds": round(sum(phase["seconds"] for phase in phases), 1)}
+
+
+def measure_again() -> dict[str, Any]:
+    """Return the figures of a run over an unchanged lab."""
+    return site()
+
+
+def measure_option() -> dict[str, Any]:
+    """Return the figures of one changed option; the lab has its own again afterwards."""
+    try:
+        return site("-e", json.dumps(OPTION))
+    finally:
+        site()
+
+
+def measure_instance() -> dict[str, Any]:
+    """Return seconds from the request for an instance, as verify.yml saw them."""
+    seconds: dict[str, Any] = recorded("verify.json", "make verify")["seconds"]
+    return seconds
+
+
+def on_host(lab: str, host: str, call: str) -> dict[str, Any]:
+    """Run a call of on_host.py on a host of a lab; return what it prints."""
+    script = (ROOT / "bench/on_host.py").read_text() + f"\n\n{call}\n"
+    command = [sys.executable, "-m", "lab", "--name", lab, "ssh", host, "--", "python3", "-"]
+    done = subprocess.run(
+        command, cwd=ROOT, input=script, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"{host}: {call.partition('(')[0]}: {done.stderr.strip()[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def lab_command(lab: str, *words: str) -> None:
+    """Run a command of the lab, told but not shown."""
+    command = [sys.executable, "-m", "lab", "--name", lab, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{' '.join(command[1:])}: {done.stderr.strip()}")
+
+
+def slowest(answers: Mapping[str, Mapping[str, float]], name: str) -> float:
+    """Return the time of the host that took longest: hosts work at the same time."""
+    return max((answer[name] for answer in answers.values()), default=0.0)
+
+
+def measure_floor() -> dict[str, Any]:
+    """Return seconds of bare package installs, virtualenvs, schemas and service starts.
+
+    Installs run on fresh machines, schemas and starts on the deployed ones; hosts side by side, as
+    in a deployment.
+    """
+    lab = os.environ.get("CAIRN_LAB") or "lab"
+    inventory = subprocess.run(
+        ["ansible-inventory", "-i", str(LAB), "--list"], capture_output=True, text=True, check=True
+    )
+    groups = json.loads(inventory.stdout)
+    hosts = sorted(
+        {h for g in ("controller", "network", "compute", "storage") for h in groups[g]["hosts"]}
+    )
+    first = groups["controller"]["hosts"][0]
+
+    def each(work: Callable[[str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            return dict(zip(hosts, pool.map(work, hosts), strict=True))
+
+    schemas = on_host(lab, first, "schemas()")
+    starts = each(lambda host: on_host(lab, host, "starts()"))
+    needs = each(lambda host: on_host(lab, host, "needs()"))
+    release = ROOT / "releases/2026.1"
+    mirror = {k: v for k, v in os.environ.items() if k in ("UV_DEFAULT_INDEX", "UV_INDEX")}
+    uv = (Path(sys.executable).parent / "uv").read_bytes()
+
+    def install(host: str) -> dict[str, Any]:
+        put = "cat > /usr/local/bin/uv && chmod 755 /usr/local/bin/uv"
+        ssh = [sys.executable, "-m", "lab", "--name", FLOOR, "ssh", host, "--", put]
+        subprocess.run(ssh, cwd=ROOT, input=uv, check=True)
+        locks = {name: (release / f"{name}.lock").read_text() for name in needs[host]["locks"]}
+        build = (release / "build.lock").read_text()
+        packages = needs[host]["packages"]
+        return on_host(FLOOR, host, f"install({packages!r}, {locks!r}, {build!r}, {mirror!r})")
+
+    try:
+        lab_command(FLOOR, "up")
+        installs = each(install)
+    finally:
+        lab_command(FLOOR, "destroy")
+    parts = {
+        "packages": slowest(installs, "packages"),
+        "virtualenvs": slowest(installs, "virtualenvs"),
+        "schemas": sum(schemas.values()),
+        "starts": slowest(starts, "starts"),
+    }
+    parts = {name: round(seconds, 1) for name, seconds in parts.items()}
+    return {**parts, "seconds": round(sum(parts.values()), 1), "by_schema": schemas}
+
+
+MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
+    "lab": measure_lab,
+    "again": measure_again,
+    "option": measure_option,
+    "instance": measure_instance,
+    "floor": measure_floor,
+}
+
+
+def rows(result: Mapping[str, Any]) -> list[Row]:
+    """Return the table: (what, figure, budget)."""
+    table: list[Row] = []
+    phases = result.get("lab", {}).get("phases", [])
+    for phase in phases:
+        figure = f"{phase['seconds']} s, {phase['memory_mb']} MiB"
+        table.append((f"make lab: {phase['name']}", figure, ""))
+    if phases:
+        table.append(("make lab", f"{result['lab']['seconds']} s", ""))
+    for name, what, budget in (
+        ("again", "second site.yml", "≤ 60 s, 0 changed, 0 restarts"),
+        ("option", "one nova option", "≤ 90 s, nova alone restarts"),
+    ):
+        if name in result:
+            run = result[name]
+            restarts = sum(len(units) for units in run["restarted"].values())
+            figure = f"{run['seconds']} s, {run['changed']} changed, {restarts} restarts"
+            table.append((what, figure, budget))
+            units = sorted({unit for units in run["restarted"].values() for unit in units})
+            if units:
+                table.append((f"{what}: restarted", " ".join(units), ""))
+            calls = " ".join(f"{host}={count}" for host, count in run["remote_calls"].items())
+            table.append((f"{what}: remote calls", calls, "≤ 15 a compute host, unchanged"))
+    for name, seconds in result.get("instance", {}).items():
+        table.append((f"server create to {name}", f"{seconds} s", ""))
+    floor = result.get("floor")
+    if floor:
+        for name in ("packages", "virtualenvs", "schemas", "starts"):
+            table.append((f"floor: {name}", f"{floor[name]} s", ""))
+        table.append(("floor", f"{floor['seconds']} s", ""))
+        deployed = [phase["seconds"] for phase in phases if phase["name"] == "site"]
+        if deployed:
+            table.append(("site.yml / floor", f"{deployed[0] / floor['seconds']:.2f}", "≤ 1.5"))
+    return table
+
+
+def show(table: Sequence[Row]) -> str:
+    """Return the table as text."""
+    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+    return "\n".join(lines)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the measurements named, or all; return the exit code."""
+    unknown = sorted(set(words) - set(MEASURES))
+    if unknown:
+        print(f"error: {', '.join(unknown)}: use {', '.join(MEASURES)}", file=sys.stderr)
+        return 2
+    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    failed = False
+    for name in words or MEASURES:
+        print(f"-- {name}", flush=True)
+        try:
+            result[name] = MEASURES[name]()
+        except BenchError as error:
+            print(f"error: {error}", file=sys.stderr)
+            result.pop(name, None)
+            failed = True
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    table = rows(result)
+    print(show([("what", "measured", "budget"), *table]))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

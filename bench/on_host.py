@@ -1,0 +1,147 @@
+"""Bare commands that any deployment runs on a host, each timed. Sent to a host's own Python.
+
+Standard library only. `bench.py` puts one of the calls at the end and reads the JSON it prints:
+{name: seconds}.
+"""
+
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SERVICES = Path("/var/lib/cairn/services")
+VENVS = Path("/opt/cairn/venvs")
+
+
+def timed(command: list[str], **how: Any) -> float:
+    """Run a command that has to succeed; seconds it took."""
+    begin = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
+    if done.returncode:
+        sys.exit(
+            f"{' '.join(command)}: exit {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}"
+        )
+    return time.monotonic() - begin
+
+
+def current() -> list[dict[str, Any]]:
+    """Manifests of all services on this host."""
+    return [
+        json.loads(path.read_text()) for path in sorted(SERVICES.glob("*/current/manifest.json"))
+    ]
+
+
+def needs() -> None:
+    """Tell which packages and locks this host has, from its manifests."""
+    made = current()
+    packages = sorted({name for one in made for name in one["packages"]})
+    locks = sorted({one["venv"]["lock"] for one in made if one["venv"]})
+    print(json.dumps({"packages": packages, "locks": locks}))
+
+
+def install(
+    packages: list[str], locks: dict[str, str], build_lock: str, environment: dict[str, str]
+) -> None:
+    """Time apt and uv on a bare host: {packages: s, virtualenvs: s}.
+
+    `locks` and `build_lock` are texts. Services do not start, as in a deployment.
+    """
+    apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    Path("/usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
+    Path("/usr/sbin/policy-rc.d").chmod(0o755)
+    seconds = timed(["apt-get", "-q", "update"], env=apt)
+    if packages:
+        options = ["--no-install-recommends", "-o", "Dpkg::Options::=--force-unsafe-io"]
+        seconds += timed(["apt-get", "-qy", "install", *options, *packages], env=apt)
+    result = {"packages": seconds, "virtualenvs": 0.0}
+    folder = Path("/var/cache/floor")
+    folder.mkdir(exist_ok=True)
+    (folder / "build.lock").write_text(build_lock)
+    uv = {**os.environ, **environment, "UV_SYSTEM_CERTS": "true"}
+    for name, text in locks.items():
+        (folder / f"{name}.lock").write_text(text)
+        venv = str(folder / name)
+        result["virtualenvs"] += timed(["uv", "venv", "-q", "--python", "/usr/bin/python3", venv])
+        sync = ["uv", "pip", "sync", "-q", "--require-hashes", "--compile-bytecode"]
+        sync += [
+            "--build-constraints",
+            str(folder / "build.lock"),
+            "--python",
+            f"{venv}/bin/python",
+        ]
+        result["virtualenvs"] += timed([*sync, str(folder / f"{name}.lock")], env=uv)
+    print(json.dumps(result))
+
+
+def schemas() -> None:
+    """Time every schema from nothing, in databases made for it beside the real ones: {role: s}."""
+    result: dict[str, float] = {}
+    for made in current():
+        role, venv = made["role"], made["venv"]
+        commands = [one["command"] for one in made["migrations"]]
+        # What is not a service's own tool is wiring (cells), not schema.
+        commands = [one for one in commands if re.search(r"\S+-manage\s", one)]
+        if not commands:
+            continue
+        etc = Path(f"/run/floor-{role}")
+        shutil.rmtree(etc, ignore_errors=True)
+        shutil.copytree(SERVICES / role / "current/etc", etc)
+        names: set[str] = set()
+        for path in etc.rglob("*.conf"):
+            text, found = bench_urls(path.read_text())
+            path.write_text(text)
+            names |= found
+        account = pwd.getpwnam(made["user"]["name"])
+        for path in [etc, *etc.rglob("*")]:
+            os.chown(path, account.pw_uid, account.pw_gid)
+        try:
+            for name in names:
+                timed(
+                    [
+                        "mariadb",
+                        "-e",
+                        f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}`;"
+                        f"GRANT ALL ON `{name}`.* TO `{role}`@`%`",
+                    ]
+                )
+            result[role] = 0.0
+            for command in commands:
+                words = command.replace("{etc}", str(etc))
+                words = words.replace("{venv}", str(VENVS / venv["name"]))
+                result[role] += timed(["runuser", "-u", account.pw_name, "--", *words.split()])
+        finally:
+            for name in names:
+                timed(
+                    [
+                        "mariadb",
+                        "-e",
+                        f"REVOKE ALL ON `{name}`.* FROM `{role}`@`%`;DROP DATABASE `{name}`",
+                    ]
+                )
+            shutil.rmtree(etc)
+    print(json.dumps(result))
+
+
+def bench_urls(text: str) -> tuple[str, set[str]]:
+    """Return a configuration with its databases renamed to bench_<name>, and their new names."""
+    names = set()
+
+    def rename(match: re.Match[str]) -> str:
+        names.add(f"bench_{match.group(2)}")
+        return f"{match.group(1)}bench_{match.group(2)}"
+
+    return re.sub(r"(mysql\+pymysql://[^/\s]+/)(\w+)", rename, text), names
+
+
+def starts() -> None:
+    """Time one restart of all of this host's services, until systemd calls them started."""
+    units = [
+        unit["unit"] for made in current() for unit in made["units"] if unit["state"] == "started"
+    ]
+    print(json.dumps({"starts": timed(["systemctl", "restart", *units]) if units else 0.0}))

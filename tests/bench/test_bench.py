@@ -1,0 +1,80 @@
+"""The figures of `make bench` are those of the runs, set beside their budgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import bench, on_host
+
+RUN: dict[str, Any] = {
+    "plays": [{"name": "Stage", "seconds": 4.0}],
+    "hosts": {
+        "compute1": {"changed": [], "restarted": [], "remote_calls": 2},
+        "controller1": {"changed": ["a", "b"], "restarted": ["nova-api"], "remote_calls": 7},
+    },
+}
+
+
+def test_a_run_is_summed_up_over_its_hosts() -> None:
+    figures = bench.figures(RUN, 41.26)
+    assert figures["seconds"] == 41.3
+    assert figures["changed"] == 2
+    assert figures["restarted"] == {"controller1": ["nova-api"]}
+    assert figures["remote_calls"] == {"compute1": 2, "controller1": 7}
+
+
+def test_the_table_sets_figures_beside_budgets() -> None:
+    result = {
+        "lab": {
+            "phases": [{"name": "site", "seconds": 600.0, "memory_mb": 9000}],
+            "seconds": 600.0,
+        },
+        "again": bench.figures(RUN, 41.0),
+        "instance": {"active": 50.2},
+        "floor": {
+            "packages": 200.0,
+            "virtualenvs": 100.0,
+            "schemas": 60.0,
+            "starts": 40.0,
+            "seconds": 400.0,
+        },
+    }
+    table = {what: (figure, budget) for what, figure, budget in bench.rows(result)}
+    assert table["make lab: site"] == ("600.0 s, 9000 MiB", "")
+    assert table["second site.yml"][0] == "41.0 s, 2 changed, 1 restarts"
+    assert table["second site.yml: remote calls"][0] == "compute1=2 controller1=7"
+    assert table["server create to active"] == ("50.2 s", "")
+    assert table["site.yml / floor"] == ("1.50", "≤ 1.5")
+
+
+def test_nothing_measured_gives_only_the_heading() -> None:
+    assert bench.rows({}) == []
+    assert bench.show([("what", "measured", "budget")]) == "what  measured  budget"
+
+
+def test_a_missing_record_names_the_command_that_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "CACHE", tmp_path / ".cache")
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    with pytest.raises(bench.BenchError, match=r"phases\.json is not there: run `make lab` first"):
+        bench.measure_lab()
+
+
+def test_an_unknown_measurement_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["speed"]) == 2
+    assert "use lab, again, option, instance, floor" in capsys.readouterr().err
+
+
+def test_schemas_are_timed_beside_the_real_databases() -> None:
+    text = (
+        "connection = mysql+pymysql://nova:pw@10.0.0.1/nova_api?charset=utf8\n"
+        "connection = mysql+pymysql://nova:pw@10.0.0.1/nova\ntransport_url = rabbit://x//nova\n"
+    )
+    renamed, names = on_host.bench_urls(text)
+    assert names == {"bench_nova_api", "bench_nova"}
+    assert "/bench_nova_api?charset=utf8" in renamed
+    assert "rabbit://x//nova" in renamed

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
-Keys = Mapping[str, Mapping[str, str]]
 
 
 def ovsdb_remotes(site: Mapping[str, Any], port: int) -> list[str]:
@@ -37,29 +35,49 @@ def vlan_ranges(networks: Mapping[str, Mapping[str, Any]], physical: str) -> lis
     return ranges or [physical]
 
 
-def newest_keys(answers: Mapping[str, Keys]) -> dict[str, dict[str, str]]:
-    """The key repositories that all controllers should have, from what each of them has.
+def newest_keys(
+    answers: Sequence[Mapping[str, Any]], controllers: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """The key repositories that every controller should have, from what each of them has.
 
-    `answers` maps a controller to {repository: {name: key}}. Of each repository the one that was
-    rotated last wins: the primary key is the one with the highest number. Empty where nobody has
-    keys yet. AnsibleFilterError when two controllers have different primary keys of one number:
-    either choice would make tokens or stored credentials unreadable.
+    `answers` are the results of a loop over controllers: `item` is the name, `repositories` maps a
+    path to {number: key} and is missing where a controller was skipped. Of each repository the one
+    that was rotated last wins: the primary key is the one with the highest number. A repository
+    that nobody has is left out, for new keys.
+
+    AnsibleFilterError when a choice would make tokens or stored credentials unreadable: two
+    controllers have different keys of one number, or nobody has keys but not everybody answered.
     """
+    answers = [answer for answer in answers if "repositories" in answer]
     newest: dict[str, dict[str, str]] = {}
     holder: dict[str, str] = {}
-    for name, repositories in answers.items():
-        for repository, keys in repositories.items():
+    for answer in answers:
+        for repository, keys in answer["repositories"].items():
             if not keys:
                 continue
-            rank, known = max(map(int, keys)), max(map(int, newest.get(repository, {"-1": ""})))
-            if rank == known and keys[str(rank)] != newest[repository][str(rank)]:
+            known = newest.get(repository, {})
+            rank, best = max(map(int, keys)), max(map(int, known), default=-1)
+            if rank == best and keys[str(rank)] != known[str(rank)]:
                 raise AnsibleFilterError(
-                    f"{holder[repository]} and {name} have different keys {rank} in {repository}: "
-                    "remove that folder's files on the controller whose keys are not to be kept"
+                    f"{holder[repository]} and {answer['item']} have different keys number {rank} "
+                    f"in {repository}: empty that folder where the keys are not to be kept"
                 )
-            if rank > known:
-                newest[repository], holder[repository] = dict(keys), name
+            if rank > best:
+                newest[repository], holder[repository] = dict(keys), answer["item"]
+    silent = sorted(set(controllers) - {answer["item"] for answer in answers})
+    missing = sorted({path for answer in answers for path in answer["repositories"]} - set(newest))
+    if missing and silent:
+        raise AnsibleFilterError(
+            f"no controller that answers has keys in {', '.join(missing)}, but "
+            f"{', '.join(silent)} may: run again when all controllers answer"
+        )
     return newest
+
+
+def keys_in_step(answers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all controllers have the same keys, and have some; `answers` as for newest_keys."""
+    first = answers[0]["repositories"]
+    return all(first.values()) and all(answer["repositories"] == first for answer in answers)
 
 
 class FilterModule:
@@ -68,6 +86,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""
         return {
+            "keys_in_step": keys_in_step,
             "newest_keys": newest_keys,
             "ovsdb_remotes": ovsdb_remotes,
             "vlan_ranges": vlan_ranges,

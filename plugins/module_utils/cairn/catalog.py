@@ -1,0 +1,169 @@
+"""What keystone should know of the cloud's services, compared with what it knows.
+
+Runs on the first controller in keystone's own virtualenv. `api` is any object with the methods of
+`Api`; it alone knows of HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import quote
+
+DOMAIN = "default"
+INTERFACES = {"public": "public", "internal": "internal", "admin": "internal"}
+"""Interface to which of a service's URLs it has; the admin one is for those who still ask."""
+
+Data = dict[str, Any]
+
+
+class Api(Protocol):
+    """Keystone's identity API, version 3, as an administrator."""
+
+    def call(self, method: str, path: str, body: Data | None = None) -> Data:
+        """Make one request; the response's JSON, empty where there is none."""
+        ...
+
+    def password_is(self, user_id: str, password: str) -> bool:
+        """Whether the user can log in with this password."""
+        ...
+
+
+class Declaration:
+    """Makes keystone know what it should; `changes` says in sentences what was or would be done."""
+
+    def __init__(self, api: Api, *, check_mode: bool) -> None:
+        """With `check_mode` nothing is written through `api`."""
+        self.api = api
+        self.check_mode = check_mode
+        self.changes: list[str] = []
+
+    def declare(self, region: str, services: Sequence[Data], users: Sequence[Data]) -> list[str]:
+        """Declare everything; the changes.
+
+        `services`: name, type, description, internal and public (URLs). `users`: name, password,
+        project, roles. What else keystone knows is left alone, but for endpoints of these services
+        in this region: of each interface there is one.
+        """
+        self._region(region)
+        self._users(users)
+        self._services(region, services)
+        return self.changes
+
+    def _write(self, said: str, method: str, path: str, body: Data | None = None) -> Data:
+        self.changes.append(said)
+        return {} if self.check_mode else self.api.call(method, path, body)
+
+    def _list(self, what: str, query: str = "") -> list[Data]:
+        found: list[Data] = self.api.call("GET", f"/{what}{query}")[what]
+        return found
+
+    def _region(self, region: str) -> None:
+        if region not in {known["id"] for known in self._list("regions")}:
+            self._write(f"region {region}", "POST", "/regions", {"region": {"id": region}})
+
+    def _named(
+        self, kind: str, names: set[str], known: Sequence[Data], body: Data
+    ) -> Mapping[str, str]:
+        """Identifiers by name of projects or roles, made where missing (None in check mode)."""
+        found = {entry["name"]: entry["id"] for entry in known}
+        for name in sorted(names - set(found)):
+            made = self._write(
+                f"{kind} {name}", "POST", f"/{kind}s", {kind: {"name": name, **body}}
+            )
+            found[name] = made.get(kind, {}).get("id")
+        return found
+
+    def _users(self, users: Sequence[Data]) -> None:
+        if not users:
+            return
+        here = f"?domain_id={DOMAIN}"
+        domain = {"domain_id": DOMAIN}
+        wanted_roles = {role for user in users for role in user["roles"]}
+        roles = self._named("role", wanted_roles, self._list("roles"), {})
+        projects = self._named(
+            "project", {user["project"] for user in users}, self._list("projects", here), domain
+        )
+        known = {entry["name"]: entry for entry in self._list("users", here)}
+        for user in users:
+            entry = self._user(user, known.get(user["name"]))
+            self._grants(user, entry, projects[user["project"]], roles)
+
+    def _user(self, user: Data, entry: Data | None) -> Data | None:
+        name, password = user["name"], user["password"]
+        if entry is None:
+            body = {"name": name, "password": password, "domain_id": DOMAIN, "enabled": True}
+            return self._write(f"user {name}", "POST", "/users", {"user": body}).get("user")
+        path = f"/users/{entry['id']}"
+        if not entry["enabled"]:
+            self._write(f"user {name}: enabled", "PATCH", path, {"user": {"enabled": True}})
+        if not self.api.password_is(entry["id"], password):
+            self._write(f"user {name}: password", "PATCH", path, {"user": {"password": password}})
+        return entry
+
+    def _grants(
+        self, user: Data, entry: Data | None, project: str | None, roles: Mapping[str, str]
+    ) -> None:
+        granted = set()
+        if entry and project:
+            query = f"?user.id={entry['id']}&scope.project.id={project}"
+            granted = {grant["role"]["id"] for grant in self._list("role_assignments", query)}
+        for role in user["roles"]:
+            if roles[role] is None or roles[role] not in granted:
+                path = f"/projects/{project}/users/{(entry or {}).get('id')}/roles/{roles[role]}"
+                said = f"user {user['name']}: role {role} in project {user['project']}"
+                self._write(said, "PUT", path)
+
+    def _services(self, region: str, services: Sequence[Data]) -> None:
+        known = self._list("services")
+        endpoints = self._list("endpoints", f"?region_id={quote(region)}")
+        for service in services:
+            entry = self._service(service, known)
+            identifier = entry["id"] if entry else None
+            mine = [e for e in endpoints if identifier and e["service_id"] == identifier]
+            for interface, side in INTERFACES.items():
+                here = [e for e in mine if e["interface"] == interface]
+                self._endpoint(service, identifier, region, interface, service[side], here)
+
+    def _service(self, service: Data, known: Sequence[Data]) -> Data | None:
+        body = {key: service[key] for key in ("name", "type", "description")}
+        same = [entry for entry in known if entry["type"] == service["type"]]
+        same.sort(key=lambda entry: entry.get("name") != service["name"])
+        if not same:
+            said = f"service {service['type']}"
+            made = self._write(said, "POST", "/services", {"service": {**body, "enabled": True}})
+            return made.get("service")
+        entry = same[0]
+        wanted = {**body, "enabled": True}
+        if any(entry.get(key) != value for key, value in wanted.items()):
+            said = f"service {service['type']}: name, description, enabled"
+            self._write(said, "PATCH", f"/services/{entry['id']}", {"service": wanted})
+        return entry
+
+    def _endpoint(
+        self,
+        service: Data,
+        identifier: str | None,
+        region: str,
+        interface: str,
+        url: str,
+        here: Sequence[Data],
+    ) -> None:
+        said = f"endpoint {service['type']} {interface}: {url}"
+        if not here:
+            body = {
+                "service_id": identifier,
+                "region_id": region,
+                "interface": interface,
+                "url": url,
+                "enabled": True,
+            }
+            self._write(said, "POST", "/endpoints", {"endpoint": body})
+            return
+        first, *more = here
+        if first["url"] != url or not first["enabled"]:
+            body = {"url": url, "enabled": True}
+            self._write(said, "PATCH", f"/endpoints/{first['id']}", {"endpoint": body})
+        for entry in more:
+            path = f"/endpoints/{entry['id']}"
+            self._write(f"endpoint {service['type']} {interface}: a second one", "DELETE", path)

@@ -1,0 +1,220 @@
+#!/usr/bin/python
+"""Module: keystone's catalog, service users and roles, declared in one call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn.catalog import Declaration
+
+DOCUMENTATION = r"""
+module: cairn_catalog
+short_description: Declares region, services, endpoints, service users and their roles
+description:
+  - The action plugin of the same name gathers all roles' descriptions and calls this once, on the
+    first controller, with the Python of keystone's virtualenv.
+  - Compares before it changes, and logs in to tell whether a password is the right one. Where the
+    administrator cannot log in, it bootstraps keystone first.
+options:
+  auth_url:
+    description: The internal URL of keystone's API, with its version.
+    type: str
+    required: true
+  ca_file:
+    description: Who signed the API's certificate.
+    type: str
+    required: true
+  admin_password:
+    description: Password of the user C(admin).
+    type: str
+    required: true
+  bootstrap:
+    description: Command that bootstraps keystone; it takes the password from its environment.
+    type: list
+    elements: str
+    required: true
+  user:
+    description: Account that runs it.
+    type: str
+    required: true
+  region:
+    description: Name of the region.
+    type: str
+    required: true
+  services:
+    description: Services, each with name, type, description, internal and public.
+    type: list
+    elements: dict
+    required: true
+  users:
+    description: Service users, each with name, password, project and roles.
+    type: list
+    elements: dict
+    required: true
+  record:
+    description: What to record when all is declared.
+    type: str
+    required: true
+author: Cairn
+"""
+
+EXAMPLES = r"""
+- name: Declare services, endpoints, service users and roles
+  cairn_catalog:
+"""
+
+RETURN = r"""
+changes:
+  description: What was, or in check mode would be, made or changed.
+  returned: success
+  type: list
+"""
+
+SERVICE_KEYS = ("name", "type", "description", "internal", "public")
+PATIENCE = 120  # seconds for the load balancer to find keystone healthy
+
+
+class Keystone:
+    """The identity API over HTTP; see `catalog.Api`."""
+
+    def __init__(self, url: str, ca_file: str) -> None:
+        """`url` with its version; `ca_file` signed its certificate."""
+        import requests  # in keystone's virtualenv only
+
+        self.url = url.rstrip("/")
+        self.session = requests.Session()
+        self.session.verify = ca_file
+        self.busy = (requests.ConnectionError, requests.Timeout)
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """One request, repeated while the API is not there."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            problem: object
+            try:
+                answer = self.session.request(method, self.url + path, json=body, timeout=60)
+                if answer.status_code not in (502, 503, 504):
+                    return answer
+                problem = answer.status_code
+            except self.busy as error:
+                problem = error
+            if time.monotonic() > end:
+                raise hostwork.HostError(f"{method} {self.url}{path}: no answer: {problem}")
+            time.sleep(2)
+
+    def _login(self, user: dict[str, Any], password: str, scope: dict[str, Any] | None) -> Any:
+        identity = {"methods": ["password"], "password": {"user": {**user, "password": password}}}
+        auth = {"identity": identity, **({"scope": scope} if scope else {})}
+        return self._request("POST", "/auth/tokens", {"auth": auth})
+
+    def login(self, password: str) -> bool:
+        """Become the administrator; False when the password, or the user, is not known."""
+        domain = {"id": "default"}
+        scope = {"project": {"name": "admin", "domain": domain}}
+        answer = self._login({"name": "admin", "domain": domain}, password, scope)
+        if answer.status_code == 401:
+            return False
+        self._refuse_errors(answer)
+        self.session.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
+        return True
+
+    def password_is(self, user_id: str, password: str) -> bool:
+        """Whether the user can log in with this password."""
+        answer = self._login({"id": user_id}, password, None)
+        if answer.status_code == 401:
+            return False
+        self._refuse_errors(answer)
+        return True
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request as the administrator."""
+        answer = self._request(method, path, body)
+        self._refuse_errors(answer)
+        found: dict[str, Any] = answer.json() if answer.content else {}
+        return found
+
+    @staticmethod
+    def _refuse_errors(answer: Any) -> None:
+        if answer.status_code >= 400:
+            request = answer.request
+            path = request.url
+            raise hostwork.HostError(
+                f"{request.method} {path}: {answer.status_code} {answer.text[:500]}"
+            )
+
+
+def bootstrap(command: list[str], user: str, password: str) -> None:
+    """Make or mend the administrator, with keystone's own command."""
+    done = subprocess.run(
+        ["runuser", f"--user={user}", "--", *command],
+        env={**os.environ, "OS_BOOTSTRAP_PASSWORD": password},
+        cwd=Path("/"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise hostwork.HostError(f"{' '.join(command)}: {(done.stdout + done.stderr)[-1500:]}")
+
+
+def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
+    """Do the whole work; the changes as sentences."""
+    keystone = Keystone(asked["auth_url"], asked["ca_file"])
+    changes = []
+    if not keystone.login(asked["admin_password"]):
+        changes.append("user admin: bootstrapped")
+        if check_mode:
+            return changes
+        bootstrap(asked["bootstrap"], asked["user"], asked["admin_password"])
+        if not keystone.login(asked["admin_password"]):
+            raise hostwork.HostError("keystone was bootstrapped, but admin still cannot log in")
+    declaration = Declaration(keystone, check_mode=check_mode)
+    return changes + declaration.declare(asked["region"], asked["services"], asked["users"])
+
+
+def main() -> None:
+    """Declare, and record that it is done."""
+    text = {"type": "str", "required": True}
+    many = {"type": "list", "elements": "dict", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "auth_url": text,
+            "ca_file": text,
+            "admin_password": {**text, "no_log": True},
+            "bootstrap": {"type": "list", "elements": "str", "required": True},
+            "user": text,
+            "region": text,
+            "services": {
+                **many,
+                "options": dict.fromkeys(SERVICE_KEYS, text),
+            },
+            "users": {
+                **many,
+                "options": {
+                    "name": text,
+                    "password": {**text, "no_log": True},
+                    "project": text,
+                    "roles": {"type": "list", "elements": "str", "required": True},
+                },
+            },
+            "record": {**text, "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        changes = declare(module.params, module.check_mode)
+        if not module.check_mode:
+            hostwork.record("catalog", module.params["record"])
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(changes), changes=changes)
+
+
+if __name__ == "__main__":
+    main()

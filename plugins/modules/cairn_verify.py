@@ -89,7 +89,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.cairn import proof
+from ansible.module_utils.cairn import proof, proof_steps
 
 try:
     from ansible.module_utils.cairn import proof_cloud, proof_reach
@@ -132,9 +132,9 @@ def public(run: Any) -> dict[str, Any]:
     return shown | {
         "since": began - margin,
         "until": time.time() + margin,
-        "units": list(proof.UNITS),
+        "units": list(proof_steps.UNITS),
         "wanted": [*requests_of(run), *filter(None, [run.ids.get("server")])],
-        "patterns": [proof.SIGN_INS],
+        "patterns": [proof_steps.SIGN_INS],
     }
 
 
@@ -220,10 +220,12 @@ def main() -> None:
     state = Path(module.params["state"])
     try:
         admin = proof_cloud.admin_cloud(Path(module.params["config"]), module.params["cloud"])
-        module.exit_json(changed=False, **phase(admin, state, module.params))
+        with proof_cloud.explained(f"asking cloud {module.params['cloud']}"):
+            result = phase(admin, state, module.params)
     except proof_cloud.ProofError as error:
         run = {"run": public(load(state))} if state.exists() else {}
         module.fail_json(msg=str(error), **run)
+    module.exit_json(changed=False, **result)
 
 
 def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -269,8 +271,9 @@ def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     outcomes = proof.follow(known)
     write(Path(wanted["report"]), report_of(run, outcomes, wanted["problem"]), 0o644)
     lines = proof.table(outcomes, run.times["began"])
-    reason = proof.failure(outcomes, known, proof.gathered(wanted["hosts"], "errors"), run.problem)
-    if reason:
+    errors = proof.gathered(wanted["hosts"], "errors")
+    silent = [host for host, told in wanted["hosts"].items() if "lines" not in told]
+    if reason := proof.failure(outcomes, known, errors, silent, wanted["problem"]):
         raise proof_cloud.ProofError("\n".join([*lines, "", reason]))
     return {"lines": lines, "run": public(run)}
 

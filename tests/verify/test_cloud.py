@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.cairn import proof_cloud
 from ansible.module_utils.cairn.proof_cloud import ProofError
+from keystoneauth1.exceptions import ConnectFailure
 from openstack import exceptions
 
 WANTED = {
@@ -137,3 +138,11 @@ def test_another_requests_action_is_none() -> None:
     run.ids.update(server="s", request="req-mine")
     proof_cloud.observe_actions(SimpleNamespace(compute=Compute("req-theirs")), run)
     assert run.facts == {}
+
+
+def test_a_refused_connection_is_explained_too() -> None:
+    with (
+        pytest.raises(ProofError, match="asking cloud cairn: no route"),
+        proof_cloud.explained("asking cloud cairn"),
+    ):
+        raise ConnectFailure("no route")

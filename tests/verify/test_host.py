@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import proof, proof_host
+from ansible.module_utils.cairn import proof_host, proof_steps
 
 REQUEST = "req-6d6c2f7e-0a7e-4f0e-9a55-0d6f0f2f7a10"
 
@@ -32,7 +32,7 @@ def test_lines_with_an_id_are_kept_with_time_and_unit() -> None:
 
 def test_token_lines_are_kept_without_an_id() -> None:
     line = '10.0.0.1 "GET /v3/auth/tokens" status: 200 len: 1 time: 2 ms [- r] agent: "nova/33 x"'
-    found = proof_host.select([record(line, "keystone.service")], [REQUEST], [proof.SIGN_INS])
+    found = proof_host.select([record(line, "keystone.service")], [REQUEST], [proof_steps.SIGN_INS])
     assert found["lines"][0]["unit"] == "keystone"
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import openstack
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from keystoneauth1.exceptions import ClientException
 from openstack import exceptions
 
 from .errors import CairnError
@@ -31,6 +32,8 @@ DISK_GB = 1
 COMPUTE_VERSION = "2.90"
 PRIVATE_NETWORK = "10.254.254.0/24"
 DELETE_SECONDS = 120
+# The SDK lets errors of its own session through as they are: no route, a refused connection.
+ERRORS = (exceptions.SDKException, ClientException)
 
 
 class ProofError(CairnError):
@@ -83,7 +86,7 @@ def explained(doing: str) -> Iterator[None]:
     except exceptions.HttpException as error:
         details = error.details or error.message
         raise ProofError(f"{doing}: HTTP {error.status_code}: {details}") from error
-    except exceptions.SDKException as error:
+    except ERRORS as error:
         raise ProofError(f"{doing}: {error}") from error
 
 
@@ -383,7 +386,7 @@ def sweep(admin: Any) -> list[str]:
             delete(*args, **kw)
         except exceptions.NotFoundException:
             return
-        except exceptions.SDKException as error:
+        except ERRORS as error:
             failed.append(f"{kind} {name}: {error}")
         else:
             removed.append(f"{kind} {name}")

@@ -1,0 +1,102 @@
+"""A small valid site, as the inventory's variables, to be spoilt by the tests."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cairn.planes import Problem, Site, read_site
+
+PLANES: dict[str, Any] = {
+    "management": {
+        "cidr": "10.0.0.0/24",
+        "mtu": 1500,
+        "gateway": "10.0.0.1",
+        "range": "10.0.0.11-10.0.0.99",
+        "vip": "10.0.0.10",
+    },
+    "storage": {
+        "cidr": "10.0.20.0/24",
+        "vlan": 20,
+        "mtu": 9000,
+        "range": "10.0.20.11-10.0.20.99",
+    },
+    "service": {
+        "cidr": "10.0.30.0/24",
+        "vlan": 30,
+        "mtu": 1500,
+        "range": "10.0.30.11-10.0.30.99",
+        "vip": "10.0.30.10",
+    },
+}
+PROVIDER_NETWORKS: dict[str, Any] = {
+    "external": {
+        "type": "flat",
+        "cidr": "10.0.40.0/24",
+        "gateway": "10.0.40.1",
+        "allocation": "10.0.40.100-10.0.40.199",
+    },
+    "tenants": {"type": "vlan", "vlans": "100-199"},
+}
+GROUPS = {
+    "controller": ["controller1"],
+    "network": ["network1"],
+    "compute": ["compute1"],
+    "storage": ["storage1"],
+}
+
+
+def host_variables(number: int) -> dict[str, Any]:
+    return {
+        "cairn_planes": copy.deepcopy(PLANES),
+        "cairn_provider_networks": copy.deepcopy(PROVIDER_NETWORKS),
+        "cairn_host_number": number,
+        "cairn_nics": {
+            "mgmt0": {"mac": f"52:54:00:00:00:{number}"},
+            "stor0": {"mac": f"52:54:00:00:14:{number}", "mtu": 9000},
+            "serv0": {"mac": f"52:54:00:00:1e:{number}"},
+        },
+        "cairn_host_planes": {
+            "management": {"interface": "mgmt0"},
+            "storage": {"interface": "stor0"},
+            "service": {"interface": "serv0"},
+        },
+    }
+
+
+class Inventory:
+    """Variables by host and hosts by group; `everywhere` changes a site-wide variable."""
+
+    def __init__(self) -> None:
+        names = ["controller1", "network1", "compute1", "storage1"]
+        self.hosts = {name: host_variables(11 + n) for n, name in enumerate(names)}
+        self.groups: dict[str, list[str]] = copy.deepcopy(GROUPS)
+
+    def everywhere(self, variable: str, value: Any) -> None:
+        for variables in self.hosts.values():
+            variables[variable] = copy.deepcopy(value)
+
+    def plane(self, name: str, **changes: Any) -> None:
+        for variables in self.hosts.values():
+            variables["cairn_planes"][name].update(changes)
+
+    def read(self) -> tuple[Site, list[Problem]]:
+        return read_site(self.hosts, self.groups)
+
+    def site(self) -> Site:
+        site, problems = self.read()
+        assert not problems, [p.sentence() for p in problems]
+        return site
+
+
+@pytest.fixture
+def inventory() -> Inventory:
+    return Inventory()
+
+
+@pytest.fixture
+def sentences(inventory: Inventory) -> Callable[[], list[str]]:
+    """Everything wrong with the inventory now, as text."""
+    return lambda: [p.sentence() for p in inventory.read()[1]]

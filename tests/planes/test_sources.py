@@ -1,0 +1,46 @@
+"""A problem is followed by the file to look into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cairn.sources import variable_file
+
+
+@pytest.fixture
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "hosts.yml": "all:\n  vars:\n    cairn_region: X\n",
+        "group_vars/all/planes.yml": "cairn_planes: {}\n",
+        "group_vars/compute.yml": "cairn_nics: {}\n",
+        "host_vars/compute1.yml": "cairn_host_number: 13\n# cairn_bonds: {}\n",
+        "host_vars/compute2/main.yml": "cairn_host_number: 14\n",
+    }.items():
+        path = tmp_path / "site" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "site"
+
+
+@pytest.mark.parametrize(
+    ("variable", "host", "groups", "file"),
+    [
+        ("cairn_planes", "", [], "site/group_vars/all/planes.yml"),
+        ("cairn_region", "", [], "site/hosts.yml"),
+        ("cairn_host_number", "compute1", ["compute"], "site/host_vars/compute1.yml"),
+        ("cairn_host_number", "compute2", ["compute"], "site/host_vars/compute2/main.yml"),
+        ("cairn_nics", "compute1", ["compute"], "site/group_vars/compute.yml"),
+        ("cairn_nothing", "", [], ""),
+    ],
+)
+def test_where_a_variable_stands(
+    inventory: Path, variable: str, host: str, groups: list[str], file: str
+) -> None:
+    assert variable_file(inventory, variable, host, groups) == file
+
+
+def test_a_missing_variable_belongs_into_the_hosts_file(inventory: Path) -> None:
+    found = variable_file(inventory, "cairn_host_planes", "compute1", ["compute"])
+    assert found == "site/host_vars/compute1.yml"

@@ -11,9 +11,9 @@ from ansible.errors import AnsibleFilterError
 def galera_founder(controllers: list[str], hostvars: Mapping[str, Any]) -> str:
     """The controller that founds the cluster; an empty string when there is a cluster already.
 
-    `hostvars` holds each host's `cairn_host`. The founder brings its databases along, so it is the
-    one that ran MariaDB alone before, or the first. AnsibleFilterError when that is ambiguous, or
-    when a controller's state is not known: two clusters would be worse than none.
+    `hostvars` holds each host's `cairn_host`. The founder is the first controller, and brings the
+    databases along that it held while it was alone. AnsibleFilterError when others hold databases,
+    or when a controller's state is not known: two clusters would be worse than none.
     """
     states: dict[str, Mapping[str, Any]] = {}
     for name in controllers:
@@ -32,7 +32,12 @@ def galera_founder(controllers: list[str], hostvars: Mapping[str, Any]) -> str:
             "decide whose are to be kept and remove /var/lib/cairn/services/mysql/current on the "
             "others, whose databases are then replaced"
         )
-    return (alone or controllers)[0]
+    if alone and alone[0] != controllers[0]:
+        raise AnsibleFilterError(
+            f"{alone[0]} holds the databases and would join an empty cluster: put it first in the "
+            "group controller of the inventory"
+        )
+    return controllers[0]
 
 
 class FilterModule:

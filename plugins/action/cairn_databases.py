@@ -26,9 +26,7 @@ class ActionModule(CairnAction):
         if self.check_mode and not state.get("services", {}).get("mysql", {}).get("current"):
             # A bare host has no server to ask yet.
             return {"changed": True, "changes": [f"database {d['name']}: make" for d in databases]}
-        done = self.call(
-            "cairn_databases", {"databases": databases, "record": wanted}, task_vars
-        )
+        done = self.call("cairn_databases", {"databases": databases, "record": wanted}, task_vars)
         if not self.check_mode:
             self.remember(task_vars, records={**records, "databases": wanted})
         return done

@@ -7,12 +7,13 @@ DOCUMENTATION = r"""
 module: cairn_certificate
 short_description: Keep a host's key and certificate
 description:
-  - As an action it takes C(subjects), C(days) and C(renew_days), asks the host for a signing request, signs it on the
-    controller with the site's authority when the host's certificate will not do, and installs it.
+  - As an action it takes C(subjects), C(days) and C(renew_days), asks the host for a signing
+    request, signs it on the controller with the site's authority when the host's certificate will
+    not do, and installs it.
   - What stands below are the two calls that it makes on the host.
 options:
   step:
-    description: Whether to give a signing request (and make the key, once), or to install a certificate.
+    description: Whether to give a signing request (and make the key, once), or to install.
     type: str
     choices: [request, install]
     required: true
@@ -24,7 +25,7 @@ options:
     description: The new certificate in PEM; without it only the authority is installed.
     type: str
   due:
-    description: When the new certificate is to be renewed (UTC, ISO 8601); the host keeps it as a record.
+    description: When it is to be renewed (UTC, ISO 8601); the host keeps it as a record.
     type: str
 author: [Cairn]
 """
@@ -39,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 request:
-  description: A signing request with the host's key, in PEM; empty in check mode on a host without one.
+  description: A signing request in PEM; empty in check mode on a host that has no key yet.
   type: str
   returned: step is request
 certificate:
@@ -47,7 +48,7 @@ certificate:
   type: str
   returned: step is request
 complete:
-  description: Whether the host's system trusts the authority, and all services know of the certificate.
+  description: Whether the system trusts the authority and all services know of the certificate.
   type: bool
   returned: step is request
 reloaded:
@@ -91,7 +92,7 @@ def ensure_key() -> bool:
         grp.getgrnam(GROUP)
     except KeyError:
         must(["groupadd", "--system", GROUP], f"making group {GROUP}")
-    made = must(
+    made: str = must(
         ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
         "making the host's key",
     )
@@ -101,10 +102,10 @@ def ensure_key() -> bool:
 
 def signing_request() -> str:
     """A request that proves the host holds its key; the names are the controller's business."""
-    return must(
-        ["openssl", "req", "-new", "-key", str(KEY), "-subj", f"/CN={os.uname().nodename[:64]}"],
-        "making a signing request",
-    )
+    name = f"/CN={os.uname().nodename[:64]}"
+    command = ["openssl", "req", "-new", "-key", str(KEY), "-subj", name]
+    made: str = must(command, "making a signing request")
+    return made
 
 
 def trusted(authority: str) -> bool:
@@ -126,7 +127,8 @@ def reload_services() -> list[str]:
     for hook in hooks:
         done = subprocess.run([str(hook)], capture_output=True, text=True, check=False)
         if done.returncode:
-            failed.append(f"{hook} (exit {done.returncode}): {(done.stderr or done.stdout).strip()}")
+            said = (done.stderr or done.stdout).strip()
+            failed.append(f"{hook} (exit {done.returncode}): {said}")
     if failed:
         raise HostError("the new certificate is in place, but not in use:\n" + "\n".join(failed))
     return [hook.name for hook in hooks]

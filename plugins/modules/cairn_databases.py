@@ -7,13 +7,14 @@ DOCUMENTATION = r"""
 module: cairn_databases
 short_description: Keep databases, their users and grants
 description:
-  - Speaks to the server on this host by its socket, as root. Compares first, and changes only what differs.
-  - A user reaches the databases listed for it and nothing else, from the given hosts only, and with TLS only. Databases
-    and users that are not listed are left alone; databases are never dropped.
+  - Speaks to the server on this host by its socket, as root. Compares first, and changes only what
+    differs.
+  - A user reaches the databases listed for it and nothing else, from the given hosts only, and with
+    TLS only. Databases and users that are not listed are left alone; databases are never dropped.
   - As an action it takes no arguments and finds them in the services' descriptions.
 options:
   databases:
-    description: Databases by name, each with the user it belongs to, the user's password and the hosts it comes from.
+    description: Databases, each with the user it belongs to.
     type: list
     elements: dict
     required: true
@@ -21,7 +22,11 @@ options:
       name: {description: The database., type: str, required: true}
       user: {description: Who it belongs to., type: str, required: true}
       password: {description: The user's password., type: str, required: true}
-      hosts: {description: "Host patterns, such as 192.0.2.0/255.255.255.0.", type: list, elements: str, required: true}
+      hosts:
+        description: Where the user comes from, such as 192.0.2.0/255.255.255.0.
+        type: list
+        elements: str
+        required: true
   record:
     description: What to note on the host after success, so that the next run need not ask.
     type: str
@@ -93,16 +98,15 @@ def sql(statements: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def read(users: list[str]) -> tuple[set[str], dict[tuple[str, str], list[str]]]:
+def read(users: set[str]) -> tuple[set[str], dict[tuple[str, str], list[str]]]:
     """The server's databases, and the grants of each account of these users."""
-    listed = ", ".join(quoted(user) for user in users)
     rows = sql(
         "SELECT 'database', SCHEMA_NAME, '' FROM information_schema.SCHEMATA;\n"
-        f"SELECT 'account', User, Host FROM mysql.global_priv WHERE User IN ({listed});\n"
+        "SELECT 'account', User, Host FROM mysql.global_priv;\n"
     )
     found = [row.split("\t") for row in rows]
     grants: dict[tuple[str, str], list[str]] = {
-        (name, host): [] for kind, name, host in found if kind == "account"
+        (name, host): [] for kind, name, host in found if kind == "account" and name in users
     }
     asked = [
         f"SELECT {quoted(f'account {i}')}; SHOW GRANTS FOR {account(*who)};"
@@ -139,6 +143,7 @@ def plan_account(
     shown = f"user {who[0]} from {who[1]}"
     login = f"IDENTIFIED VIA mysql_native_password USING {quoted(wanted['hash'])} REQUIRE SSL"
     changes: list[Change] = []
+    own = {schema_pattern(database) for database in wanted["databases"]}
     have: set[str] = set()
     if grants is None:
         changes.append((f"{shown}: make", f"CREATE USER {name} {login};"))
@@ -151,17 +156,21 @@ def plan_account(
             expected = f" IDENTIFIED BY PASSWORD {quoted(wanted['hash'])} REQUIRE SSL"
             if what != "USAGE":
                 revoke = f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {name};"
-                return [(f"{shown}: revoke everything", revoke), *plan_account(
-                    who, wanted, [f"GRANT USAGE ON *.* TO x{how.removesuffix(' WITH GRANT OPTION')}"]
-                )]  # fmt: skip
+                bare = f"GRANT USAGE ON *.* TO x{how.removesuffix(' WITH GRANT OPTION')}"
+                rest = plan_account(who, wanted, [bare])
+                return [(f"{shown}: revoke everything", revoke), *rest]
             if how != expected:
                 changes.append((f"{shown}: password and TLS", f"ALTER USER {name} {login};"))
-        elif where in {schema_pattern(d) for d in wanted["databases"]} and (what, how) == (
-            "ALL PRIVILEGES", ""
-        ):  # fmt: skip
-            have.add(where)
+        elif where in own:
+            if how:
+                revoke = f"REVOKE GRANT OPTION ON {where} FROM {name};"
+                changes.append((f"{shown}: no right to pass on {where}", revoke))
+            if what == "ALL PRIVILEGES":
+                have.add(where)
         else:
-            revoke = f"REVOKE ALL PRIVILEGES, GRANT OPTION ON {where} FROM {name};"
+            revoke = f"REVOKE ALL PRIVILEGES ON {where} FROM {name};"
+            if how:
+                revoke = f"REVOKE GRANT OPTION ON {where} FROM {name}; {revoke}"
             changes.append((f"{shown}: revoke what it has on {where}", revoke))
     for database in sorted(wanted["databases"]):
         pattern = schema_pattern(database)
@@ -216,7 +225,7 @@ def main() -> None:
     )
     databases = module.params["databases"]
     try:
-        present, grants = read(sorted({entry["user"] for entry in databases}))
+        present, grants = read({entry["user"] for entry in databases})
         changes = plan(databases, present, grants)
         if changes and not module.check_mode:
             sql("\n".join(statement for _words, statement in changes))

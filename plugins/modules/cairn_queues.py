@@ -7,9 +7,11 @@ DOCUMENTATION = r"""
 module: cairn_queues
 short_description: Keep RabbitMQ's users, virtual hosts and permissions
 description:
-  - Each user gets the virtual host listed for it, all permissions there, and none elsewhere. New queues in it are quorum
-    queues. The user C(guest) is removed; other users that are not listed are left alone.
-  - Starting C(rabbitmqctl) takes seconds, so it is started once to compare, and once more only to change.
+  - Each user gets the virtual host listed for it, all permissions there, and none elsewhere. New
+    queues in it are quorum queues. The user C(guest) is removed; other users that are not listed
+    are left alone.
+  - Starting C(rabbitmqctl) takes seconds, so it is started once to compare, and once more only to
+    change.
   - As an action it takes no arguments and finds them in the services' descriptions.
 options:
   queues:

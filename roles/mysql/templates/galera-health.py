@@ -36,6 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers any GET."""
 
     def do_GET(self) -> None:
+        """Answer one check."""
         found = look()
         body = f"{found or 'serving'}\n".encode()
         self.send_response(503 if found else 200)

@@ -1,0 +1,209 @@
+"""Certificates: signed for the inventory's names, and judged by what they are good for."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from cairn import certificates, secrets
+from cairn.errors import CairnError
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store
+
+NOW = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)
+SUBJECTS = ["controller1", "192.0.2.11", "cloud.example.org", "2001:db8::11"]
+
+
+@pytest.fixture(scope="module")
+def request_pem(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A signing request made as hosts make it."""
+    return signing_request(tmp_path_factory.mktemp("host"))
+
+
+def signing_request(folder: Path, name: str = "controller1") -> str:
+    subprocess.run(
+        ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", folder / "key", "-out", folder / "csr", "-subj", f"/CN={name}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return (folder / "csr").read_text()
+
+
+def sign(request_pem: str, authority: tuple[str, str], days: int = 397) -> str:
+    return certificates.sign(request_pem, SUBJECTS, *authority, days=days, now=NOW)
+
+
+def why(pem: str, request_pem: str, authority: tuple[str, str], **other: object) -> str | None:
+    given: dict[str, object] = {"subjects": SUBJECTS, "now": NOW, "renew_days": 30, **other}
+    return certificates.why_renew(pem, request_pem, authority_pem=authority[0], **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_an_independent_verifier_accepts_every_subject(
+    request_pem: str, authority: tuple[str, str], name: str
+) -> None:
+    certificate = x509.load_pem_x509_certificate(sign(request_pem, authority).encode())
+    wanted = certificates.general_names([name])[0]
+    store = Store([x509.load_pem_x509_certificate(authority[0].encode())])
+    verifier = PolicyBuilder().store(store).time(NOW).build_server_verifier(wanted)  # type: ignore[arg-type]
+    assert verifier.verify(certificate, [])
+
+
+def test_a_good_certificate_stays(request_pem: str, authority: tuple[str, str]) -> None:
+    assert why(sign(request_pem, authority), request_pem, authority) is None
+
+
+@pytest.mark.parametrize(
+    ("subjects", "reason"),
+    [
+        ([*SUBJECTS, "192.0.2.99"], "without 192.0.2.99"),
+        (SUBJECTS[:-2], "still for 2001:db8::11, cloud.example.org"),
+    ],
+)
+def test_other_names_ask_for_a_new_one(
+    request_pem: str, authority: tuple[str, str], subjects: list[str], reason: str
+) -> None:
+    pem = sign(request_pem, authority)
+    assert why(pem, request_pem, authority, subjects=subjects) == f"it is {reason}"
+
+
+def test_the_order_of_names_does_not_matter(request_pem: str, authority: tuple[str, str]) -> None:
+    pem = sign(request_pem, authority)
+    assert why(pem, request_pem, authority, subjects=SUBJECTS[::-1]) is None
+
+
+def test_it_is_renewed_in_time_and_not_before(request_pem: str, authority: tuple[str, str]) -> None:
+    pem = sign(request_pem, authority, days=90)
+    assert certificates.due(pem, 30) == "2027-01-22T00:00:00Z"
+    early, late = (NOW + datetime.timedelta(days=60, hours=h) for h in (-1, 1))
+    assert why(pem, request_pem, authority, now=early) is None
+    assert why(pem, request_pem, authority, now=late) == "it has 29 days left"
+
+
+def test_another_key_or_authority_asks_for_a_new_one(
+    request_pem: str, authority: tuple[str, str], tmp_path: Path
+) -> None:
+    pem = sign(request_pem, authority)
+    assert why(pem, signing_request(tmp_path), authority) == "it is for another key"
+    other = secrets.certificate_authority()
+    assert why(pem, request_pem, other) == "it is of another authority"
+
+
+@pytest.mark.parametrize(("pem", "reason"), [("", "has none"), ("junk", "not a certificate")])
+def test_no_certificate_asks_for_one(
+    request_pem: str, authority: tuple[str, str], pem: str, reason: str
+) -> None:
+    assert reason in str(why(pem, request_pem, authority))
+
+
+def test_names_in_the_request_count_for_nothing(authority: tuple[str, str], tmp_path: Path) -> None:
+    pem = sign(signing_request(tmp_path, name="controller2"), authority)
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    assert certificate.subject.rfc4514_string() == "CN=controller1"
+    assert certificates.certificate_subjects(certificate) == set(SUBJECTS)
+
+
+def test_a_certificate_cannot_sign_others(request_pem: str, authority: tuple[str, str]) -> None:
+    certificate = x509.load_pem_x509_certificate(sign(request_pem, authority).encode())
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical and not constraints.value.ca
+
+
+def test_nothing_outlives_its_authority(request_pem: str, authority: tuple[str, str]) -> None:
+    certificate = x509.load_pem_x509_certificate(sign(request_pem, authority, 9999).encode())
+    signer = x509.load_pem_x509_certificate(authority[0].encode())
+    assert certificate.not_valid_after_utc == signer.not_valid_after_utc
+
+
+def test_a_forged_request_is_refused(request_pem: str, authority: tuple[str, str]) -> None:
+    lines = request_pem.strip().splitlines()
+    lines[-2] = ("B" if lines[-2][0] == "A" else "A") * 4 + lines[-2][4:]
+    with pytest.raises((CairnError, ValueError)):
+        sign("\n".join(lines), authority)
+
+
+def test_half_an_authority_is_named(request_pem: str, authority: tuple[str, str]) -> None:
+    other = secrets.certificate_authority()
+    with pytest.raises(CairnError, match="ca_key is not the key of ca_certificate"):
+        sign(request_pem, (authority[0], other[1]))
+
+
+# --- the host's side -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host(script: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module with its folders in a temporary one."""
+    module: ModuleType = script("plugins/modules/cairn_certificate.py")  # type: ignore[operator]
+    for name, path in {
+        "KEY": "host.key", "CERTIFICATE": "host.pem", "HOOKS": "reload.d", "UNTOLD": ".untold",
+        "ANCHOR": "ca.crt", "BUNDLE": "bundle", "LINK": "cairn-ca.pem",
+    }.items():  # fmt: skip
+        monkeypatch.setattr(module, name, tmp_path / path)
+    monkeypatch.setattr(module, "GROUP", "root")
+    return module
+
+
+def hook(host: ModuleType, name: str, script: str) -> None:
+    host.HOOKS.mkdir(exist_ok=True)
+    (host.HOOKS / name).write_text(f"#!/bin/sh\n{script}\n")
+    (host.HOOKS / name).chmod(0o755)
+
+
+def test_the_key_is_made_once_and_closed(host: ModuleType) -> None:
+    assert host.ensure_key()
+    key = host.KEY.read_text()
+    assert host.KEY.stat().st_mode & 0o777 == 0o640
+    assert not host.ensure_key()
+    assert host.KEY.read_text() == key
+
+
+def test_the_request_of_a_host_can_be_signed(host: ModuleType, authority: tuple[str, str]) -> None:
+    host.ensure_key()
+    request = host.signing_request()
+    assert "PRIVATE" not in request
+    assert why(sign(request, authority), request, authority) is None
+
+
+def test_hooks_run_in_order_and_a_failing_one_is_named(host: ModuleType, tmp_path: Path) -> None:
+    hook(host, "b", f"echo b >> {tmp_path}/ran")
+    hook(host, "a", f"echo a >> {tmp_path}/ran")
+    (host.HOOKS / "notes").write_text("no program\n")
+    assert host.reload_services() == ["a", "b"]
+    assert (tmp_path / "ran").read_text() == "a\nb\n"
+    hook(host, "a", "echo out of order >&2; exit 3")
+    with pytest.raises(host.HostError, match=r"a \(exit 3\): out of order"):
+        host.reload_services()
+
+
+def test_trust_means_bundle_and_own_file(host: ModuleType, authority: tuple[str, str]) -> None:
+    pem = authority[0]
+    assert not host.trusted(pem)
+    host.BUNDLE.write_text(f"another\n{pem}")
+    assert not host.trusted(pem)
+    host.LINK.write_text(pem)
+    assert host.trusted(pem)
+    assert not host.trusted(secrets.certificate_authority()[0])
+
+
+def test_services_left_untold_are_told_by_the_next_run(
+    host: ModuleType, authority: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Module:
+        params = {"authority": authority[0], "certificate": "new", "due": "2027"}  # noqa: RUF012
+        check_mode = False
+
+    host.ensure_key()
+    host.BUNDLE.write_text(authority[0])
+    host.LINK.write_text(authority[0])
+    monkeypatch.setattr(host, "record", lambda *_: True)
+    hook(host, "service", "exit 1")
+    with pytest.raises(host.HostError, match="in place, but not in use"):
+        host.install(Module())
+    assert not host.request(Module())["complete"]
+    hook(host, "service", "exit 0")
+    assert host.install(Module())["reloaded"] == ["service"]
+    assert host.request(Module())["complete"]

@@ -1,0 +1,73 @@
+"""roles/service/files/flows.yml lists every way that the services' descriptions open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cairn.model import Model
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "roles/service/files/flows.yml").read_text())
+ENDS = {"all", "clients", "operator", "outside", "controller", "network", "compute", "storage"}
+
+
+def listed(port: int, plane: str) -> set[str]:
+    """Groups that the flows say listen on a port of a plane."""
+    return {group for f in FLOWS if f["port"] == port and f["plane"] == plane for group in f["to"]}
+
+
+def listeners(model: Model) -> list[tuple[str, int, set[str]]]:
+    """Each port that a description opens: the unit's name, the port, the groups that open it."""
+    found = []
+    for role in model.roles():
+        default = model.part(role, "groups")
+        for name, unit in (model.part(role, "units") or {}).items():
+            ports = {unit.get("port"), (unit.get("health") or {}).get("tcp")} - {None}
+            groups = set(unit.get("groups", default))
+            found += [(f"{role}: {name}", int(port), groups) for port in ports if groups]
+    return found
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda f: f"{f['name']}-{f['plane']}")
+def test_flow_says_everything(flow: dict[str, Any]) -> None:
+    assert set(flow) == {"name", "kind", "from", "to", "port", "protocol", "plane"}
+    assert flow["kind"] in {"http", "amqp", "sql", "native"}
+    assert flow["plane"] in {"management", "storage", "service", "public"}
+    assert flow["from"] and set(flow["from"]) <= ENDS
+    assert flow["to"] and set(flow["to"]) <= ENDS
+
+
+def test_no_flow_stands_twice() -> None:
+    keys = [(f["port"] or f["protocol"], f["plane"], *f["to"]) for f in FLOWS]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("controllers", [1, 3])
+def test_every_listener_is_listed(make_model: Callable[..., Model], controllers: int) -> None:
+    found = listeners(make_model(controllers=controllers))
+    assert {port for _name, port, _groups in found} >= {3306, 5671, 11211, 5000}
+    missing = [
+        f"{name} listens on {port}" for name, port, groups in found
+        if not groups <= listed(port, "management")
+    ]  # fmt: skip
+    assert missing == []
+
+
+def test_every_frontend_is_listed_where_it_is_offered(make_model: Callable[..., Model]) -> None:
+    for front in make_model().frontends():
+        if front["public"]:
+            assert "controller" in listed(front["port"], "public"), front["name"]
+        else:
+            assert listed(front["port"], "public") == set(), front["name"]
+
+
+def test_every_catalog_entry_is_reached_by_its_port(make_model: Callable[..., Model]) -> None:
+    model = make_model()
+    for role in model.roles():
+        entry = model.part(role, "catalog")
+        if entry and entry.get("type"):
+            assert "controller" in listed(entry["port"], "management"), role

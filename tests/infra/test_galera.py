@@ -1,0 +1,108 @@
+"""Who founds the MariaDB cluster, and when a node of it may serve."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+CONTROLLERS = ["c1", "c2", "c3"]
+
+
+@pytest.fixture
+def founder(script: Callable[[str], ModuleType]) -> Callable[..., str]:
+    """Ask the filter; keywords say what a controller reports, others are bare."""
+    module = script("filter_plugins/galera.py")
+
+    def ask(**reported: dict[str, Any]) -> str:
+        bare: dict[str, Any] = {"services": {}, "records": {}}
+        hostvars = {name: {"cairn_host": reported.get(name, bare)} for name in CONTROLLERS}
+        return str(module.galera_founder(CONTROLLERS, hostvars))
+
+    return ask
+
+
+def holding(**records: str) -> dict[str, Any]:
+    """A controller that runs MariaDB, with these records."""
+    return {"services": {"mysql": {"current": "abc"}}, "records": records}
+
+
+def test_the_first_of_bare_controllers_founds(founder: Callable[..., str]) -> None:
+    assert founder() == "c1"
+
+
+def test_nobody_founds_a_second_cluster(founder: Callable[..., str]) -> None:
+    member = holding(**{"mysql-cluster": "x"})
+    assert founder(c2=member) == ""
+    assert founder(c1=holding(), c3=member) == ""
+
+
+def test_the_one_that_was_alone_brings_its_databases(founder: Callable[..., str]) -> None:
+    assert founder(c1=holding()) == "c1"
+
+
+def test_databases_elsewhere_than_on_the_first_are_not_overrun(
+    founder: Callable[..., str],
+) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"c2 holds the databases.*first in the group"):
+        founder(c2=holding())
+
+
+def test_two_sets_of_databases_are_for_a_person_to_choose_from(
+    founder: Callable[..., str],
+) -> None:
+    with pytest.raises(AnsibleFilterError, match="c1 and c2 each hold databases"):
+        founder(c1=holding(), c2=holding())
+
+
+def test_an_unknown_controller_stops_it(founder: Callable[..., str]) -> None:
+    with pytest.raises(AnsibleFilterError, match="c3: nothing is known"):
+        founder(c3={})
+
+
+# --- galera-health ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def health(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("roles/mysql/templates/galera-health.py")
+
+
+@pytest.mark.parametrize(
+    ("ready", "state", "problem"),
+    [
+        ("ON", "Synced", None),
+        ("ON", "Donor/Desynced", None),
+        ("ON", "Joined", "not in step: Joined"),
+        ("OFF", "Initialized", "not ready: Initialized"),
+    ],
+)
+def test_a_node_serves_when_it_is_in_step(
+    health: ModuleType, ready: str, state: str, problem: str | None
+) -> None:
+    status = f"wsrep_local_state_comment\t{state}\nwsrep_ready\t{ready}\n"
+    assert health.problem(status) == problem
+
+
+def test_a_server_that_is_in_no_cluster_does_not_serve(health: ModuleType) -> None:
+    assert health.problem("") == "not ready: no wsrep status"
+
+
+@pytest.mark.parametrize(("problem", "status"), [(None, 200), ("not ready", 503)])
+def test_the_answer_tells_the_load_balancer_and_why(
+    health: ModuleType, monkeypatch: pytest.MonkeyPatch, problem: str | None, status: int
+) -> None:
+    monkeypatch.setattr(health, "look", lambda: problem)
+    server = health.http.server.ThreadingHTTPServer(("127.0.0.1", 0), health.Handler)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
+    connection.close()
+    server.server_close()

@@ -1,0 +1,100 @@
+"""HAProxy's and keepalived's configuration as derived from the services' descriptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+Content = Callable[..., str]
+
+
+def section(text: str, name: str) -> str:
+    """One section of HAProxy's configuration."""
+    found = re.search(rf"^listen {name} from .*?(?=^\S|\Z)", text, re.M | re.S)
+    assert found, f"there is no section {name}"
+    return found[0]
+
+
+@pytest.fixture(params=[1, 3])
+def haproxy(request: pytest.FixtureRequest, content: Content) -> str:
+    return content("loadbalancer", "/etc/haproxy/haproxy.cfg", controllers=request.param)
+
+
+def test_every_api_is_on_both_vips_with_tls(haproxy: str) -> None:
+    keystone = section(haproxy, "keystone-api")
+    binds = re.findall(r"bind (\S+) (.*)", keystone)
+    assert [address for address, _ in binds] == ["192.0.2.10:5000", "203.0.113.10:5000"]
+    assert all("ssl crt @cairn/host" in how for _, how in binds)
+
+
+def test_databases_are_on_the_internal_vip_only(haproxy: str) -> None:
+    assert re.findall(r"bind (\S+)", section(haproxy, "mariadb")) == ["192.0.2.10:3306"]
+
+
+def test_nothing_listens_without_tls_but_sql_that_has_its_own(haproxy: str) -> None:
+    plain = [line for line in haproxy.splitlines() if " bind " in line and " ssl " not in line]
+    binds = [line.split()[1] for line in plain]
+    assert binds == ["unix@/run/haproxy/health.sock", "192.0.2.10:3306"]
+
+
+def test_a_lone_server_is_never_marked_down(content: Content) -> None:
+    text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", controllers=1)
+    assert " check" not in "".join(re.findall(r"^ +server .*", text, re.M))
+
+
+def test_writes_go_to_one_node_and_only_one(content: Content) -> None:
+    text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", controllers=3)
+    servers = re.findall(r"^ +server (\S+) .*", section(text, "mariadb"), re.M)
+    assert servers == ["controller1", "controller2", "controller3"]
+    lines = re.findall(r"^ +server .*", section(text, "mariadb"), re.M)
+    assert [" backup" in line for line in lines] == [False, True, True]
+    assert all("check port 9200" in line for line in lines)
+    assert "http-check expect rstatus 200" in section(text, "mariadb")
+
+
+def test_apis_are_checked_where_they_say_they_are_healthy(content: Content) -> None:
+    text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", controllers=3)
+    glance = section(text, "glance-api")
+    assert "http-check send meth GET uri /healthcheck" in glance
+    assert len(re.findall(r"^ +server \S+ 192\.0\.2\.1[123]:9292 check$", glance, re.M)) == 3
+
+
+def test_your_own_certificate_is_shown_on_the_public_vip_only(content: Content) -> None:
+    own = {"trust_public_certificate": "CERTIFICATE", "trust_public_key": "KEY"}
+    text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", **own)
+    keystone = section(text, "keystone-api")
+    assert "192.0.2.10:5000 ssl crt @cairn/host" in keystone
+    assert "203.0.113.10:5000 ssl crt /etc/haproxy/public.pem" in keystone
+    pem = content("loadbalancer", "/etc/haproxy/public.pem", **own)
+    assert pem.split() == ["CERTIFICATE", "KEY"]
+
+
+def test_both_vips_move_together(content: Content) -> None:
+    text = content("loadbalancer", "/etc/keepalived/keepalived.conf", controllers=3)
+    group = re.search(r"vrrp_sync_group.*?^}", text, re.M | re.S)
+    assert group and "management" in group[0] and "service" in group[0]
+    assert re.findall(r"vrrp_instance (\S+)", text) == ["management", "service"]
+    assert re.findall(r"^ +(\S+/32) dev (\S+)", text, re.M) == [
+        ("192.0.2.10/32", "mgmt0"),
+        ("203.0.113.10/32", "serv0.30"),
+    ]
+
+
+def test_each_controller_tells_the_others_and_not_itself(content: Content) -> None:
+    text = content(
+        "loadbalancer", "/etc/keepalived/keepalived.conf", controllers=3, host="controller2"
+    )
+    peers = re.findall(r"unicast_peer \{(.*?)\}", text, re.S)
+    assert [block.split() for block in peers] == [
+        ["192.0.2.11", "192.0.2.13"],
+        ["203.0.113.11", "203.0.113.13"],
+    ]
+    assert re.findall(r"priority (\d+)", text) == ["199", "199"]
+
+
+def test_one_controller_holds_the_vips_alone(content: Content) -> None:
+    text = content("loadbalancer", "/etc/keepalived/keepalived.conf", controllers=1)
+    assert "unicast" not in text
+    assert "192.0.2.10/32" in text

@@ -1,0 +1,149 @@
+"""What the infrastructure roles make of a site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cairn.model import Model
+
+Content = Callable[..., str]
+MakeModel = Callable[..., Model]
+ROLES = ["base", "chrony", "trust", "loadbalancer", "mysql", "rabbitmq", "memcached"]
+
+
+@pytest.fixture(params=[1, 3], ids=["one controller", "three controllers"])
+def manifests(request: pytest.FixtureRequest, make_model: MakeModel) -> dict[str, Any]:
+    model = make_model(controllers=request.param)
+    return {role: model.manifest(role) for role in ROLES}
+
+
+def test_secrets_stand_in_closed_files_only(manifests: dict[str, Any]) -> None:
+    for manifest in manifests.values():
+        for file in manifest["files"]:
+            if "secret-" in file["content"]:
+                assert file["secret"], file["path"]
+                assert int(file["mode"], 8) & 0o037 == 0, file["path"]
+
+
+def test_whoever_reads_the_hosts_key_is_in_its_group(manifests: dict[str, Any]) -> None:
+    for role in ("mysql", "rabbitmq"):
+        assert "cairn-tls" in manifests[role]["user"]["groups"]
+
+
+def test_other_hosts_have_base_time_and_trust_only(make_model: MakeModel) -> None:
+    model = make_model(host="compute1", controllers=3)
+    assert [role for role in ROLES if model.manifest(role)] == ["base", "chrony", "trust"]
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "listens"),
+    [
+        ("mysql", "/etc/mysql/mariadb.conf.d/90-cairn.cnf", r"^bind-address = (\S+)"),
+        ("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", r"^listeners\.\S+ = (\S+?):\d+"),
+        ("memcached", "/etc/memcached.conf", r"^-l (\S+)"),
+        ("chrony", "/etc/chrony/chrony.conf", r"^bindaddress (\S+)"),
+    ],
+)
+def test_it_listens_on_the_management_address_only(
+    content: Content, role: str, path: str, listens: str
+) -> None:
+    text = content(role, path, host="controller2", controllers=3)
+    assert re.findall(listens, text, re.M) == ["192.0.2.12"]
+
+
+# --- base ------------------------------------------------------------------------------------
+
+
+def test_every_host_is_known_by_its_management_address(content: Content) -> None:
+    lines = content("base", "/etc/hosts", base_hosts={"192.0.2.200": ["mirror", "ntp"]}).split("\n")
+    assert "192.0.2.11 controller1" in lines
+    assert "192.0.2.13 compute1" in lines
+    assert "203.0.113.10 cloud.example.org" in lines
+    assert "192.0.2.200 mirror ntp" in lines
+    assert not [line for line in lines if line.startswith("127.") and "controller" in line]
+
+
+def test_the_operators_kernel_settings_win(content: Content) -> None:
+    text = content("base", "/etc/sysctl.d/90-cairn.conf", base_sysctl={"kernel.panic": 0, "a.b": 1})
+    assert re.findall(r"kernel\.panic = (\S+)", text) == ["0"]
+    assert "-a.b = 1" in text
+
+
+def test_operators_ask_for_their_own_step_only_when_there_are_any(make_model: MakeModel) -> None:
+    assert make_model().manifest("base")["records"] == {}  # type: ignore[index]
+    one = make_model(base_operators=[{"name": "ada", "keys": ["ssh-ed25519 A"]}])
+    other = make_model(base_operators=[{"name": "ada", "keys": ["ssh-ed25519 B"]}])
+    assert one.manifest("base")["records"] != other.manifest("base")["records"]  # type: ignore[index]
+
+
+# --- trust -----------------------------------------------------------------------------------
+
+
+def test_the_vips_are_the_controllers_subjects(make_model: MakeModel) -> None:
+    def subjects(host: str) -> set[str]:
+        record: str = make_model(host=host).manifest("trust")["records"]["certificate"]  # type: ignore[index]
+        return set(record.split()[:-1])
+
+    addresses = {"192.0.2.11", "198.51.100.11", "203.0.113.11"}
+    vips = {"192.0.2.10", "203.0.113.10", "cloud.example.org"}
+    assert subjects("controller1") == {"controller1"} | addresses | vips
+    assert not subjects("compute1") & vips
+
+
+# --- chrony ----------------------------------------------------------------------------------
+
+
+def test_controllers_ask_the_world_and_all_others_ask_them(content: Content) -> None:
+    path = "/etc/chrony/chrony.conf"
+    own = content("chrony", path, controllers=3, chrony_servers=["ntp.example.org"])
+    assert "server ntp.example.org iburst" in own
+    assert re.findall(r"^peer (\S+)", own, re.M) == ["192.0.2.12", "192.0.2.13"]
+    assert "allow 192.0.2.0/24" in own
+    other = content("chrony", path, host="compute1", controllers=3)
+    assert re.findall(r"^(?:server|pool) (\S+)", other, re.M) == [
+        "192.0.2.11", "192.0.2.12", "192.0.2.13",
+    ]  # fmt: skip
+    assert "allow" not in other and "port 0" in other
+
+
+# --- mysql, rabbitmq -------------------------------------------------------------------------
+
+
+def test_one_controller_has_no_trace_of_a_cluster(make_model: MakeModel) -> None:
+    manifest = make_model(controllers=1).manifest("mysql")
+    assert manifest is not None
+    assert "wsrep" not in str(manifest["files"]) and "galera" not in str(manifest)
+    assert manifest["records"] == {}
+
+
+def test_three_controllers_replicate_with_tls(content: Content) -> None:
+    text = content("mysql", "/etc/mysql/mariadb.conf.d/90-cairn.cnf", controllers=3)
+    assert "wsrep_cluster_address = gcomm://192.0.2.11,192.0.2.12,192.0.2.13" in text
+    assert "gmcast.listen_addr=ssl://192.0.2.11:4567" in text
+    assert "encrypt = 4" in text
+
+
+def test_the_operators_settings_come_last(content: Content) -> None:
+    text = content(
+        "mysql", "/etc/mysql/mariadb.conf.d/90-cairn.cnf", mysql_settings={"max_connections": 7}
+    )
+    assert re.findall(r"^max_connections = (\d+)", text, re.M)[-1] == "7"
+
+
+def test_rabbitmq_listens_with_tls_only_and_makes_no_guest(content: Content) -> None:
+    text = content("rabbitmq", "/etc/rabbitmq/rabbitmq.conf", controllers=3)
+    assert "listeners.tcp = none" in text
+    assert "load_definitions = /etc/rabbitmq/definitions.json" in text
+    assert re.findall(r"nodes\.\d = (\S+)", text) == [
+        "rabbit@controller1", "rabbit@controller2", "rabbit@controller3",
+    ]  # fmt: skip
+    assert '"users": []' in content("rabbitmq", "/etc/rabbitmq/definitions.json")
+    assert content("rabbitmq", "/etc/rabbitmq/enabled_plugins") == "[].\n"
+
+
+def test_erlang_meets_on_the_management_plane(content: Content) -> None:
+    text = content("rabbitmq", "/etc/rabbitmq/rabbitmq-env.conf")
+    assert "inet_dist_use_interface {192,0,2,11}" in text

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PYTHON = "3.13"
+UV = Path(__file__).resolve().parents[1] / ".venv" / "bin" / "uv"
 PLATFORM = "x86_64-manylinux_2_40"  # the newest that uv knows below Debian 13's glibc 2.41
 UNCONSTRAINED = ("build",)  # upper constraints say nothing about build tools
 
@@ -34,7 +35,7 @@ def compile_command(source: Path, constraints: str | None, upgrade: bool) -> lis
     of the existing lock stay where they still fit.
     """
     command = [
-        *("uv", "pip", "compile", "--quiet", "--generate-hashes"),
+        *(str(UV), "pip", "compile", "--quiet", "--generate-hashes"),
         *("--python-version", PYTHON, "--python-platform", PLATFORM),
         *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
         *("--no-config", "--output-file", str(source.with_suffix(".lock"))),
@@ -60,7 +61,7 @@ def make(source: Path, constraints: str | None, upgrade: bool) -> str | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make all locks of a release, or the named ones; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--release", required=True, help="folder below releases/")
     parser.add_argument("--constraints", help="path or URL of the release's upper constraints")
     parser.add_argument("--upgrade", action="store_true", help="take newer versions where allowed")

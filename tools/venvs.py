@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Make a release's locked virtualenvs on this machine: `make venvs RELEASE=2026.1`.
+
+They land in `.cache/venvs/<release>/<lock>`, where the tests look for the release's own validator
+and programs. One that was made from the same lock before stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+UV = PROJECT / ".venv" / "bin" / "uv"
+PYTHON = "3.13"  # of the managed hosts
+NOT_SERVICES = ("build",)
+
+
+def interpreter() -> str:
+    """Find a Python of the hosts' version; a shim of pyenv may stand first and yet not run."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    candidates = [shutil.which(f"python{PYTHON}"), *pyenv.glob(f"versions/{PYTHON}*/bin/python")]
+    for candidate in filter(None, candidates):
+        asked = subprocess.run([candidate, "--version"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return str(candidate)
+    raise OSError(f"no Python {PYTHON}, which the managed hosts have, is installed here")
+
+
+def make(lock: Path, folder: Path) -> bool:
+    """Make one virtualenv; False when it is there already. CalledProcessError where uv fails."""
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    stamp = folder / "cairn-lock"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return False
+    builders = lock.with_name("build.lock")
+    commands = [
+        [
+            *("venv", "--quiet", "--clear", "--no-python-downloads"),
+            "--python",
+            interpreter(),
+            folder,
+        ],
+        [
+            *("pip", "sync", "--quiet", "--require-hashes", "--build-constraints", builders),
+            *("--python", folder / "bin" / "python", lock),
+        ],
+    ]
+    for command in commands:
+        subprocess.run([str(word) for word in (UV, *command)], check=True)
+    stamp.write_text(wanted)
+    return True
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make all virtualenvs of a release, or the named ones; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--release", required=True, help="folder below releases/")
+    parser.add_argument("names", nargs="*", help="locks; all of the release by default")
+    options = parser.parse_args(arguments)
+    release = PROJECT / "releases" / options.release
+    names = options.names or [
+        lock.stem for lock in sorted(release.glob("*.lock")) if lock.stem not in NOT_SERVICES
+    ]
+    for name in names:
+        folder = PROJECT / ".cache" / "venvs" / options.release / name
+        try:
+            made = make(release / f"{name}.lock", folder)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        print(f"{name}: {'made' if made else 'is there'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -90,13 +90,17 @@ def make_model(authority: tuple[str, str]) -> MakeModel:
             )
         )
 
+    made: dict[tuple[str, int], Model] = {}
+
     def make(host: str = "controller1", controllers: int = 1, **variables: Any) -> Model:
+        if not variables and (host, controllers) in made:
+            return made[host, controllers]
         planes = {plane: {"vip": vip} for plane, (_net, vip) in PLANES.items()}
         names = site_secrets.required({}, planes)
         certificate, key = authority
         values = {name: f"secret-{name}" for name in names}
         values |= {"ca_certificate": certificate, "ca_key": key}
-        return Model(
+        model = Model(
             host=host,
             variables={
                 "cairn_site": site(controllers),
@@ -108,6 +112,9 @@ def make_model(authority: tuple[str, str]) -> MakeModel:
             template=template,
             render=render,
         )
+        if not variables:
+            made[host, controllers] = model
+        return model
 
     return make
 

@@ -24,11 +24,13 @@ NOT_SERVICES = ("build",)
 def interpreter() -> str:
     """Find a Python of the hosts' version; a shim of pyenv may stand first and yet not run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-    candidates = [shutil.which(f"python{PYTHON}"), *pyenv.glob(f"versions/{PYTHON}*/bin/python")]
-    for candidate in filter(None, candidates):
+    candidates = [str(path) for path in pyenv.glob(f"versions/{PYTHON}*/bin/python")]
+    if first := shutil.which(f"python{PYTHON}"):
+        candidates.insert(0, first)
+    for candidate in candidates:
         asked = subprocess.run([candidate, "--version"], capture_output=True, check=False)
         if asked.returncode == 0:
-            return str(candidate)
+            return candidate
     raise OSError(f"no Python {PYTHON}, which the managed hosts have, is installed here")
 
 

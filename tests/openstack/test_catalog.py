@@ -1,0 +1,161 @@
+"""Keystone's catalog, declared to a keystone that is a few dictionaries."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from cairn.catalog import Declaration
+
+GLANCE = {
+    "name": "glance",
+    "type": "image",
+    "description": "OpenStack Image",
+    "internal": "https://in:9292",
+    "public": "https://out:9292",
+}
+USER = {"name": "glance", "password": "right", "project": "service", "roles": ["admin", "service"]}
+
+
+class FakeKeystone:
+    """What Declaration needs of keystone's API; `writes` lists what was changed."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, dict[str, Any]]] = {
+            kind: {} for kind in ("regions", "projects", "roles", "users", "services", "endpoints")
+        }
+        self.grants: set[tuple[str, str, str]] = set()
+        self.writes: list[tuple[str, str]] = []
+        self.numbers = itertools.count(1)
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        parts = urlsplit(path)
+        kind, *rest = parts.path.strip("/").split("/")
+        if method == "GET":
+            return {kind: self.read(kind, {k: v[0] for k, v in parse_qs(parts.query).items()})}
+        self.writes.append((method, path))
+        if kind == "projects" and rest:
+            project, _, user, _, role = rest
+            assert project in self.tables["projects"]
+            assert user in self.tables["users"]
+            self.grants.add((user, project, role))
+            return {}
+        if method == "DELETE":
+            del self.tables[kind][rest[0]]
+            return {}
+        assert body is not None
+        single = kind.removesuffix("s")
+        if method == "POST":
+            entry = {"id": f"{single}{next(self.numbers)}", **body[single]}
+            self.tables[kind][entry["id"]] = entry
+        else:
+            entry = self.tables[kind][rest[0]]
+            entry.update(body[single])
+        return {single: entry}
+
+    def read(self, kind: str, query: dict[str, str]) -> list[dict[str, Any]]:
+        if kind == "role_assignments":
+            wanted = (query["user.id"], query["scope.project.id"])
+            return [{"role": {"id": g[2]}} for g in sorted(self.grants) if g[:2] == wanted]
+        return [
+            entry
+            for entry in self.tables[kind].values()
+            if all(entry.get(name, value) == value for name, value in query.items())
+        ]
+
+    def password_is(self, user_id: str, password: str) -> bool:
+        return bool(self.tables["users"][user_id]["password"] == password)
+
+
+@pytest.fixture
+def keystone() -> FakeKeystone:
+    return FakeKeystone()
+
+
+@pytest.fixture
+def declared(keystone: FakeKeystone) -> FakeKeystone:
+    declare(keystone)
+    keystone.writes.clear()
+    return keystone
+
+
+def declare(keystone: FakeKeystone, check_mode: bool = False, **service: str) -> list[str]:
+    declaration = Declaration(keystone, check_mode=check_mode)
+    return declaration.declare("RegionOne", [{**GLANCE, **service}], [USER])
+
+
+def only(keystone: FakeKeystone, kind: str) -> dict[str, Any]:
+    (entry,) = keystone.tables[kind].values()
+    return entry
+
+
+def test_an_empty_keystone_gets_everything(keystone: FakeKeystone) -> None:
+    declare(keystone)
+    assert only(keystone, "regions")["id"] == "RegionOne"
+    assert only(keystone, "services")["type"] == "image"
+    urls = {e["interface"]: e["url"] for e in keystone.tables["endpoints"].values()}
+    assert urls == {
+        "public": "https://out:9292",
+        "internal": "https://in:9292",
+        "admin": "https://in:9292",
+    }
+    assert {entry["name"] for entry in keystone.tables["roles"].values()} == {"admin", "service"}
+    assert len(keystone.grants) == 2
+
+
+def test_the_second_time_nothing_is_written(declared: FakeKeystone) -> None:
+    assert declare(declared) == []
+    assert declared.writes == []
+
+
+def test_check_mode_tells_the_same_and_writes_nothing(keystone: FakeKeystone) -> None:
+    told = declare(keystone, check_mode=True)
+    assert keystone.writes == []
+    assert told == declare(keystone)
+
+
+def test_a_moved_service_gets_its_endpoints_changed_in_place(declared: FakeKeystone) -> None:
+    before = set(declared.tables["endpoints"])
+    assert declare(declared, public="https://new:9292") == [
+        "endpoint image public: https://new:9292"
+    ]
+    assert set(declared.tables["endpoints"]) == before
+
+
+def test_a_second_endpoint_of_an_interface_is_removed(declared: FakeKeystone) -> None:
+    double = {**next(iter(declared.tables["endpoints"].values())), "id": "double"}
+    declared.tables["endpoints"]["double"] = double
+    assert declare(declared) == [f"endpoint image {double['interface']}: a second one"]
+    assert "double" not in declared.tables["endpoints"]
+
+
+def test_endpoints_of_another_region_are_left_alone(declared: FakeKeystone) -> None:
+    other = {**next(iter(declared.tables["endpoints"].values())), "id": "o", "region_id": "Two"}
+    declared.tables["endpoints"]["o"] = other
+    assert declare(declared) == []
+    assert "o" in declared.tables["endpoints"]
+
+
+def test_a_wrong_password_is_set_right_and_never_told(declared: FakeKeystone) -> None:
+    only(declared, "users")["password"] = "wrong"
+    told = declare(declared)
+    assert told == ["user glance: password"]
+    assert only(declared, "users")["password"] == "right"
+
+
+def test_a_disabled_user_is_enabled(declared: FakeKeystone) -> None:
+    only(declared, "users")["enabled"] = False
+    assert declare(declared) == ["user glance: enabled"]
+
+
+def test_a_lost_grant_is_given_again(declared: FakeKeystone) -> None:
+    declared.grants.pop()
+    assert len(declare(declared)) == 1
+    assert len(declared.grants) == 2
+
+
+def test_a_service_is_known_by_its_type_and_renamed(declared: FakeKeystone) -> None:
+    assert declare(declared, name="image-service") == ["service image: name, description, enabled"]
+    assert only(declared, "services")["name"] == "image-service"

@@ -1,0 +1,250 @@
+"""What the OpenStack roles put on hosts, where it is easy to get wrong."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cairn.model import Model
+
+Content = Callable[..., str]
+Ini = Callable[..., dict[str, dict[str, str]]]
+
+
+@pytest.fixture
+def ini(content: Content) -> Ini:
+    """Give a rendered INI file by section and option."""
+
+    def get(*arguments: Any, **keywords: Any) -> dict[str, dict[str, str]]:
+        parser = configparser.RawConfigParser(default_section="none", strict=True)
+        parser.read_string(content(*arguments, **keywords))
+        return {name: dict(parser[name]) for name in parser.sections()}
+
+    return get
+
+
+@pytest.fixture
+def units(make_model: Callable[..., Model]) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Give the units that a host has of a role, by name."""
+
+    def get(role: str, name: str, **keywords: Any) -> dict[str, dict[str, Any]]:
+        manifest = make_model(name, **keywords).manifest(role)
+        assert manifest is not None
+        return {unit["name"]: unit for unit in manifest["units"]}
+
+    return get
+
+
+# -- who has what ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["keystone", "glance", "placement"])
+def test_only_controllers_have_the_shared_services(
+    role: str, make_model: Callable[..., Model]
+) -> None:
+    having = {n for n in ("controller1", "network1", "compute1") if make_model(n).manifest(role)}
+    assert having == {"controller1"}
+
+
+def test_a_compute_host_has_no_way_into_the_database(ini: Ini) -> None:
+    nova = ini("nova", "nova.conf", "compute1")
+    neutron = ini("neutron", "neutron.conf", "compute1")
+    assert not {"database", "api_database"} & (set(nova) | set(neutron))
+
+
+def test_controllers_run_novas_brains_and_compute_hosts_its_hands(
+    units: Callable[..., dict[str, dict[str, Any]]],
+) -> None:
+    brains = {"nova-api", "nova-metadata", "nova-conductor", "nova-scheduler", "nova-novncproxy"}
+    assert set(units("nova", "controller1")) == brains
+    assert set(units("nova", "compute1")) == {"libvirtd", "libvirt-guests", "nova-compute"}
+
+
+def test_a_single_processor_gets_one_process_and_many_get_four(content: Content) -> None:
+    for cpus, processes in ((1, 1), (2, 2), (64, 4)):
+        text = content(
+            "nova", "uwsgi-nova-api.ini", "controller1", cairn_host={"cpus": cpus, "cpu_flags": []}
+        )
+        assert f"processes = {processes}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "virt", "model"), [(["vmx"], "kvm", "host-model"), ([], "qemu", "none")]
+)
+def test_instances_use_hardware_virtualisation_where_there_is_some(
+    flags: list[str], virt: str, model: str, ini: Ini
+) -> None:
+    libvirt = ini("nova", "nova.conf", "compute1", cairn_host={"cpus": 1, "cpu_flags": flags})
+    assert (libvirt["libvirt"]["virt_type"], libvirt["libvirt"]["cpu_mode"]) == (virt, model)
+
+
+def test_a_stop_waits_longer_than_the_service_it_stops(
+    ini: Ini, units: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
+    default = ini("nova", "nova.conf", "controller1")["DEFAULT"]
+    service = int(default["graceful_shutdown_timeout"])
+    assert int(default["manager_shutdown_timeout"]) < service
+    for name, host in (("nova-conductor", "controller1"), ("nova-compute", "compute1")):
+        text = units("nova", host)[name]["text"]
+        (stop,) = [line for line in text.splitlines() if line.startswith("TimeoutStopSec=")]
+        assert int(stop.split("=")[1]) > service
+
+
+@pytest.mark.parametrize(
+    ("role", "unit"), [("nova", "nova-compute"), ("neutron", "neutron-ovn-agent")]
+)
+def test_a_service_that_needs_sudo_is_not_kept_from_it(
+    role: str, unit: str, units: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
+    text = units(role, "compute1")[unit]["text"]
+    # Each of these makes systemd set NoNewPrivileges for a service that is not root's.
+    forbidden = (
+        "NoNewPrivileges",
+        "RestrictSUIDSGID",
+        "SystemCallFilter",
+        "ProtectKernel",
+        "Private",
+    )
+    assert [line for line in text.splitlines() if line.startswith(forbidden)] == []
+
+
+@pytest.mark.parametrize(
+    ("role", "unit"),
+    [("keystone", "keystone-api"), ("glance", "glance-api"), ("neutron", "neutron-api"),
+     ("nova", "nova-scheduler")],
+)  # fmt: skip
+def test_other_services_are_shut_in(
+    role: str, unit: str, units: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
+    text = units(role, "controller1")[unit]["text"]
+    assert "ProtectSystem=strict" in text
+    assert "NoNewPrivileges=yes" in text
+
+
+def test_keystones_keys_are_outside_its_generations(ini: Ini) -> None:
+    conf = ini("keystone", "keystone.conf", "controller1")
+    for section in ("fernet_tokens", "fernet_receipts", "credential"):
+        assert conf[section]["key_repository"].startswith("/var/lib/keystone/")
+
+
+# -- Neutron and OVN ------------------------------------------------------------------------------
+
+
+def test_neutron_knows_the_sites_provider_networks(ini: Ini) -> None:
+    conf = ini("neutron", "ml2_conf.ini", "controller1")
+    assert conf["ml2_type_flat"]["flat_networks"] == "physnet1"
+    assert conf["ml2_type_vlan"]["network_vlan_ranges"] == "physnet1:100:199"
+
+
+@pytest.mark.parametrize(
+    ("path", "host"), [("ml2_conf.ini", "controller1"), ("neutron_ovn_agent.ini", "compute1")]
+)
+def test_neutron_speaks_tls_to_every_database_of_ovn(path: str, host: str, ini: Ini) -> None:
+    ovn = ini("neutron", path, host, controllers=3)["ovn"]
+    assert ovn["ovn_nb_connection"] == "ssl:192.0.2.1:6641,ssl:192.0.2.2:6641,ssl:192.0.2.3:6641"
+    assert ovn["ovn_sb_connection"].count("ssl:") == 3
+    assert ovn["ovn_sb_ca_cert"] == "/etc/ssl/certs/cairn-ca.pem"
+
+
+def test_one_name_of_a_host_runs_through_nova_neutron_and_ovn(ini: Ini, content: Content) -> None:
+    assert ini("nova", "nova.conf", "compute1")["DEFAULT"]["host"] == "compute1"
+    assert ini("neutron", "neutron.conf", "compute1")["DEFAULT"]["host"] == "compute1"
+    assert content("ovn", "/etc/openvswitch/system-id.conf", "compute1") == "compute1\n"
+    assert "external-ids:hostname=compute1" in content("ovn", "/etc/cairn/ovn/chassis", "compute1")
+
+
+@pytest.mark.parametrize(("host", "gateway"), [("network1", True), ("compute1", False)])
+def test_only_network_hosts_are_gateways_with_the_provider_bridge(
+    host: str, gateway: bool, content: Content
+) -> None:
+    chassis = content("ovn", "/etc/cairn/ovn/chassis", host)
+    assert ("ovn-cms-options=enable-chassis-as-gw" in chassis) is gateway
+    assert ("add-port br-provider serv0" in chassis) is gateway
+    assert ("del-br br-provider" in chassis) is not gateway
+
+
+@pytest.mark.parametrize("host", ["network1", "compute1"])
+def test_the_chassis_script_is_shell_and_never_waits_for_ever(
+    host: str, content: Content, tmp_path: Path
+) -> None:
+    script = tmp_path / "chassis"
+    script.write_text(content("ovn", "/etc/cairn/ovn/chassis", host))
+    done = subprocess.run(["sh", "-n", str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert script.read_text().count("ovs-vsctl") == script.read_text().count("ovs-vsctl --timeout=")
+
+
+def test_tunnels_run_over_the_service_plane(content: Content) -> None:
+    chassis = content("ovn", "/etc/cairn/ovn/chassis", "compute1")
+    assert "external-ids:ovn-encap-ip=203.0.113.21" in chassis
+
+
+@pytest.mark.parametrize(("name", "port"), [("northbound", 6641), ("southbound", 6642)])
+def test_ovns_databases_listen_on_the_management_address_with_tls_only(
+    name: str, port: int, content: Content
+) -> None:
+    conf = json.loads(content("ovn", f"/etc/cairn/ovn/{name}.json", "controller1"))
+    outside = [remote for remote in conf["remotes"] if not remote.startswith("punix:")]
+    assert outside == [f"pssl:{port}:192.0.2.1"]
+
+
+def options(text: str) -> list[str]:
+    return text.split('"')[1].split()
+
+
+def test_the_first_controller_founds_ovns_cluster_and_the_others_join_it(content: Content) -> None:
+    first, second = (
+        options(content("ovn", "/etc/default/ovn-central", f"controller{n}", controllers=3))
+        for n in (1, 2)
+    )
+    assert "--db-nb-cluster-local-addr=192.0.2.1" in first
+    assert not any("cluster-remote" in option for option in first)
+    assert "--db-sb-cluster-remote-addr=192.0.2.1" in second
+    assert "--db-sb-cluster-remote-proto=ssl" in second
+    assert any(o.startswith("--ovn-northd-nb-db=ssl:192.0.2.1:6641,ssl:") for o in second)
+
+
+def test_one_controller_is_a_cluster_of_one(content: Content) -> None:
+    alone = options(content("ovn", "/etc/default/ovn-central", "controller1"))
+    assert "--db-nb-cluster-local-addr=192.0.2.1" in alone
+    assert not any(o.startswith("--ovn-northd-nb-db") for o in alone)
+
+
+# -- steps on the database ------------------------------------------------------------------------
+
+
+def test_only_the_first_controller_moves_schemas(make_model: Callable[..., Model]) -> None:
+    moving = {}
+    for name in ("controller1", "controller2", "compute1"):
+        manifest = make_model(name, controllers=3).manifest("nova")
+        assert manifest is not None
+        moving[name] = [step["name"] for step in manifest["migrations"]]
+    assert moving["controller1"] == ["api", "cells", "main", "online"]
+    assert moving["controller2"] == moving["compute1"] == []
+
+
+def test_a_new_compute_host_makes_the_first_controller_map_hosts_again(
+    make_model: Callable[..., Model],
+) -> None:
+    first = make_model("controller1", controllers=3).manifest("nova")
+    second = make_model("controller2", controllers=3).manifest("nova")
+    assert first is not None
+    assert second is not None
+    assert first["records"] == {"nova-hosts": "compute1 compute2"}
+    assert second["records"] == {}
+
+
+def test_no_secret_stands_in_a_unit_or_a_command(make_model: Callable[..., Model]) -> None:
+    for name in ("controller1", "network1", "compute1"):
+        model = make_model(name, controllers=3)
+        for role in ("keystone", "glance", "placement", "nova", "ovn", "neutron"):
+            manifest = model.manifest(role)
+            if manifest is None:
+                continue
+            shown = json.dumps([manifest["units"], manifest["migrations"]])
+            assert [s for s in model.secrets.values() if s in shown] == [], (role, name)

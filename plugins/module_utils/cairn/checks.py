@@ -85,7 +85,7 @@ def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
             Finding(
                 WARNING,
                 "inventory",
-                f"{controllers} controllers survive the loss of no more than {controllers - 1} do",
+                f"{controllers} controllers survive no more losses than {controllers - 1} would",
                 "use an odd number: databases and queues need a majority",
             )
         )

@@ -41,7 +41,6 @@ BOND_MODES = (
 )
 # [Bond] of systemd.netdev(5), without Mode.
 BOND_OPTIONS = (
-    "ActiveSlave",
     "AdActorSystem",
     "AdActorSystemPriority",
     "AdSelect",
@@ -64,7 +63,6 @@ BOND_OPTIONS = (
     "PacketsPerSlave",
     "PeerNotifyDelaySec",
     "PrimaryReselectPolicy",
-    "PrimarySlave",
     "ResendIGMP",
     "TransmitHashPolicy",
     "UpDelaySec",

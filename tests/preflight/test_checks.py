@@ -1,0 +1,433 @@
+"""Each check fires on what it is for, and is silent otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cairn import checks
+from cairn.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
+
+Data = dict[str, Any]
+PORTS = [
+    {
+        "role": "nova",
+        "port": 8774,
+        "plane": "management",
+        "groups": ["compute"],
+        "units": ["nova-api.service"],
+    }
+]
+
+
+def said(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.severity, f.text) for f in findings]
+
+
+def test_a_healthy_host_has_no_finding(site: Data, hosts: Data) -> None:
+    for name in hosts:
+        assert (
+            checks.check_host(
+                name, hosts[name], site, hosts, PORTS, MINIMUM_MEMORY_MB, MINIMUM_DISK_MB
+            )
+            == []
+        )
+
+
+# --- groups
+
+
+GROUPS = {
+    "all": ["controller1", "network1", "compute1", "storage1", "localhost"],
+    "controller": ["controller1"],
+    "network": ["network1"],
+    "compute": ["compute1"],
+    "storage": ["storage1"],
+    "operator": ["localhost"],
+}
+
+
+def test_good_groups() -> None:
+    assert checks.check_groups(GROUPS) == []
+
+
+def test_an_empty_group() -> None:
+    assert said(checks.check_groups(GROUPS | {"compute": []})) == [
+        (ERROR, "group compute is empty"),
+        (ERROR, "is in none of the groups controller, network, compute, storage"),
+    ]
+
+
+def test_a_misspelt_group() -> None:
+    groups = {k: v for k, v in GROUPS.items() if k != "compute"} | {"computes": ["compute1"]}
+    texts = said(checks.check_groups(groups))
+    assert texts[0] == (ERROR, "group compute does not exist; is computes meant to be it?")
+
+
+def test_storage_hosts_may_be_missing() -> None:
+    groups = GROUPS | {"storage": [], "all": ["controller1", "network1", "compute1"]}
+    assert said(checks.check_groups(groups)) == [(WARNING, "group storage is empty")]
+
+
+def test_a_host_in_no_group() -> None:
+    (finding,) = checks.check_groups(GROUPS | {"all": [*GROUPS["all"], "stray1"]})
+    assert (finding.host, finding.severity) == ("stray1", ERROR)
+
+
+@pytest.mark.parametrize(("count", "warned"), [(1, False), (2, True), (3, False), (4, True)])
+def test_an_even_number_of_controllers(count: int, warned: bool) -> None:
+    controllers = [f"controller{n}" for n in range(count)]
+    found = checks.check_groups(GROUPS | {"controller": controllers, "all": controllers})
+    assert bool(found) == warned
+    assert all(f.severity == WARNING for f in found)
+
+
+# --- variables and secrets
+
+
+KNOWN = {"cairn_planes", "cairn_release", "nova_config", "network_window"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cairn_plane", (ERROR, "did you mean cairn_planes?")),
+        ("nova_confg", (ERROR, "did you mean nova_config?")),
+        ("network_quuxfrob", (ERROR, "variable network_quuxfrob is unknown (site/x.yml)")),
+        ("carin_planes", (WARNING, "looks like cairn_planes misspelt")),
+        ("cairn_planes", None),
+        ("cairn_site", None),
+        ("our_own_variable", None),
+        ("novacancy", None),
+    ],
+)
+def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None:
+    found = checks.check_variables({name: "site/x.yml"}, KNOWN, {"cairn_site"}, ["nova", "network"])
+    if expected is None:
+        assert found == []
+    else:
+        (finding,) = found
+        assert finding.severity == expected[0]
+        assert expected[1] in finding.text
+        assert "(site/x.yml)" in finding.text
+
+
+def test_missing_secrets_name_the_command() -> None:
+    (finding,) = checks.check_secrets(["a", "b", "c", "d", "e", "f", "g"], True, "inventories/x")
+    assert finding.text == "cairn_secrets lacks a, b, c, d, e and 2 more"
+    assert finding.remedy == "make secrets INVENTORY=inventories/x"
+
+
+def test_secrets_in_the_open() -> None:
+    (finding,) = checks.check_secrets([], False, "inventories/x")
+    assert (finding.severity, finding.check) == (ERROR, "secrets")
+
+
+@pytest.mark.parametrize("encrypted", [True, None])
+def test_complete_secrets(encrypted: bool | None) -> None:
+    assert checks.check_secrets([], encrypted, "inventories/x") == []
+
+
+# --- one host
+
+
+@pytest.mark.parametrize(
+    ("groups", "severity"),
+    [
+        (["compute"], WARNING),
+        (["controller"], ERROR),
+        (["network"], ERROR),
+        (["storage"], ERROR),
+        (["compute", "storage"], ERROR),
+    ],
+)
+def test_only_a_compute_host_may_be_off(groups: list[str], severity: str) -> None:
+    gone = {"unreachable": True, "msg": "ssh: connect to host x port 22: No route to host\nmore"}
+    (finding,) = checks.check_reachable("x", gone, groups)
+    assert finding.severity == severity
+    assert finding.text == ("cannot be reached: ssh: connect to host x port 22: No route to host")
+
+
+def test_a_host_whose_probe_failed() -> None:
+    (finding,) = checks.check_reachable("x", {"failed": True, "msg": "no python"}, ["compute"])
+    assert (finding.severity, finding.text) == (
+        ERROR,
+        "was reached but could not be asked: no python",
+    )
+
+
+def test_an_unreachable_host_has_no_other_finding(site: Data, hosts: Data) -> None:
+    hosts["compute1"] = {"unreachable": True, "msg": "off"}
+    found = checks.check_host("compute1", hosts["compute1"], site, hosts, PORTS, {}, {})
+    assert [f.check for f in found] == ["reachable"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "text"),
+    [
+        ({"os": {"id": "ubuntu", "version": "24.04"}}, ERROR, "runs ubuntu 24.04"),
+        ({"os": {"id": "debian", "version": "12"}}, ERROR, "runs debian 12"),
+        ({"python": "3.11.2"}, ERROR, "has Python 3.11.2"),
+        ({"arch": "riscv64"}, ERROR, "is an riscv64 machine"),
+        ({"dpkg_unfinished": True}, WARNING, "has a package run that was cut off"),
+    ],
+)
+def test_system(host: Data, changes: Data, severity: str, text: str) -> None:
+    assert checks.check_system("compute1", host) == []
+    assert said(checks.check_system("compute1", host | changes)) == [(severity, text)]
+
+
+def test_memory_of_the_most_demanding_group(host: Data) -> None:
+    host["memory_mb"] = 2000
+    least = {"controller": 3000, "compute": 1000}
+    assert checks.check_memory("x", host, ["compute"], least) == []
+    assert said(checks.check_memory("x", host, ["compute", "controller"], least)) == [
+        (ERROR, "has 2000 MiB of memory; a controller host needs 3000")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filesystems", "services", "texts"),
+    [
+        ({"/": 5000}, {}, []),
+        ({"/": 3000}, {}, ["has 3000 MiB free on /; a compute host's first run needs 4000"]),
+        ({"/": 3000}, {"nova": {}}, []),
+        ({"/": 500}, {"nova": {}}, ["has 500 MiB free on /; this run needs 1000"]),
+        (
+            {"/": 5000, "/var": 100, "/opt": 5000},
+            {},
+            ["has 100 MiB free on /var; a compute host's first run needs 4000"],
+        ),
+        ({"/": 100, "/var": 5000, "/opt": 5000}, {}, []),
+    ],
+)
+def test_disk(host: Data, filesystems: dict[str, int], services: Data, texts: list[str]) -> None:
+    host["filesystems"] = {k: {"size_mb": 10**6, "free_mb": v} for k, v in filesystems.items()}
+    host["services"] = services
+    found = checks.check_disk("x", host, ["compute"], MINIMUM_DISK_MB)
+    assert [f.text for f in found] == texts
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (1000.0, []),
+        (1002.9, []),
+        (998.5, []),
+        (1010.0, [(WARNING, "is 9 s ahead of the machine Ansible runs on")]),
+        (940.0, [(ERROR, "is 60 s behind the machine Ansible runs on")]),
+    ],
+)
+def test_clock(host: Data, time: float, expected: list[tuple[str, str]]) -> None:
+    host["time"] = time
+    assert said(checks.check_clock("x", host)) == expected
+
+
+def test_a_nic_that_is_not_there(site: Data, host: Data) -> None:
+    host["nics"]["stor0"]["mac"] = "52:54:00:00:99:99"
+    (finding,) = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    assert finding.text == (
+        "has no NIC 52:54:00:00:14:13 (stor0); "
+        "it has 52:54:00:00:00:13 (mgmt0), 52:54:00:00:99:99 (stor0)"
+    )
+
+
+def test_a_vlan_with_the_nics_mac_is_not_the_nic(site: Data, host: Data) -> None:
+    host["nics"]["stor0"]["kind"] = "vlan"
+    (finding,) = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    assert "has no NIC 52:54:00:00:14:13" in finding.text
+
+
+@pytest.mark.parametrize(("link", "count"), [(True, 0), (None, 0), (False, 1)])
+def test_link(site: Data, host: Data, link: bool | None, count: int) -> None:
+    host["nics"]["stor0"]["link"] = link
+    found = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    assert len(found) == count
+    assert all(f.severity == ERROR and "has no link" in f.text for f in found)
+
+
+@pytest.mark.parametrize(("largest", "count"), [(9216, 0), (0, 0), (1500, 1)])
+def test_a_nic_that_cannot_carry_its_mtu(site: Data, host: Data, largest: int, count: int) -> None:
+    host["nics"]["stor0"]["max_mtu"] = largest
+    found = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    assert [f.text for f in found] == ["NIC stor0 carries an MTU of 1500 at most, not 9000"] * count
+
+
+@pytest.mark.parametrize(
+    ("groups", "flags", "arch", "count"),
+    [
+        (["compute"], [], "x86_64", 1),
+        (["compute"], ["svm"], "x86_64", 0),
+        (["controller"], [], "x86_64", 0),
+        (["compute"], [], "aarch64", 0),
+    ],
+)
+def test_virtualisation(
+    host: Data, groups: list[str], flags: list[str], arch: str, count: int
+) -> None:
+    found = checks.check_virtualisation("x", host | {"cpu_flags": flags, "arch": arch}, groups)
+    assert [f.severity for f in found] == [WARNING] * count
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (["10.0.0.10"], []),
+        (["10.9.9.9", "10.0.0.10"], []),
+        ([], [(WARNING, "does not resolve api.internal")]),
+        (
+            ["10.9.9.9"],
+            [(ERROR, "resolves api.internal to 10.9.9.9, not the internal VIP 10.0.0.10")],
+        ),
+    ],
+)
+def test_names(
+    site: Data, host: Data, addresses: list[str], expected: list[tuple[str, str]]
+) -> None:
+    host["resolved"] = {"api.internal": addresses}
+    assert said(checks.check_names("x", host, site["names"], site["vips"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "services", "expected"),
+    [
+        ({"http://m": ""}, {}, []),
+        (
+            {"http://m": "m does not resolve", "http://n": ""},
+            {},
+            [(ERROR, "gets no packages from http://m: m does not resolve")],
+        ),
+        (
+            {"http://m": "m port 80: timed out"},
+            {"nova": {}},
+            [(WARNING, "gets no packages from http://m: m port 80: timed out")],
+        ),
+        ({}, {}, [(ERROR, "has no package source")]),
+    ],
+)
+def test_mirrors(
+    host: Data, mirrors: Data, services: Data, expected: list[tuple[str, str]]
+) -> None:
+    assert (
+        said(checks.check_mirrors("x", host | {"mirrors": mirrors, "services": services}))
+        == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "other"),
+    [
+        ({"address": "0.0.0.0", "unit": "apache2.service"}, "apache2.service"),  # noqa: S104
+        ({"address": "::", "unit": ""}, "another process"),
+        ({"address": "10.0.0.13", "unit": "node"}, "node"),
+        ({"address": "10.0.0.10", "unit": "node"}, "node"),
+        ({"address": "127.0.0.1", "unit": "node"}, None),
+        ({"address": "10.0.20.13", "unit": "node"}, None),
+        ({"address": "10.0.0.13", "unit": "nova-api.service"}, None),
+        ({"address": "10.0.0.10", "unit": "haproxy.service"}, None),
+        ({"address": "0.0.0.0", "unit": "apache2.service", "port": 80}, None),  # noqa: S104
+    ],
+)
+def test_ports(site: Data, host: Data, entry: Data, other: str | None) -> None:
+    host["listening"] = [{"port": 8774} | entry]
+    addresses = site["hosts"]["compute1"]["addresses"]
+    found = checks.check_ports("x", host, addresses, PORTS, ["10.0.0.10"])
+    expected = [f"port 8774 is nova's, but {other} listens on it"] if other else []
+    assert [f.text for f in found] == expected
+
+
+def test_ports_of_other_groups_are_nobodys_business(site: Data, hosts: Data) -> None:
+    hosts["controller1"]["listening"] = [{"port": 8774, "address": "::", "unit": "x"}]
+    assert (
+        checks.check_host(
+            "controller1", hosts["controller1"], site, hosts, PORTS, {}, MINIMUM_DISK_MB
+        )
+        == []
+    )
+
+
+def test_an_installation_of_somebody_else(host: Data) -> None:
+    assert checks.check_foreign("x", host) == []
+    (finding,) = checks.check_foreign("x", host | {"foreign_etc": ["nova"]})
+    assert finding.text == "has an /etc/nova that is not Cairn's"
+
+
+def answer(**changes: Any) -> Data:
+    return {
+        "host": "controller1",
+        "plane": "storage",
+        "address": "10.0.20.11",
+        "size": 9000,
+        "small": True,
+        "full": True,
+        "error": "",
+    } | changes
+
+
+def test_peers_that_answer(site: Data, host: Data, hosts: Data) -> None:
+    host["peers"] = [answer()]
+    assert checks.check_peers("compute1", host, site, hosts) == []
+
+
+def test_a_peer_behind_too_small_an_mtu(site: Data, host: Data, hosts: Data) -> None:
+    host["peers"] = [answer(full=False)]
+    (finding,) = checks.check_peers("compute1", host, site, hosts)
+    assert finding.text == (
+        "gets no answer from controller1 (10.0.20.11) on plane storage at 9000 bytes, "
+        "though it answers small packets: an MTU on the way is too low"
+    )
+
+
+@pytest.mark.parametrize("who", ["compute1", "controller1"])
+def test_peers_whose_network_is_about_to_change_are_not_asked(
+    site: Data, host: Data, hosts: Data, who: str
+) -> None:
+    host["peers"] = [answer(full=False, small=False)]
+    hosts[who]["network"]["hash"] = "another"
+    assert checks.check_peers("compute1", host, site, hosts) == []
+
+
+def test_a_peer_that_is_off_is_not_a_peers_fault(site: Data, host: Data, hosts: Data) -> None:
+    host["peers"] = [answer(full=False, small=False)]
+    hosts["controller1"] = {"unreachable": True}
+    assert checks.check_peers("compute1", host, site, hosts) == []
+
+
+def test_network(host: Data) -> None:
+    assert checks.check_network("x", host) == []
+    host["network"]["trial"] = True
+    assert [f.severity for f in checks.check_network("x", host)] == [WARNING]
+    host["network"]["trial"] = False
+    host["nics"] = {}
+    assert [f.remedy for f in checks.check_network("x", host)] == ["apt-get install iproute2"]
+
+
+# --- the table
+
+
+def test_the_table_puts_errors_first_and_merges_hosts() -> None:
+    shown = checks.table(
+        [
+            Finding(WARNING, "virtualisation", "is slow", "buy", "compute1"),
+            Finding(ERROR, "disk", "is full", "tidy", "compute1"),
+            Finding(ERROR, "disk", "is full", "tidy", "compute2"),
+            Finding(ERROR, "secrets", "lacks x", "make secrets"),
+        ]
+    )
+    assert shown.splitlines() == [
+        "ERROR    disk            compute1, compute2: is full",
+        "                         → tidy",
+        "ERROR    secrets         site: lacks x",
+        "                         → make secrets",
+        "WARNING  virtualisation  compute1: is slow",
+        "                         → buy",
+    ]
+
+
+def test_the_table_wraps_long_lines() -> None:
+    shown = checks.table([Finding(ERROR, "disk", "is full " * 40, "tidy", "x")], width=80)
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_no_finding_no_table() -> None:
+    assert checks.table([]) == ""

@@ -1,0 +1,185 @@
+"""What a host says about itself, read from a made-up file system."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cairn import hostfacts
+
+Write = Callable[[str, str], None]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def put(name: str, text: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return put
+
+
+def test_the_system(tmp_path: Path, write: Write) -> None:
+    write("etc/os-release", 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nX="a b"\n')
+    assert hostfacts.read_os(tmp_path) == {"id": "debian", "version": "13", "codename": "trixie"}
+
+
+def test_memory_and_processor(tmp_path: Path, write: Write) -> None:
+    write("proc/meminfo", "MemTotal:        4020764 kB\nMemFree: 1 kB\n")
+    write("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx sse\n")
+    assert hostfacts.read_memory_mb(tmp_path) == 3926
+    assert hostfacts.read_cpu_flags(tmp_path) == ["vmx"]
+
+
+def test_a_processor_without_flags(tmp_path: Path, write: Write) -> None:
+    write("proc/cpuinfo", "processor\t: 0\n")
+    assert hostfacts.read_cpu_flags(tmp_path) == []
+
+
+def test_disks_and_whether_they_are_used(tmp_path: Path, write: Write) -> None:
+    write("proc/self/mounts", "/dev/vdc /srv ext4 rw 0 0\n")
+    write("sys/block/vda/size", "41943040\n")
+    write("sys/block/vda/vda1/partition", "1\n")
+    write("sys/block/vdb/size", "2097152\n")
+    write("sys/block/vdc/size", "2097152\n")
+    write("sys/block/loop0/size", "0\n")
+    assert hostfacts.read_disks(tmp_path) == {
+        "vda": {"size_mb": 20480, "used": True},
+        "vdb": {"size_mb": 1024, "used": False},
+        "vdc": {"size_mb": 1024, "used": True},
+    }
+
+
+def test_nics() -> None:
+    shown = [
+        {"ifname": "lo", "flags": ["LOOPBACK", "UP"], "address": "00:00:00:00:00:00"},
+        {
+            "ifname": "eno1",
+            "flags": ["BROADCAST", "UP", "LOWER_UP"],
+            "address": "52:54:00:aa:aa:aa",
+            "permaddr": "52:54:00:00:00:01",
+            "mtu": 1500,
+            "max_mtu": 9000,
+            "addr_info": [
+                {"local": "10.0.0.1", "prefixlen": 24, "scope": "global"},
+                {"local": "fe80::1", "prefixlen": 64, "scope": "link"},
+            ],
+        },
+        {"ifname": "eno2", "flags": ["BROADCAST"], "address": "52:54:00:00:00:02", "mtu": 1500},
+        {
+            "ifname": "eno3",
+            "flags": ["NO-CARRIER", "UP"],
+            "address": "52:54:00:aa:aa:aa",
+            "linkinfo": {"info_slave_data": {"perm_hwaddr": "52:54:00:00:00:03"}},
+        },
+        {"ifname": "eno1.20", "flags": ["UP"], "linkinfo": {"info_kind": "vlan"}},
+    ]
+    nics = hostfacts.read_nics(shown)
+    assert list(nics) == ["eno1", "eno2", "eno3", "eno1.20"]
+    assert [n["mac"] for n in nics.values()] == [
+        "52:54:00:00:00:01",
+        "52:54:00:00:00:02",
+        "52:54:00:00:00:03",
+        "",
+    ]
+    assert [n["link"] for n in nics.values()] == [True, None, False, True]
+    assert nics["eno1"]["addresses"] == ["10.0.0.1/24"]
+    assert nics["eno1.20"]["kind"] == "vlan"
+
+
+def test_who_listens(tmp_path: Path, write: Write) -> None:
+    head = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid timeout\n"
+    )
+    row = "   0: {} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0 0 {} 1 0\n"
+    write(
+        "proc/net/tcp",
+        head
+        + row.format("0100007F:0CEA", "0A", "111")
+        + row.format("0B00120A:0016", "01", "112"),  # established: not listening
+    )
+    write("proc/net/tcp6", head + row.format("0" * 32 + ":0016", "0A", "113"))
+    write("proc/42/cgroup", "0::/system.slice/mariadb.service\n")
+    write("proc/42/comm", "mariadbd\n")
+    (tmp_path / "proc/42/fd").mkdir()
+    (tmp_path / "proc/42/fd/7").symlink_to("socket:[111]")
+    assert hostfacts.read_listening(tmp_path) == [
+        {"port": 22, "address": "::", "unit": ""},
+        {"port": 3306, "address": "127.0.0.1", "unit": "mariadb.service"},
+    ]
+
+
+def test_mirrors_of_both_formats(tmp_path: Path, write: Write) -> None:
+    write("etc/apt/sources.list", "# deb http://no/ x\ndeb [signed-by=/k] http://a/debian x main\n")
+    write(
+        "etc/apt/sources.list.d/d.sources", "Types: deb\nURIs: https://b/debian http://a/debian\n"
+    )
+    write("etc/apt/sources.list.d/old.list.save", "deb http://c/ x\n")
+    assert hostfacts.read_mirrors(tmp_path) == ["http://a/debian", "https://b/debian"]
+
+
+def test_apts_proxy(tmp_path: Path, write: Write) -> None:
+    assert hostfacts.read_proxy(tmp_path) == ""
+    write("etc/apt/apt.conf.d/90proxy", 'Acquire::http::Proxy "http://proxy:3142";\n')
+    assert hostfacts.read_proxy(tmp_path) == "http://proxy:3142"
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[bytes], int]]:
+    """Start a server on this machine that answers one connection; returns its port."""
+    listeners = []
+
+    def start(answer: bytes) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        port: int = listener.getsockname()[1]
+        return port
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def test_a_mirror_that_answers(server: Callable[[bytes], int]) -> None:
+    port = server(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/debian") == ""
+
+
+def test_a_mirror_that_is_something_else(server: Callable[[bytes], int]) -> None:
+    port = server(b"220 smtp\r\n")
+    assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/") == (
+        f"127.0.0.1 port {port} does not speak HTTP"
+    )
+
+
+def test_a_mirror_that_refuses() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/") == (
+        f"127.0.0.1 port {port}: Connection refused"
+    )
+
+
+def test_a_mirror_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostfacts, "MIRROR_TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/") == (
+            f"127.0.0.1 port {port}: timed out"
+        )
+
+
+def test_a_mirror_without_an_address() -> None:
+    assert hostfacts.ask_mirror("http://mirror.invalid/") == "mirror.invalid does not resolve"

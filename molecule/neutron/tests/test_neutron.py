@@ -1,0 +1,87 @@
+"""Neutron as it stands on controllers and compute hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+testinfra_hosts = ["ansible://controller", "ansible://compute"]
+CONTROLLER = ("neutron-api", "neutron-periodic-workers", "neutron-ovn-maintenance-worker")
+VENV = "/var/lib/cairn/services/neutron/current/venv/bin"
+
+
+@pytest.fixture
+def groups(host: Any) -> list[str]:
+    found: list[str] = host.ansible.get_variables()["group_names"]
+    return found
+
+
+@pytest.fixture
+def on(groups: list[str]) -> Any:
+    def skip_unless(group: str) -> None:
+        if group not in groups:
+            pytest.skip(f"not a {group} host")
+
+    return skip_unless
+
+
+def test_units_of_the_host_run_and_start_at_boot(host: Any, groups: list[str]) -> None:
+    wanted = [
+        *(CONTROLLER if "controller" in groups else ()),
+        *(("neutron-ovn-agent",) if "compute" in groups else ()),
+    ]
+    states = {u: (host.service(u).is_running, host.service(u).is_enabled) for u in wanted}
+    assert states == dict.fromkeys(wanted, (True, True))
+
+
+def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(host: Any, on: Any) -> None:
+    on("controller")
+    (listening,) = [s for s in host.socket.get_listening_sockets() if s.endswith(":9696")]
+    assert not listening.startswith(("tcp://0.0.0.0:", "tcp://:::"))
+    url = listening.replace("tcp://", "http://") + "/v2.0/networks"
+    asked = host.run("curl --silent --output /dev/null --write-out '%%{http_code}' %s", url)
+    assert asked.stdout == "401"
+
+
+def test_the_schema_is_that_of_the_code(host: Any, on: Any) -> None:
+    on("controller")
+    files = "--config-file /etc/neutron/neutron.conf --config-file /etc/neutron/ml2_conf.ini"
+    told = host.run(
+        f"runuser -u neutron -- {VENV}/neutron-db-manage {files} has_offline_migrations"
+    )
+    assert told.rc == 0, told.stdout + told.stderr
+
+
+def test_neutron_reads_the_key_that_ovn_knows_it_by(host: Any) -> None:
+    assert "cairn-tls" in host.user("neutron").groups
+    assert host.run("runuser -u neutron -- test -r /etc/cairn/tls/host.key").rc == 0
+
+
+def test_every_compute_hosts_agent_is_known_to_ovn(host: Any, on: Any) -> None:
+    on("controller")
+    wanted = set(host.backend.ansible_runner.get_hosts("compute"))
+    told = host.run(
+        "ovn-sbctl --timeout=10 --bare --columns=chassis_name,external_ids list Chassis_Private"
+    ).stdout
+    known = {
+        block.split()[0]
+        for block in told.replace("chassis_name=", "").strip().split("\n\n")
+        if "neutron:ovn" in block and "agent-id" in block
+    }
+    assert wanted <= known
+
+
+def test_a_compute_host_runs_no_load_balancer_of_its_own(
+    host: Any, on: Any, groups: list[str]
+) -> None:
+    on("compute")
+    if "controller" in groups:
+        pytest.skip("the cloud's load balancer runs here")
+    assert not host.service("haproxy").is_running
+    assert not host.service("haproxy").is_enabled
+
+
+def test_a_compute_host_knows_no_database(host: Any, on: Any) -> None:
+    on("compute")
+    assert not host.file("/etc/neutron/neutron.conf").contains("mysql")

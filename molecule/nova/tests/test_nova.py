@@ -1,0 +1,105 @@
+"""Nova as it stands on controllers and compute hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+testinfra_hosts = ["ansible://controller", "ansible://compute"]
+CONTROLLER = ("nova-api", "nova-metadata", "nova-conductor", "nova-scheduler", "nova-novncproxy")
+COMPUTE = ("libvirtd", "nova-compute")
+VENV = "/var/lib/cairn/services/nova/current/venv/bin"
+
+
+@pytest.fixture
+def groups(host: Any) -> list[str]:
+    found: list[str] = host.ansible.get_variables()["group_names"]
+    return found
+
+
+@pytest.fixture
+def on(groups: list[str]) -> Any:
+    def skip_unless(group: str) -> None:
+        if group not in groups:
+            pytest.skip(f"not a {group} host")
+
+    return skip_unless
+
+
+def test_units_of_the_host_run_and_start_at_boot(host: Any, groups: list[str]) -> None:
+    wanted = [
+        *(CONTROLLER if "controller" in groups else ()),
+        *(COMPUTE if "compute" in groups else ()),
+    ]
+    states = {u: (host.service(u).is_running, host.service(u).is_enabled) for u in wanted}
+    assert states == dict.fromkeys(wanted, (True, True))
+
+
+def test_the_apis_listen_on_one_address_only(host: Any, on: Any) -> None:
+    on("controller")
+    for port in (8774, 8775, 6080):
+        listening = [s for s in host.socket.get_listening_sockets() if s.endswith(f":{port}")]
+        assert listening, port
+        assert not any(s.startswith(("tcp://0.0.0.0:", "tcp://:::")) for s in listening)
+
+
+def test_the_console_serves_the_browser_its_files(host: Any, on: Any) -> None:
+    on("controller")
+    (listening,) = [s for s in host.socket.get_listening_sockets() if s.endswith(":6080")]
+    url = listening.replace("tcp://", "http://") + "/vnc_lite.html"
+    asked = host.run("curl --silent --output /dev/null --write-out '%%{http_code}' %s", url)
+    assert asked.stdout == "200"
+
+
+def test_both_cells_are_mapped_and_the_mappings_name_no_password(host: Any, on: Any) -> None:
+    on("controller")
+    cells = host.run(f"runuser -u nova -- {VENV}/nova-manage cell_v2 list_cells").stdout
+    assert " cell0 " in cells
+    assert " cell1 " in cells
+    raw = host.run(
+        "mariadb --batch --skip-column-names --execute "
+        "'SELECT transport_url, database_connection FROM nova_api.cell_mappings'"
+    ).stdout
+    assert raw.count("{password}") == 3
+
+
+def test_every_compute_host_is_in_a_cell(host: Any, on: Any) -> None:
+    on("controller")
+    wanted = set(host.backend.ansible_runner.get_hosts("compute"))
+    listed = host.run(f"runuser -u nova -- {VENV}/nova-manage cell_v2 list_hosts").stdout
+    known = {row.split("|")[3].strip() for row in listed.splitlines() if row.startswith("| ")}
+    assert wanted <= known
+
+
+def test_nova_talks_to_libvirt_through_debians_bindings(host: Any, on: Any) -> None:
+    on("compute")
+    code = "import libvirt; print(libvirt.open('qemu:///system').getHostname())"
+    asked = host.run(f'runuser -u nova -- {VENV}/python -c "{code}"')
+    assert asked.rc == 0, asked.stderr
+    assert asked.stdout.strip()
+
+
+def test_qemu_can_reach_the_disks_of_instances(host: Any, on: Any) -> None:
+    on("compute")
+    for folder in ("/var/lib/nova", "/var/lib/nova/instances"):
+        assert host.file(folder).mode & 0o755 == 0o755
+
+
+def test_libvirt_leaves_stopping_and_resuming_to_nova(host: Any, on: Any) -> None:
+    on("compute")
+    assert not host.service("libvirt-guests").is_running
+    assert not host.service("libvirt-guests").is_enabled
+
+
+def test_a_compute_host_knows_no_database(host: Any, on: Any) -> None:
+    on("compute")
+    assert not host.file("/etc/nova/nova.conf").contains("mysql")
+
+
+def test_nova_may_become_root_for_its_helper_and_nothing_else(host: Any, on: Any) -> None:
+    on("compute")
+    assert host.run("runuser -u nova -- sudo --non-interactive id").rc != 0
+    told = host.run("sudo --list --other-user=nova").stdout
+    assert told.count("NOPASSWD") == 1
+    assert "privsep-helper ^" in told

@@ -1,10 +1,16 @@
-"""Lets testinfra reach hosts as Ansible does: it reads an inventory but does not template it."""
+"""Lets testinfra reach hosts as Ansible does, and tells tests where the inventory puts them.
+
+testinfra reads an inventory but does not template it.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 import testinfra.utils.ansible_runner as runner
 from ansible.cli import CLI
 from ansible.inventory.manager import InventoryManager
@@ -36,3 +42,42 @@ def templated_inventory(config: Any, inventory_file: str | None) -> dict[str, An
 
 
 runner.get_ansible_inventory = templated_inventory
+
+
+class Site:
+    """What the inventory says of a host's addresses, worked out without Cairn's own code."""
+
+    def __init__(self, variables: dict[str, Any]) -> None:
+        self._variables = variables
+        self.planes: dict[str, Any] = variables["cairn_planes"]
+        self.groups: list[str] = variables["group_names"]
+        self.name: str = variables["inventory_hostname"]
+
+    def address(self, plane: str = "management", number: int | None = None) -> str:
+        """Return the address on a plane: of this host, or of the one with that number."""
+        first = ipaddress.ip_address(self.planes[plane]["range"].split("-")[0].strip())
+        if number is None:
+            own = self._variables["cairn_host_planes"].get(plane, {}).get("address")
+            if own:
+                return str(own)
+            number = self._variables["cairn_host_number"]
+        return str(first + number - self._variables.get("cairn_first_host_number", 11))
+
+    def vip(self, side: str) -> str:
+        """Return the internal or the public VIP."""
+        public = self._variables.get("cairn_public_plane", "service")
+        return str(self.planes["management" if side == "internal" else public]["vip"])
+
+
+@pytest.fixture
+def site(host: Any) -> Site:
+    """Return the tested host's part of the site."""
+    return Site(host.ansible.get_variables())
+
+
+@pytest.fixture
+def listeners(host: Any) -> Callable[[int], set[str]]:
+    """Return a function that gives the addresses on which the host listens on a TCP or UDP port."""
+    lines = host.check_output("ss --no-header --numeric --listening --tcp --udp").splitlines()
+    sockets = [line.split()[4].rpartition(":") for line in lines]
+    return lambda port: {address for address, _, number in sockets if number == str(port)}

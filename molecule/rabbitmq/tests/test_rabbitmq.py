@@ -1,0 +1,71 @@
+"""RabbitMQ, as a client on the network and as root on the host see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+testinfra_hosts = ["ansible://controller"]
+
+
+@pytest.fixture(scope="module")
+def definitions(host: Any) -> dict[str, Any]:
+    """Users, virtual hosts and permissions; starting rabbitmqctl takes long, so once."""
+    said = host.check_output("rabbitmqctl --quiet export_definitions -")
+    return dict(json.loads(said[said.index("{") :]))
+
+
+def test_it_runs_now_and_after_a_reboot(host: Any) -> None:
+    service = host.service("rabbitmq-server")
+    assert service.is_running and service.is_enabled
+
+
+def test_it_listens_with_tls_on_the_management_address_only(
+    site: Any, listeners: Callable[[int], set[str]]
+) -> None:
+    assert listeners(5671) == {site.address("management")}
+    assert listeners(5672) == set()
+    assert listeners(15672) == set()
+
+
+def test_its_cluster_ports_are_on_the_management_plane(
+    site: Any, listeners: Callable[[int], set[str]]
+) -> None:
+    assert listeners(25672) == {site.address("management")}
+    assert listeners(4369) == {site.address("management"), "127.0.0.1"}
+
+
+def test_the_certificate_is_good_for_its_address(host: Any, site: Any) -> None:
+    address = site.address("management")
+    done = host.run(
+        f"openssl s_client -connect {address}:5671 -verify_ip {address} -verify_return_error "
+        "-CAfile /etc/ssl/certs/ca-certificates.crt </dev/null"
+    )
+    assert done.rc == 0, done.stderr
+
+
+def test_there_is_no_guest_and_no_default_virtual_host(definitions: dict[str, Any]) -> None:
+    assert "guest" not in {user["name"] for user in definitions["users"]}
+    assert "/" not in {vhost["name"] for vhost in definitions["vhosts"]}
+
+
+def test_nobody_administers_by_password(definitions: dict[str, Any]) -> None:
+    assert [user["name"] for user in definitions["users"] if user["tags"]] == []
+
+
+def test_each_user_reaches_its_own_virtual_host(definitions: dict[str, Any]) -> None:
+    assert definitions["users"], "no service has asked for a queue yet"
+    reached = {(p["user"], p["vhost"]) for p in definitions["permissions"]}
+    assert reached == {(user["name"], f"/{user['name']}") for user in definitions["users"]}
+
+
+def test_new_queues_are_quorum_queues(definitions: dict[str, Any]) -> None:
+    assert {vhost["default_queue_type"] for vhost in definitions["vhosts"]} == {"quorum"}
+
+
+def test_the_cookie_is_closed(host: Any) -> None:
+    cookie = host.file("/var/lib/rabbitmq/.erlang.cookie")
+    assert (cookie.user, cookie.mode) == ("rabbitmq", 0o400)

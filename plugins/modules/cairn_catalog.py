@@ -166,7 +166,7 @@ def bootstrap(command: list[str], user: str, password: str) -> None:
 def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
     """Do the whole work; the changes as sentences."""
     keystone = Keystone(asked["auth_url"], asked["ca_file"])
-    changes = []
+    changes: list[str] = []
     if not keystone.login(asked["admin_password"]):
         changes.append("user admin: bootstrapped")
         if check_mode:
@@ -175,7 +175,8 @@ def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
         if not keystone.login(asked["admin_password"]):
             raise hostwork.HostError("keystone was bootstrapped, but admin still cannot log in")
     declaration = Declaration(keystone, check_mode=check_mode)
-    return changes + declaration.declare(asked["region"], asked["services"], asked["users"])
+    changes += declaration.declare(asked["region"], asked["services"], asked["users"])
+    return changes
 
 
 def main() -> None:

@@ -13,6 +13,9 @@ from lab.inventory import Host
 from lab.run import LabError
 from lab.state import State
 
+# Debian loads these modules without their sample devices; built in, they must be told.
+MODULE_OPTIONS = ["bonding.max_bonds=0", "dummy.numdummies=0", "ifb.numifbs=0"]
+
 
 class Hypervisor(Protocol):
     """What a lab asks of a way to run guests."""
@@ -52,7 +55,7 @@ class Uml:
             "root=/dev/ubda", "rw",
             # Closed standard input on con0 would stop the boot.
             "con0=null,fd:1", "con=null", f"umid={host.name}", f"uml_dir={state.runtime}",
-            *nics,
+            *MODULE_OPTIONS, *nics,
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:

@@ -41,7 +41,7 @@ def _files() -> dict[str, bytes]:
         "etc/apt/apt.conf.d/90lab": "".join(f"{line}\n" for line in machine.apt_options()),
         # Guests are as safe as the machine's memory anyway: no sync for each unpacked file.
         "etc/dpkg/dpkg.cfg.d/lab": "force-unsafe-io\n",
-        "etc/default/locale": "LANG=C.UTF-8\n",
+        "etc/locale.conf": "LANG=C.UTF-8\n",
         "etc/environment": "".join(f'{k}="{v}"\n' for k, v in machine.environment().items()),
         "etc/fstab": f"LABEL={LABEL} / ext4 defaults,noatime 0 0\n",
         "etc/resolv.conf": machine.resolv_conf(),
@@ -58,9 +58,8 @@ def _build(kernel: Path, files: dict[str, bytes], folder: Path, descriptor: int)
     root = folder / "root"
     log = cache.root() / "image.log"
     machine.bootstrap(root, PACKAGES, progress, log, descriptor)
-    shutil.rmtree(root / "etc/apt")
-    for part in ("apt.conf.d", "preferences.d", "sources.list.d", "trusted.gpg.d", "keyrings"):
-        (root / "etc/apt" / part).mkdir(parents=True)
+    for own in root.glob("etc/apt/apt.conf.d/*mmdebstrap*"):
+        own.unlink()
     for name, data in files.items():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,11 +21,12 @@ help:  ## list the targets
 
 # -- set-up
 
-# A bare Debian has make, if anything; what tools/setup is written in may have to come first.
-.PHONY: setup
-setup:  ## bring this machine to what the others need (they do it themselves)
+# A bare Debian has no Python, in which set-up is written.
+.PHONY: python setup
+python:
 	@command -v python3 >/dev/null || { echo "setup: installing python3"; \
-	    apt-get -q update >/dev/null && apt-get -qy install --no-install-recommends python3; }
+	    { apt-get -qq update && apt-get -qqy install --no-install-recommends python3; } >/dev/null; }
+setup: python  ## bring this machine to what the others need (they do it themselves)
 	@tools/setup --lab
 
 .PHONY: lock
@@ -45,7 +46,7 @@ secrets: setup  ## write the secrets that INVENTORY lacks
 # -- the lab
 
 .PHONY: lab
-lab:  ## virtual machines, a cloud on them, an instance reached
+lab: python  ## virtual machines, a cloud on them, an instance reached
 	@$(PHASE) begin
 	@$(PHASE) setup $(MAKE) --no-print-directory setup
 	@$(PHASE) machines python -m lab up

@@ -48,7 +48,7 @@ secrets: setup  ## write the secrets that INVENTORY lacks
 .PHONY: lab
 lab: python  ## virtual machines, a cloud on them, an instance reached
 	@$(PHASE) begin
-	@$(PHASE) setup $(MAKE) --no-print-directory setup
+	@$(PHASE) setup tools/setup --lab
 	@$(PHASE) machines python -m lab up
 	@$(PHASE) secrets python tools/site_secrets.py inventories/lab
 	@$(PHASE) site ansible-playbook -i inventories/lab playbooks/site.yml $(ARGS)

@@ -193,6 +193,15 @@ def test_ovns_databases_listen_on_the_management_address_with_tls_only(
     assert outside == [f"pssl:{port}:192.0.2.1"]
 
 
+def test_stopping_northd_leaves_the_databases_alone(
+    units: Callable[..., dict[str, dict[str, Any]]],
+) -> None:
+    dropin = units("ovn", "controller1")["ovn-northd"]["dropin"]
+    first, second = [line for line in dropin.splitlines() if line.startswith("ExecStop=")]
+    assert first == "ExecStop="
+    assert "--ovn-manage-ovsdb=no" in second
+
+
 def options(text: str) -> list[str]:
     return text.split('"')[1].split()
 

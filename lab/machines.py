@@ -194,6 +194,7 @@ def stop(state: State, hosts: Iterable[Host], patience: float = 60.0) -> list[Ho
     """Shut hosts down in good order; returns those whose power had to be cut."""
 
     running = state.running()
+    state.forget_connections()
 
     def one(host: Host) -> bool:
         process = running.get(host.name)
@@ -215,6 +216,7 @@ def stop(state: State, hosts: Iterable[Host], patience: float = 60.0) -> list[Ho
 def kill(state: State, hosts: Iterable[Host]) -> None:
     """Cut the power of hosts."""
     running = state.running()
+    state.forget_connections()
     for host in hosts:
         process = running.get(host.name)
         if process:

@@ -159,6 +159,14 @@ class State:
             "root/.ssh/authorized_keys": (self.file("id_ed25519.pub").read_bytes(), 0o600),
         }
 
+    def forget_connections(self) -> None:
+        """Let the next ssh of ansible connect anew; those under way go on.
+
+        A shared connection to a machine that lost its power hangs for a minute before it ends.
+        """
+        for control_socket in (self.runtime / "ssh").glob("*"):
+            control_socket.unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Forget the lab."""
         for folder in (self.folder, self.runtime):

@@ -65,6 +65,11 @@ def machine(number: int) -> dict[str, Any]:
     )
 
 
+@pytest.fixture(scope="session")
+def planes() -> dict[str, Any]:
+    return PLANES
+
+
 @pytest.fixture
 def hostvars() -> dict[str, dict[str, Any]]:
     return {"localhost": {}, "alpha": machine(11), "beta": machine(12)}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TOOLS = Path(sys.executable).parent
 LOGS = ROOT / ".cache/tests"
 # The order in which the roles build the cloud on one another.
 ROLES = (
@@ -138,7 +139,7 @@ def run(step: Step, logs: Path) -> Count:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env={**os.environ, "NO_COLOR": "1"},
+            env={**os.environ, "NO_COLOR": "1", "PATH": f"{TOOLS}:{os.environ['PATH']}"},
         )
         assert process.stdout is not None  # noqa: S101 - for mypy
         for line in process.stdout:

@@ -18,7 +18,18 @@ from lab.inventory import Host, Site
 from lab.run import LabError
 from lab.state import PROJECT, State, write
 
-NEEDED = ["debugfs", "ip", "mke2fs", "mmdebstrap", "nft", "nsenter", "ssh", "ssh-keygen", "unshare"]
+NEEDED = [
+    "debugfs",
+    "ip",
+    "mke2fs",
+    "mmdebstrap",
+    "nft",
+    "nsenter",
+    "setpriv",
+    "ssh",
+    "ssh-keygen",
+    "unshare",
+]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -62,14 +62,15 @@ def bootstrap(
 ) -> None:
     """Install a minimal Debian 13 with `packages` into the new folder `root`.
 
-    mmdebstrap's mounts are made in a namespace of their own: they cannot outlive it. `descriptor`
-    is the lock to be held while it works.
+    mmdebstrap's mounts and processes are in namespaces of their own: they cannot outlive it.
+    `descriptor` is the lock to be held while it works.
     """
     options = [f"--aptopt={option}" for option in apt_options()]
     wanted = f"--include={','.join(packages)}"
     stream(
-        ["unshare", "--mount", "--", "mmdebstrap", "--mode=root", "--variant=minbase", wanted,
-         *options, SUITE, str(root), *sources(backports=backports)],
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+         "mmdebstrap", "--mode=root", "--variant=minbase", wanted, *options,
+         SUITE, str(root), *sources(backports=backports)],
         progress, "installing", log, pass_fds=[descriptor],
     )  # fmt: skip
 

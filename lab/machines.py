@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,23 +56,28 @@ def up(state: State, site: Site, hypervisor: Hypervisor, hosts: Iterable[Host]) 
     begun = {host: time.monotonic() for host in stopped}
     limit = 60.0 if hypervisor.name == "kvm" else 600.0
     waiting = {host.name for host in hosts}
+    given_up = threading.Event()
 
     def ready(host: Host) -> Report:
-        wait_for_ssh(state, host, running[host.name], limit)
+        wait_for_ssh(state, host, running[host.name], limit, given_up)
         waiting.discard(host.name)
         progress.show(f"waiting for {', '.join(sorted(waiting)) or 'nothing more'}")
         return Report(host, time.monotonic() - begun[host] if host in begun else 0.0)
 
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
-        return list(pool.map(ready, hosts))
+        try:
+            return list(pool.map(ready, hosts))
+        finally:
+            given_up.set()  # after Ctrl-C or one host's failure, wait for no other
 
 
 def _network(state: State, site: Site) -> None:
     """Make the network unless the very same is there; running machines keep theirs."""
     mark = state.file("network")
     wanted = network.fingerprint(site)
-    same = mark.exists() and mark.read_text().strip() == wanted and network.exists(state.name)
-    if same and network.whole(state.name):
+    if mark.exists() and mark.read_text().strip() == wanted and network.exists(state.name):
+        if not network.connected(state.name):  # another's `nft flush ruleset`, for one
+            network.connect(state.name)
         return
     running = sorted(state.running())
     if running and network.exists(state.name):
@@ -152,19 +158,21 @@ def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Pro
     return Process.of(process.pid)
 
 
-def wait_for_ssh(state: State, host: Host, process: Process, limit: float) -> None:
-    """Return when sshd greets and lets us in; LabError with the console's end if it dies first."""
+def wait_for_ssh(
+    state: State, host: Host, process: Process, limit: float, given_up: threading.Event
+) -> None:
+    """Return when sshd lets us in; LabError with the console's end if the machine goes off."""
     end = time.monotonic() + limit
-    while time.monotonic() < end:
+    while time.monotonic() < end and not given_up.wait(0.3):
         if not process.alive:
             raise LabError(f"{host.name} went off while booting:\n{tail(state.console(host))}")
         if greets(state.name, host) and ssh(state, host, "true", quiet=True) == 0:
             return
-        time.sleep(0.3)
-    raise LabError(
-        f"{host.name} does not answer to SSH within {limit:.0f} s; its console:\n"
-        f"{tail(state.console(host))}"
-    )
+    if not given_up.is_set():
+        raise LabError(
+            f"{host.name} does not answer to SSH within {limit:.0f} s; its console:\n"
+            f"{tail(state.console(host))}"
+        )
 
 
 def greets(lab: str, host: Host) -> bool:

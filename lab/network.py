@@ -41,25 +41,20 @@ def tap(host: Host, nic: Nic) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """Commands in the order in which they are run: `ip` batches inside and outside."""
+    """The wires of a lab: lines for `ip -batch`, and which device gets which eBPF program."""
 
-    inside: tuple[str, ...]
-    outside: tuple[str, ...]
-    tags: tuple[tuple[str, bytes], ...]  # device and the eBPF program for what leaves it
-    inside_rules: str
-    outside_rules: str
+    lines: tuple[str, ...]
+    tags: tuple[tuple[str, bytes], ...]
 
 
-def plan(lab: str, site: Site, uplink: IPv4Network, *, native_vlans: bool) -> Plan:
-    """What makes the network of a lab whose namespace exists and is empty."""
-    ours, theirs = uplink[1], uplink[2]
-    veth = veth_name(lab)
-    inside = ["link set lo up"]
+def plan(site: Site, *, native_vlans: bool) -> Plan:
+    """What makes bridges, taps and the lab's own addresses in an empty namespace."""
+    lines = ["link set lo up"]
     tags: list[tuple[str, bytes]] = []
     for segment in site.segments:
         # The lab's own packets keep to the planes' MTU; frames between ports to the ports'.
         own = [gateway.mtu for gateway in site.gateways if gateway.segment == segment]
-        inside += [
+        lines += [
             # Frames with a VLAN tag pass like all others: a trunk to every port.
             f"link add name {segment} type bridge stp_state 0 mcast_snooping 0",
             f"link set {segment} mtu {max(own, default=1500)} up",
@@ -67,7 +62,7 @@ def plan(lab: str, site: Site, uplink: IPv4Network, *, native_vlans: bool) -> Pl
     for host in site.hosts:
         for nic in host.nics:
             device = tap(host, nic)
-            inside += [
+            lines += [
                 f"tuntap add dev {device} mode tap",
                 f"link set {device} mtu {site.segments[nic.segment]} master {nic.segment}"
                 f' alias "{host.name} {nic.name}" up',
@@ -77,32 +72,25 @@ def plan(lab: str, site: Site, uplink: IPv4Network, *, native_vlans: bool) -> Pl
         if gateway.vlan:
             device = f"{gateway.segment}.{gateway.vlan}"
             if native_vlans:
-                inside.append(
+                lines.append(
                     f"link add link {gateway.segment} name {device} type vlan id {gateway.vlan}"
                 )
             else:
                 port = f"{device}p"
                 tags += [(device, vlan.push(gateway.vlan)), (port, vlan.pop(gateway.vlan))]
-                inside += [
+                lines += [
                     f"link add name {device} type veth peer name {port}",
                     f"link set {port} mtu {site.segments[gateway.segment]} "
                     f"master {gateway.segment} up",
                 ]
-            inside.append(f"link set {device} mtu {gateway.mtu} up")
-        inside.append(f"address add {gateway.address} dev {device}")
-    inside += [
-        f"address add {theirs}/{uplink.prefixlen} dev uplink",
-        "link set uplink up",
-        f"route add default via {ours}",
-    ]
-    outside = [f"address add {ours}/{uplink.prefixlen} dev {veth}", f"link set {veth} up"]
-    return Plan(
-        tuple(inside),
-        tuple(outside),
-        tuple(tags),
-        _nat("cairn", "oifname uplink"),
-        _nat(table(lab), f"ip saddr {theirs}"),
-    )
+            lines.append(f"link set {device} mtu {gateway.mtu} up")
+        lines.append(f"address add {gateway.address} dev {device}")
+    return Plan(tuple(lines), tuple(tags))
+
+
+def rules(lab: str, uplink: IPv4Network) -> tuple[str, str]:
+    """The nftables tables of a lab's way out: in its namespace, and on the machine."""
+    return _nat("cairn", "oifname uplink"), _nat(table(lab), f"ip saddr {uplink[2]}")
 
 
 def _nat(name: str, match: str) -> str:
@@ -153,8 +141,8 @@ def exists(lab: str) -> bool:
     return os.path.ismount(path(lab))
 
 
-def whole(lab: str) -> bool:
-    """Whether the machine's end is there too, with its rules."""
+def connected(lab: str) -> bool:
+    """Whether the way out of a lab is there, with the machine's rules for it."""
     tables = call(["nft", "list", "tables", "ip"])
     return Path(f"/sys/class/net/{veth_name(lab)}").exists() and f"ip {table(lab)}\n" in tables
 
@@ -171,19 +159,38 @@ def fingerprint(site: Site) -> str:
 def up(lab: str, site: Site) -> None:
     """Make a lab's network from nothing; what an earlier run left half-made is removed first."""
     down(lab)
-    wanted = plan(lab, site, free_uplink(lab, taken()), native_vlans=vlan.native())
-    name, inside = namespace(lab), enter(lab)
-    call(["ip", "netns", "add", name])
-    call(["ip", "link", "add", veth_name(lab), "type", "veth", "peer", "name", "uplink",
-          "netns", name])  # fmt: skip
-    call([*inside, "ip", "-batch", "-"], input="\n".join(wanted.inside) + "\n")
-    for device, program in wanted.tags:
+    inside = enter(lab)
+    wires = plan(site, native_vlans=vlan.native())
+    call(["ip", "netns", "add", namespace(lab)])
+    call([*inside, "ip", "-batch", "-"], input="\n".join(wires.lines) + "\n")
+    for device, program in wires.tags:
         vlan.attach(path(lab), device, program)
     call([*inside, "sysctl", "-qw", "net.ipv4.ip_forward=1",
           "net.ipv6.conf.all.disable_ipv6=1"])  # fmt: skip
-    call([*inside, "nft", "-f", "-"], input=wanted.inside_rules)
-    call(["ip", "-batch", "-"], input="\n".join(wanted.outside) + "\n")
-    call(["nft", "-f", "-"], input=wanted.outside_rules)
+    connect(lab)
+
+
+def connect(lab: str) -> None:
+    """Join a lab's namespace to the machine, anew if it was."""
+    disconnect(lab)
+    uplink = free_uplink(lab, taken())
+    ours, theirs, inside, device = uplink[1], uplink[2], enter(lab), veth_name(lab)
+    own, machines = rules(lab, uplink)
+    call(["ip", "link", "add", device, "type", "veth", "peer", "name", "uplink",
+          "netns", namespace(lab)])  # fmt: skip
+    call([*inside, "ip", "-batch", "-"], input=f"address add {theirs}/30 dev uplink\n"
+         f"link set uplink up\nroute add default via {ours}\n")  # fmt: skip
+    call([*inside, "nft", "-f", "-"], input=f"table ip cairn\ndelete table ip cairn\n{own}")
+    call(["ip", "-batch", "-"], input=f"address add {ours}/30 dev {device}\n"
+         f"link set {device} up\n")  # fmt: skip
+    call(["nft", "-f", "-"], input=machines)
+
+
+def disconnect(lab: str) -> None:
+    """Remove the machine's end of a lab's way out."""
+    call(["nft", "-f", "-"], input=f"table ip {table(lab)}\ndelete table ip {table(lab)}\n")
+    if Path(f"/sys/class/net/{veth_name(lab)}").exists():
+        call(["ip", "link", "delete", veth_name(lab)])
 
 
 def allow_forwarding() -> bool:
@@ -197,9 +204,7 @@ def allow_forwarding() -> bool:
 
 def down(lab: str) -> None:
     """Remove a lab's network, whole or half-made."""
-    call(["nft", "-f", "-"], input=f"table ip {table(lab)}\ndelete table ip {table(lab)}\n")
-    if Path(f"/sys/class/net/{veth_name(lab)}").exists():
-        call(["ip", "link", "delete", veth_name(lab)])
+    disconnect(lab)
     if exists(lab):
         call(["ip", "netns", "delete", namespace(lab)])
     path(lab).unlink(missing_ok=True)

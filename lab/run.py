@@ -74,6 +74,7 @@ def stream(
 ) -> int:
     """Run a long command into `log`, showing its progress; returns how many lines matched `count`.
 
+    The command dies with its caller, for nobody would read what it says any more.
     With `total`, lines that match the regular expression `count` are shown as a percentage of it.
     """
     matcher = re.compile(count) if count else None
@@ -82,7 +83,7 @@ def stream(
     with log.open("a") as sink:
         sink.write(f"$ {shlex.join(argv)}\n")
         process = subprocess.Popen(
-            argv,
+            ["setpriv", "--pdeathsig", "KILL", "--", *argv],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

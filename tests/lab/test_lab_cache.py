@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from lab import cache, image, kernel, machine
 from lab.run import LabError, Progress, stream
+from lab.state import Process
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +169,23 @@ def test_progress_is_a_share_of_the_steps(
         "kernel: compiling: 25 % (0 s)",
         "kernel: compiling: 50 % (0 s)",
     ]
+
+
+def test_a_build_does_not_outlive_its_caller(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from lab.run import Progress, stream; "
+        f"stream(['sh', '-c', 'echo $$ > {tmp_path}/pid; sleep 60'], Progress('x'), 'y', "
+        f"Path('{tmp_path}/log'))"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    pid = tmp_path / "pid"
+    end = time.monotonic() + 20
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < end:
+        time.sleep(0.05)
+    child = Process.of(int(pid.read_text()))
+    assert child.alive
+    caller.kill()
+    caller.wait()
+    while child.alive and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not child.alive

@@ -36,12 +36,18 @@ VARIABLES = (
 def desired(task_vars: Mapping[str, Any]) -> dict[str, Any]:
     """The request of `netcommit.begin` for one host, without its window and `keep`."""
     me = task_vars["inventory_hostname"]
-    variables = {v: task_vars[v] for v in VARIABLES if v in task_vars}
+    hostvars = task_vars["hostvars"][me]
+    variables = {v: hostvars[v] for v in VARIABLES if v in hostvars}
     groups = {group: [me] for group in task_vars["cairn_site"]["hosts"][me]["groups"]}
     # Everything was checked by cairn_site; only this host's part is needed here.
     site, _ = read_site({me: variables}, groups)
     host = site.hosts[me]
     made = units(host, site)
+    if digest(made) != task_vars["cairn_site"]["hosts"][me]["network"]:
+        raise AnsibleActionFail(
+            "the host's network variables are not those that cairn_site was made from; "
+            "do not set them after playbooks/preflight.yml"
+        )
     vips = [plane["vip"] for plane in task_vars["cairn_site"]["planes"].values() if plane["vip"]]
     return {
         "files": made,

@@ -84,10 +84,13 @@ def main() -> None:
                 "choices": ["begin", "status", "confirm", "revert", "read"],
             },
             "request": {"type": "dict"},
-        }
+        },
+        supports_check_mode=True,
     )
     trial = netcommit.Trial()
     state = module.params["state"]
+    if module.check_mode and state not in ("status", "read"):
+        module.fail_json(msg=f"{state} is not for check mode")
     try:
         if state == "begin":
             result = trial.begin(module.params["request"], program())

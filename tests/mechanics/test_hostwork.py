@@ -7,7 +7,6 @@ import grp
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from cairn import health, hoststate, hostwork, paths
@@ -263,12 +262,18 @@ def test_packing_is_reversible():
     assert hostwork.unpack(hostwork.pack(value)) == value
 
 
-def test_an_interrupted_package_run_is_noticed(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("status", "updates", "expected"),
+    [
+        ("install ok installed", [], (["a"], False)),
+        ("deinstall ok config-files", [], ([], False)),
+        ("install ok half-configured", [], ([], True)),
+        ("install ok installed", ["0001"], (["a"], True)),
+    ],
+)
+def test_packages_and_cut_off_package_runs_are_seen(tmp_path, status, updates, expected):
     (tmp_path / "updates").mkdir()
-    (tmp_path / "status").write_text("Package: a\nStatus: install ok installed\n")
-    assert hoststate.dpkg_unfinished(tmp_path) is False
-    (tmp_path / "status").write_text("Package: a\nStatus: install ok half-configured\n")
-    assert hoststate.dpkg_unfinished(tmp_path) is True
-    (tmp_path / "status").write_text("")
-    (tmp_path / "updates" / "0001").write_text("")
-    assert hoststate.dpkg_unfinished(tmp_path) is True
+    for name in updates:
+        (tmp_path / "updates" / name).write_text("")
+    (tmp_path / "status").write_text(f"Package: a\nStatus: {status}\nVersion: 1\n")
+    assert hoststate.dpkg_state(tmp_path) == expected

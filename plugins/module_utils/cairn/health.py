@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 PAUSE = 0.3
+PATIENCE = 3
+"""So many restarts by systemd while we wait mean that the unit will not get well by itself."""
 
 
 def http_problem(address: str, port: int, path: str) -> str | None:
@@ -84,15 +86,19 @@ def problem(unit: str, check: Mapping[str, Any]) -> str | None:
 def wait(unit: str, check: Mapping[str, Any]) -> str | None:
     """Wait until the check finds nothing wrong; the last complaint at its `timeout` (seconds).
 
-    A unit that systemd has given up on is told at once.
+    A unit that systemd has given up on, or starts again and again, is told at once.
     """
     deadline = time.monotonic() + float(check.get("timeout", 240))
+    restarts = int(unit_properties(unit).get("NRestarts") or 0)
     while True:
         last = problem(unit, check)
         if last is None:
             return None
         if time.monotonic() > deadline:
             return last
-        if unit_properties(unit).get("ActiveState") == "failed":
+        state = unit_properties(unit)
+        if state.get("ActiveState") == "failed":
             return f"it failed; {last}"
+        if int(state.get("NRestarts") or 0) - restarts >= PATIENCE:
+            return f"systemd restarted it {PATIENCE} times; {last}"
         time.sleep(PAUSE)

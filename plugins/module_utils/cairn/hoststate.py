@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from . import paths
 UNFINISHED = re.compile(
     r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M
 )
+
+INSTALLED = re.compile(r"^Package: (\S+)\nStatus: \S+ ok installed$", re.M)
 
 
 def sha256_file(path: Path) -> str | None:
@@ -70,8 +73,8 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     return dict(zip(units, states, strict=False))
 
 
-def file_drift(role: str, manifest: dict[str, Any]) -> list[str]:
-    """Sentences on managed files that are not what the generation says."""
+def file_drift(role: str, manifest: dict[str, Any], installed: Collection[str]) -> list[str]:
+    """Sentences on files and packages that are not what the generation says."""
     drift = []
     base = paths.current(role)
     for file in manifest["files"]:
@@ -84,10 +87,11 @@ def file_drift(role: str, manifest: dict[str, Any]) -> list[str]:
         link = paths.etc(role)
         if not link.is_symlink() or link.readlink() != base / "etc":
             drift.append(f"{link} does not lead to the current generation")
-    for package in manifest["packages"]:
-        info = Path("/var/lib/dpkg/info")
-        if not (info / f"{package}.list").exists() and not any(info.glob(f"{package}:*.list")):
-            drift.append(f"package {package} is not installed")
+    drift += [
+        f"package {package} is not installed"
+        for package in manifest["packages"]
+        if package not in installed
+    ]
     venv = manifest.get("venv")
     if venv and not (paths.VENVS / venv["name"] / paths.VENV_COMPLETE).exists():
         drift.append(f"virtualenv {venv['name']} is missing")
@@ -124,8 +128,8 @@ def read_state() -> dict[str, Any]:
     """Everything the controller needs to decide what is stale on this host.
 
     Returns `services` (per role: current, previous, staged generations, unit fingerprints,
-    drift as sentences), `records`, `venvs` (complete ones), `uv` (versions present) and
-    `dpkg_unfinished` (an interrupted package run must be mended first).
+    drift as sentences), `records`, `venvs` (complete ones), `uv` (versions present), `packages`
+    (installed ones) and `dpkg_unfinished` (an interrupted package run must be mended first).
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
@@ -147,25 +151,30 @@ def read_state() -> dict[str, Any]:
             manifests[role] = manifest
         elif ident:
             services[role]["drift"].append(f"generation {ident} is missing or damaged")
+    packages, unfinished = dpkg_state()
     states = unit_states([u["unit"] for m in manifests.values() for u in m["units"]])
     for role, manifest in manifests.items():
-        services[role]["drift"] += file_drift(role, manifest)
+        services[role]["drift"] += file_drift(role, manifest, packages)
         services[role]["drift"] += unit_drift(manifest, services[role]["running"], states)
     return {
         "services": services,
         "records": read_records(),
         "venvs": sorted(p.parent.name for p in paths.VENVS.glob(f"*/{paths.VENV_COMPLETE}")),
         "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
-        "dpkg_unfinished": dpkg_unfinished(),
+        "packages": packages,
+        "dpkg_unfinished": unfinished,
     }
 
 
-def dpkg_unfinished(root: Path = Path("/var/lib/dpkg")) -> bool:
-    """Whether a package run was cut off (a power loss) and `dpkg --configure -a` is due."""
-    updates = root / "updates"
-    if updates.is_dir() and any(p.name.isdigit() for p in updates.iterdir()):
-        return True
+def dpkg_state(root: Path = Path("/var/lib/dpkg")) -> tuple[list[str], bool]:
+    """Installed Debian packages, and whether a package run was cut off (by a power loss).
+
+    After a cut-off run `dpkg --configure -a` is due before anything can be installed.
+    """
     try:
-        return bool(UNFINISHED.search((root / "status").read_text(errors="replace")))
+        status = (root / "status").read_text(errors="replace")
     except OSError:
-        return False
+        return [], False
+    updates = root / "updates"
+    journal = updates.is_dir() and any(p.name.isdigit() for p in updates.iterdir())
+    return INSTALLED.findall(status), journal or bool(UNFINISHED.search(status))

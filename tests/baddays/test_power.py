@@ -1,0 +1,89 @@
+"""Power cuts, dead controllers and hosts that are off: the next run ends well, nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from .conftest import option
+
+pytestmark = pytest.mark.lab
+
+CUTS = [
+    ("Virtualenv and configuration of each service", "65"),
+    ("Switch and wait until it is healthy: keystone", "66"),
+]
+
+
+@pytest.mark.parametrize(("task", "value"), CUTS)
+def test_power_fails_in_the_middle_of_a_run(cloud, task, value):
+    run = cloud.start("playbooks/site.yml", *option(value))
+    cloud.until(task, run)
+    cloud.lab("kill", "controller1")
+    assert run.wait(timeout=900) != 0
+    cloud.lab("start", "controller1")
+    cloud.wait_answers()
+    code, text = cloud.site(*option(value))
+    assert code == 0, text
+    assert f"max_param_size = {value}" in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
+    cloud.wait_answers()
+
+
+def test_the_controller_process_dies_between_stage_and_switch(cloud):
+    before = cloud.generations("controller1"), cloud.processes("controller1", "keystone.service")
+    run = cloud.start("playbooks/site.yml", *option("67"))
+    cloud.until("PLAY [Identity]", run)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert cloud.answers()
+    after = cloud.generations("controller1"), cloud.processes("controller1", "keystone.service")
+    assert after == before
+    # What an unrelated restart picks up is the old configuration, whole.
+    cloud.on("controller1", "systemctl restart keystone")
+    assert "max_param_size = 67" not in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
+    cloud.wait_answers()
+
+
+def test_a_rebooted_host_comes_back_with_all_its_services(cloud):
+    cloud.lab("kill", "compute1")
+    cloud.lab("start", "compute1")
+    cloud.wait_answers()
+    assert cloud.on("compute1", "systemctl --failed --no-legend") == ""
+
+
+def test_a_compute_host_that_is_off_is_named_and_the_others_go_on(cloud):
+    cloud.lab("kill", "compute2")
+    try:
+        code, text = cloud.site(*option("68"))
+    finally:
+        cloud.lab("start", "compute2")
+    assert code != 0
+    assert "compute2" in text
+    assert "left out" in text
+    assert "max_param_size = 68" in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
+    cloud.wait_answers()
+
+
+def test_a_controller_that_is_off_stops_the_run_before_anything_is_touched(cloud):
+    before = cloud.generations("compute1")
+    cloud.lab("kill", "controller1")
+    try:
+        code, text = cloud.site(
+            "-e", '{"nova_config": {"nova.conf": {"DEFAULT": {"debug": true}}}}'
+        )
+    finally:
+        cloud.lab("start", "controller1")
+    assert code != 0
+    assert "controller1" in text
+    assert cloud.generations("compute1") == before
+    cloud.wait_answers()
+
+
+def test_afterwards_a_run_brings_the_inventorys_state_and_a_second_changes_nothing(cloud):
+    code, text = cloud.site()
+    assert code == 0, text
+    code, text = cloud.site()
+    assert code == 0, text
+    hosts = cloud.figures()["hosts"]
+    assert {name: host["changed"] for name, host in hosts.items() if host["changed"]} == {}

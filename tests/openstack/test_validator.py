@@ -114,6 +114,17 @@ def test_the_virtualenv_brings_the_files_that_a_role_takes_from_it(
 
 
 @pytest.mark.parametrize("role", SERVICES)
+def test_the_virtualenv_speaks_to_database_and_cache(role: str, venvs: Path) -> None:
+    """oslo loads these by name, when a service starts; no package requires them."""
+    code = "import memcache, pymysql; from oslo_cache.backends import memcache_pool"
+    if role == "placement":  # it caches nothing but tokens
+        code = "import memcache, pymysql"
+    python = venvs / role / "bin" / "python"
+    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("role", SERVICES)
 def test_the_virtualenv_brings_every_program_that_a_unit_or_migration_starts(
     role: str, venvs: Path, make_model: Callable[..., Model]
 ) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-testinfra_hosts = ["ansible://all:!operator"]
+testinfra_hosts = [
+    f"ansible://{group}" for group in ("controller", "network", "compute", "storage")
+]
 
 
 def test_the_host_is_called_what_the_inventory_calls_it(host: Any, site: Any) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-testinfra_hosts = ["ansible://all:!operator"]
+testinfra_hosts = [
+    f"ansible://{group}" for group in ("controller", "network", "compute", "storage")
+]
 
 
 def sources(host: Any) -> set[str]:

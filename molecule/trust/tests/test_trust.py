@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-testinfra_hosts = ["ansible://all:!operator"]
+testinfra_hosts = [
+    f"ansible://{group}" for group in ("controller", "network", "compute", "storage")
+]
 
 CERTIFICATE = "/etc/cairn/tls/host.pem"
 KEY = "/etc/cairn/tls/host.key"

@@ -93,7 +93,7 @@ KNOWN = {"cairn_planes", "cairn_release", "nova_config", "network_window"}
     [
         ("cairn_plane", (ERROR, "did you mean cairn_planes?")),
         ("nova_confg", (ERROR, "did you mean nova_config?")),
-        ("network_quuxfrob", (ERROR, "variable network_quuxfrob is unknown (site/x.yml)")),
+        ("glance_zzzzzzzz", (ERROR, "variable glance_zzzzzzzz is unknown (site/x.yml)")),
         ("carin_planes", (WARNING, "looks like cairn_planes misspelt")),
         ("cairn_planes", None),
         ("cairn_site", None),
@@ -102,7 +102,9 @@ KNOWN = {"cairn_planes", "cairn_release", "nova_config", "network_window"}
     ],
 )
 def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None:
-    found = checks.check_variables({name: "site/x.yml"}, KNOWN, {"cairn_site"}, ["nova", "network"])
+    found = checks.check_variables(
+        {name: "site/x.yml"}, KNOWN, {"cairn_site"}, ["nova", "network", "glance"]
+    )
     if expected is None:
         assert found == []
     else:

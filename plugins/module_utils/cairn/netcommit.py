@@ -155,7 +155,7 @@ class Files:
             target = self.root / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(self.old / relative, target)
-            sync_folder(target.parent)
+        os.sync()
 
     def netdevs(self, folder: Path) -> dict[str, str]:
         """Device name to unit text of the .netdev files in a folder."""
@@ -194,7 +194,11 @@ class Kernel:
         for number, (present, _) in enumerate(list(moves.items())):
             run("ip", "link", "set", "dev", present, "down")
             run("ip", "link", "set", "dev", present, "name", f"cairn-move{number}")
+        shown = self.show()
         for number, name in enumerate(moves.values()):
+            # A name that is an alternative one of the same card already cannot be given.
+            if name in shown[f"cairn-move{number}"].get("altnames", []):
+                run("ip", "link", "property", "del", "dev", f"cairn-move{number}", "altname", name)
             run("ip", "link", "set", "dev", f"cairn-move{number}", "name", name)
             run("ip", "link", "set", "dev", name, "up")
 
@@ -298,6 +302,8 @@ class Trial:
             write(self.files.state / "netcommit.py", source)
             self._install_boot_unit()
             before = self.texts()
+            # What was saved must be on the disk before it counts.
+            os.sync()
             write(self.files.armed, "")
             try:
                 self._arm(request["window"])
@@ -542,6 +548,8 @@ class Trial:
             if not old["networkd"]["enabled"]:
                 run("systemctl", "disable", "--quiet", "systemd-networkd.service", check=False)
             run("udevadm", "control", "--reload", check=False)
+            # udev may be naming cards by the new files at this moment.
+            run("udevadm", "settle", "--timeout=30", check=False)
             with contextlib.suppress(NetworkError):
                 self.kernel.rename(old["names"])
             reason = {"reason": "the host was restarted before the change was confirmed"}

@@ -6,12 +6,16 @@ from typing import Any, ClassVar
 
 from cairn import certificates
 from cairn.controller import CairnAction
+from cairn.manifest import digest
+
+RECORD = "certificate"
+DUE = "due-trust"
 
 
 class ActionModule(CairnAction):
     """One call when nothing is to be done, two otherwise. The authority's key stays here."""
 
-    ARGUMENTS: ClassVar = {"subjects": None, "days": 397, "renew_days": 30}
+    ARGUMENTS: ClassVar = {"subjects": None, "days": 397, "renew_days": 30, "identity": None}
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Keep the certificate; `reason` says why there is a new one."""
@@ -31,19 +35,26 @@ class ActionModule(CairnAction):
                 authority,
                 renew_days=renew_days,
             )
-        if reason is None and found["complete"]:
+        known = self.host_state(task_vars).get("records", {})
+        records = {RECORD: digest(str(self.argument("identity")))}
+        if reason is None and found["complete"] and known.get(RECORD) == records[RECORD]:
             return {"changed": bool(found["changed"]), "reason": None}
-        result = {"changed": True, "reason": reason or "it is not in use everywhere yet"}
+        unfinished = "it was not recorded" if found["complete"] else "not all services use it"
+        result = {"changed": True, "reason": reason or unfinished}
         if self.check_mode:
             return result
-        arguments = {"step": "install", "authority": authority}
+        arguments: dict[str, Any] = {"step": "install", "authority": authority}
         if reason:
-            arguments["certificate"] = made = certificates.sign(
+            made = certificates.sign(
                 found["request"],
                 subjects,
                 authority,
                 model.secret("ca_key"),
                 days=int(self.argument("days")),
             )
-            arguments["due"] = certificates.due(made, renew_days)
-        return {**self.call("cairn_certificate", arguments, task_vars), **result}
+            arguments["certificate"] = made
+            records[DUE] = certificates.due(made, renew_days)
+        arguments["records"] = records
+        done = self.call("cairn_certificate", arguments, task_vars)
+        self.remember(task_vars, records={**known, **records})
+        return {**done, **result}

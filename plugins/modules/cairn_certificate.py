@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: cairn_certificate
 short_description: Keep a host's key and certificate
 description:
-  - As an action it takes C(subjects), C(days) and C(renew_days), asks the host for a signing
-    request, signs it on the controller with the site's authority when the host's certificate will
+  - As an action it takes C(subjects), C(days), C(renew_days) and C(identity) (what the host
+    records as the certificate's inputs), asks the host for a signing request, signs it on the controller with the site's authority when the host's certificate will
     not do, and installs it.
   - What stands below are the two calls that it makes on the host.
 options:
@@ -24,9 +24,9 @@ options:
   certificate:
     description: The new certificate in PEM; without it only the authority is installed.
     type: str
-  due:
-    description: When it is to be renewed (UTC, ISO 8601); the host keeps it as a record.
-    type: str
+  records:
+    description: Small facts to keep on the host once the certificate is in use everywhere.
+    type: dict
 author: [Cairn]
 """
 
@@ -36,6 +36,7 @@ EXAMPLES = r"""
     subjects: [compute1, 192.0.2.21]
     days: 397
     renew_days: 30
+    identity: compute1 192.0.2.21
 """
 
 RETURN = r"""
@@ -158,9 +159,10 @@ def install(module: AnsibleModule) -> dict[str, object]:
     UNTOLD.touch()
     if certificate:
         write_atomic(CERTIFICATE, certificate.encode(), 0o644, "root", "root")
-        record("due-trust", module.params["due"])
     reloaded = reload_services()
     UNTOLD.unlink()
+    for name, value in (module.params["records"] or {}).items():
+        record(name, value)
     return {"changed": True, "reloaded": reloaded}
 
 
@@ -171,9 +173,8 @@ def main() -> None:
             "step": {"type": "str", "choices": ["request", "install"], "required": True},
             "authority": {"type": "str", "required": True},
             "certificate": {"type": "str"},
-            "due": {"type": "str"},
+            "records": {"type": "dict"},
         },
-        required_by={"certificate": "due"},
         supports_check_mode=True,
     )
     try:

@@ -6,6 +6,7 @@ import datetime
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import pytest
 from cairn import certificates, secrets
@@ -193,17 +194,24 @@ def test_services_left_untold_are_told_by_the_next_run(
     host: ModuleType, authority: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Module:
-        params = {"authority": authority[0], "certificate": "new", "due": "2027"}  # noqa: RUF012
+        params: ClassVar = {
+            "authority": authority[0],
+            "certificate": "new",
+            "records": {"due-trust": "2027"},
+        }
         check_mode = False
 
     host.ensure_key()
     host.BUNDLE.write_text(authority[0])
     host.LINK.write_text(authority[0])
-    monkeypatch.setattr(host, "record", lambda *_: True)
+    recorded: list[tuple[str, str]] = []
+    monkeypatch.setattr(host, "record", lambda *what: recorded.append(what))
     hook(host, "service", "exit 1")
     with pytest.raises(host.HostError, match="in place, but not in use"):
         host.install(Module())
     assert not host.request(Module())["complete"]
+    assert recorded == []
     hook(host, "service", "exit 0")
     assert host.install(Module())["reloaded"] == ["service"]
     assert host.request(Module())["complete"]
+    assert recorded == [("due-trust", "2027")]

@@ -7,9 +7,9 @@ DOCUMENTATION = r"""
 module: cairn_certificate
 short_description: Keep a host's key and certificate
 description:
-  - As an action it takes C(subjects), C(days), C(renew_days) and C(identity) (what the host
-    records as the certificate's inputs), asks the host for a signing request, signs it on the controller with the site's authority when the host's certificate will
-    not do, and installs it.
+  - As an action it takes C(subjects), C(days), C(renew_days) and C(identity) (what the host records
+    as the certificate's inputs), asks the host for a signing request, signs it on the controller
+    with the site's authority when the host's certificate will not do, and installs it.
   - What stands below are the two calls that it makes on the host.
 options:
   step:

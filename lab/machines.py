@@ -166,7 +166,7 @@ def wait_for_ssh(
     while time.monotonic() < end and not given_up.wait(0.3):
         if not process.alive:
             raise LabError(f"{host.name} went off while booting:\n{tail(state.console(host))}")
-        if greets(state.name, host) and ssh(state, host, "true", quiet=True) == 0:
+        if greets(state.name, host, 20.0) and ssh(state, host, "true", quiet=True) == 0:
             return
     if not given_up.is_set():
         raise LabError(
@@ -175,13 +175,13 @@ def wait_for_ssh(
         )
 
 
-def greets(lab: str, host: Host) -> bool:
-    """Whether an SSH server answers on a host's management address."""
+def greets(lab: str, host: Host, patience: float = 2.0) -> bool:
+    """Whether an SSH server answers on a host's management address within seconds."""
     try:
         # Only this thread moves into the namespace; a pool's threads end with the command.
         with network.path(lab).open() as handle:
             os.setns(handle.fileno(), CLONE_NEWNET)
-        with socket.create_connection((str(host.address.ip), 22), timeout=2) as peer:
+        with socket.create_connection((str(host.address.ip), 22), timeout=patience) as peer:
             return peer.recv(4) == b"SSH-"
     except OSError:
         return False

@@ -209,7 +209,7 @@ def ssh_config(state: State, site: Site) -> str:
         f"  ProxyUseFdpass yes\n"
         f"  ServerAliveInterval 15\n"
         f"  ServerAliveCountMax 4\n"
-        f"  ConnectTimeout 10\n"
+        f"  ConnectTimeout 30\n"
     )
 
 

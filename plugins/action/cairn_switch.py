@@ -38,6 +38,7 @@ class ActionModule(CairnAction):
             ]
             return {
                 "changed": True,
+                "service": role,
                 "from": known.get("current"),
                 "to": asked,
                 "restarted": due,

@@ -41,7 +41,7 @@ from ansible.module_utils.cairn.hoststate import read_state
 
 def place_uv(uv: dict[str, str]) -> Path:
     """Move the transferred uv into its place; the path to run."""
-    target = paths.UV / uv["version"] / "uv"
+    target = Path(paths.UV / uv["version"] / "uv")
     if not target.exists():
         hostwork.write_atomic(target, Path(uv["transferred"]).read_bytes(), 0o755, "root", "root")
     return target

@@ -51,7 +51,7 @@ def main() -> None:
         supports_check_mode=False,
     )
     role, ident = module.params["service"], module.params["generation"]
-    result: dict[str, Any] = {"changed": False}
+    result: dict[str, Any] = {"changed": False, "service": role}
     try:
         with hostwork.host_lock():
             if ident == "previous":

@@ -275,5 +275,5 @@ def test_packages_and_cut_off_package_runs_are_seen(tmp_path, status, updates, e
     (tmp_path / "updates").mkdir()
     for name in updates:
         (tmp_path / "updates" / name).write_text("")
-    (tmp_path / "status").write_text(f"Package: a\nStatus: {status}\nVersion: 1\n")
+    (tmp_path / "status").write_text(f"Package: a\nEssential: yes\nStatus: {status}\nVersion: 1\n")
     assert hoststate.dpkg_state(tmp_path) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from cairn.errors import DescriptionError
 from cairn.model import migration_record, migration_value, stale
@@ -167,3 +169,13 @@ def test_an_unfinished_schema_is_stale(make_model):
 def test_a_record_that_differs_is_stale(make_model, edit):
     edit({"records": {"certificate": "names"}})
     assert "certificate is not as recorded" in stale(make_model(), settled(make_model()))["example"]
+
+
+@pytest.mark.parametrize(
+    ("due", "reasons"), [("2026-01-01T00:00:00Z", 1), ("2027-01-01T00:00:00Z", 0)]
+)
+def test_what_is_to_be_renewed_is_stale_when_its_time_has_come(make_model, due, reasons):
+    state = settled(make_model())
+    state["records"]["due-example"] = due
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    assert len(stale(make_model(), state, now).get("example", [])) == reasons

@@ -20,7 +20,7 @@ UNFINISHED = re.compile(
     r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M
 )
 
-INSTALLED = re.compile(r"^Package: (\S+)\nStatus: \S+ ok installed$", re.M)
+INSTALLED = re.compile(r"^Package: (\S+)\n(?:[^\n]+\n)*?Status: \S+ ok installed$", re.M)
 
 
 def sha256_file(path: Path) -> str | None:

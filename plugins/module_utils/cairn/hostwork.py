@@ -13,6 +13,7 @@ import grp
 import hashlib
 import json
 import os
+import pkgutil
 import pwd
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import health, hoststate, masking, paths
+from . import health, hoststate, masking, oslo_validate, paths
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -67,6 +68,7 @@ def run(
     *,
     user: str | None = None,
     environment: Mapping[str, str] | None = None,
+    stdin: str | None = None,
     timeout: float = 1800,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end with a bare environment; never raises on its exit code."""
@@ -79,7 +81,15 @@ def run(
         home = account.pw_dir
     env = {"PATH": SYSTEM_PATH, "HOME": home, "LANG": "C.UTF-8", **(environment or {})}
     return subprocess.run(
-        command, capture_output=True, text=True, env=env, timeout=timeout, check=False, **extra
+        command,
+        input=stdin,
+        stdin=None if stdin is not None else subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=timeout,
+        check=False,
+        **extra,
     )
 
 
@@ -92,9 +102,9 @@ def must(command: list[str], what: str, **how: Any) -> str:
     """Run a command that has to succeed; HostError with its last words otherwise."""
     done = run(command, **how)
     if done.returncode:
+        shown = " ".join(word for word in command if "\n" not in word)
         raise HostError(
-            f"{what} failed (exit {done.returncode}): {' '.join(command)}\n"
-            f"{tail(done.stdout + done.stderr)}"
+            f"{what} failed (exit {done.returncode}): {shown}\n{tail(done.stdout + done.stderr)}"
         )
     return done.stdout
 
@@ -330,20 +340,32 @@ def fill(command: str, etc: Path, venv: Mapping[str, Any] | None) -> str:
     return command.replace("{etc}", str(etc)).replace("{venv}", place)
 
 
+def oslo_answers(venv: str, files: Mapping[str, list[str]]) -> dict[str, str]:
+    """What a virtualenv's oslo.config has against INI files: path to text, empty when nothing."""
+    program = pkgutil.get_data(oslo_validate.__package__, "oslo_validate.py") or b""
+    python = str(paths.VENVS / venv / "bin" / "python")
+    said = must(
+        [python, "-c", program.decode()], "validating configuration", stdin=json.dumps(files)
+    )
+    answers: dict[str, str] = json.loads(said)
+    return answers
+
+
 def validate(manifest: Mapping[str, Any], draft: Path) -> None:
     """Let the new code judge the new configuration; HostError names every complaint."""
     venv = manifest["venv"]
     complaints = []
-    for file in manifest["files"]:
-        if not file.get("namespaces") or not venv:
-            continue
-        validator = paths.VENVS / venv["name"] / "bin" / "oslo-config-validator"
-        command = [str(validator), "--input-file", str(draft / kept_path(file["path"]))]
-        for namespace in file["namespaces"]:
-            command += ["--namespace", namespace]
-        done = run([*command, "--fatal-warnings"])
-        if done.returncode:
-            complaints.append(f"{file['path']}:\n{tail(done.stdout + done.stderr)}")
+    files = {
+        str(draft / kept_path(file["path"])): file["namespaces"]
+        for file in manifest["files"]
+        if file.get("namespaces")
+    }
+    if files and venv:
+        complaints = [
+            f"{Path(path).name}:\n{tail(said)}"
+            for path, said in oslo_answers(venv["name"], files).items()
+            if said
+        ]
     for words in manifest["validate"]:
         command = [
             fill(word, draft / "etc", venv).replace("{root}", str(draft / "root")) for word in words

@@ -34,6 +34,7 @@ DESCRIPTION_KEYS = {
     "migrations",
     "validate",
     "records",
+    "secrets",
     "sudoers",
 }
 CONFIG_KEYS = {"file", "groups", "oslo", "sections", "namespaces", "owner", "group", "mode"}

@@ -7,6 +7,7 @@ do without Ansible.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -260,11 +261,15 @@ class Model:
         return {"region": self.site["region"], "services": services, "users": users}
 
 
-def stale(model: Model, host_state: Mapping[str, Any]) -> dict[str, list[str]]:
+def stale(
+    model: Model, host_state: Mapping[str, Any], now: datetime | None = None
+) -> dict[str, list[str]]:
     """Why each service of a host is to be worked on: role to sentences; empty when nothing is.
 
-    `host_state` is the host's own account, as `cairn_probe` gives it.
+    `host_state` is the host's own account, as `cairn_probe` gives it. A record `due-<role>` holds
+    the time (UTC, ISO 8601) from which the role has something to renew.
     """
+    today = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     reasons: dict[str, list[str]] = {}
     records = host_state.get("records", {})
     for role, wanted in model.manifests().items():
@@ -284,6 +289,9 @@ def stale(model: Model, host_state: Mapping[str, Any]) -> dict[str, list[str]]:
             for step in wanted["migrations"]
             if records.get(migration_record(role, step["phase"])) != migration_value(wanted)
         ]
+        due = records.get(f"due-{role}")
+        if due and due <= today:
+            why.append(f"something to renew is due since {due}")
         if why:
             reasons[role] = list(dict.fromkeys(why))
     return reasons

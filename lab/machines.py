@@ -188,14 +188,20 @@ def greets(lab: str, host: Host, patience: float = 2.0) -> bool:
 
 
 def ssh(state: State, host: Host, *command: str, quiet: bool = False) -> int:
-    """Run a command on a host (a shell without one); its exit status."""
+    """Run a command on a host (a shell without one); its exit status, 255 for no connection.
+
+    With `quiet`, without input or output and for a minute at most.
+    """
     argv = ["ssh", "-F", str(state.file("ssh_config"))]
-    if quiet:
+    if not quiet:
+        return subprocess.run([*argv, host.name, *command], check=False).returncode
+    try:
         return subprocess.run(
             [*argv, "-o", "BatchMode=yes", host.name, *command],
             stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
         ).returncode  # fmt: skip
-    return subprocess.run([*argv, host.name, *command], check=False).returncode
+    except subprocess.TimeoutExpired:
+        return 255
 
 
 def stop(state: State, hosts: Iterable[Host], patience: float = 60.0) -> list[Host]:

@@ -49,7 +49,7 @@ def discover(admin, wanted):
 
 def main(arguments):
     file, verb, *hosts = arguments
-    config.parse_args(["cells", "--config-file", file], init_rpc=False)
+    config.parse_args(["cells", "--config-file", file])
     objects.register_all()
     admin = context.get_admin_context()
     if verb == "map":

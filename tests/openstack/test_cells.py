@@ -1,0 +1,65 @@
+"""The script that maps nova's cells, run with nova's own code on a database in a file."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONF = """[DEFAULT]
+transport_url = rabbit://nova:pw@192.0.2.1:5671,nova:pw@192.0.2.2:5671//nova
+[api_database]
+connection = sqlite:///{folder}/api.db
+[database]
+connection = mysql+pymysql://nova:pw@cloud.example/nova?charset=utf8mb4&ssl_ca=/ca.pem
+"""
+FORMAT = """
+import sqlite3, sys
+from nova import config
+from nova.objects.cell_mapping import CellMapping
+config.parse_args(["x", "--config-file", sys.argv[1]])
+for queue, database in sqlite3.connect(sys.argv[2]).execute(
+    "SELECT transport_url, database_connection FROM cell_mappings ORDER BY name"
+):
+    print(CellMapping.format_mq_url(queue), CellMapping.format_db_url(database))
+"""
+
+
+@pytest.fixture(scope="module")
+def python(root: Path) -> Path:
+    found = root / ".cache" / "venvs" / "2026.1" / "nova" / "bin" / "python"
+    if not found.exists():
+        pytest.skip("no virtualenv for nova: make venvs")
+    return found
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
+    python: Path, root: Path, tmp_path: Path
+) -> None:
+    conf, database = tmp_path / "nova.conf", tmp_path / "api.db"
+    conf.write_text(CONF.format(folder=tmp_path))
+    run(python.with_name("nova-manage"), "--config-file", conf, "api_db", "sync")
+    cells = (python, root / "roles" / "nova" / "templates" / "cells.py", conf, "map")
+    assert run(*cells).split() == ["mapped", "cell0", "mapped", "cell1"]
+    assert run(*cells) == ""
+    with sqlite3.connect(database) as known:
+        stored = str(
+            known.execute("SELECT transport_url, database_connection FROM cell_mappings").fetchall()
+        )
+    assert ":pw@" not in stored
+    query = "charset=utf8mb4&ssl_ca=/ca.pem"
+    assert run(python, "-c", FORMAT, conf, database).splitlines() == [
+        f"none:/// mysql+pymysql://nova:pw@cloud.example/nova_cell0?{query}",
+        "rabbit://nova:pw@192.0.2.1:5671,nova:pw@192.0.2.2:5671//nova "
+        f"mysql+pymysql://nova:pw@cloud.example/nova?{query}",
+    ]

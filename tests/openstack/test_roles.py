@@ -62,7 +62,10 @@ def test_controllers_run_novas_brains_and_compute_hosts_its_hands(
 ) -> None:
     brains = {"nova-api", "nova-metadata", "nova-conductor", "nova-scheduler", "nova-novncproxy"}
     assert set(units("nova", "controller1")) == brains
-    assert set(units("nova", "compute1")) == {"libvirtd", "libvirt-guests", "nova-compute"}
+    assert set(units("nova", "compute1")) == {
+        *("dbus", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd", "libvirt-guests"),
+        "nova-compute",
+    }
 
 
 def test_a_single_processor_gets_one_process_and_many_get_four(content: Content) -> None:
@@ -71,6 +74,15 @@ def test_a_single_processor_gets_one_process_and_many_get_four(content: Content)
             "nova", "uwsgi-nova-api.ini", "controller1", cairn_host={"cpus": cpus, "cpu_flags": []}
         )
         assert f"processes = {processes}\n" in text
+
+
+def test_only_its_group_talks_to_libvirt_which_asks_no_further(
+    content: Content, units: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
+    having = units("nova", "compute1")
+    for socket in ("libvirtd.socket", "libvirtd-ro.socket"):
+        assert "SocketMode=0660\nSocketGroup=libvirt\n" in having[socket]["dropin"]
+    assert 'auth_unix_rw = "none"' in content("nova", "/etc/libvirt/libvirtd.conf", "compute1")
 
 
 @pytest.mark.parametrize(

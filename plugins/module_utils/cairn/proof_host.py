@@ -83,7 +83,10 @@ def domain(uuid: str, connect: Callable[[], Any] | None = None) -> dict[str, Any
     except ImportError:
         return {}
     with_libvirt = connect or (lambda: libvirt.openReadOnly("qemu:///system"))
-    connection = with_libvirt()
+    try:
+        connection = with_libvirt()
+    except libvirt.libvirtError:  # bindings, but no libvirt: nothing runs here
+        return {}
     try:
         found = connection.lookupByUUIDString(uuid)
     except libvirt.libvirtError:

@@ -11,6 +11,18 @@ CONTROLLER = ("neutron-api", "neutron-periodic-workers", "neutron-ovn-maintenanc
 VENV = "/var/lib/cairn/services/neutron/current/venv/bin"
 
 
+def own_url(host: Any, port: int) -> str:
+    """Where the service itself listens; the load balancer has other addresses at the same port."""
+    (line,) = [
+        line
+        for line in host.check_output(
+            "ss --listening --tcp --numeric --processes --no-header"
+        ).splitlines()
+        if f":{port} " in line and "haproxy" not in line
+    ]
+    return f"http://{line.split()[3]}"
+
+
 @pytest.fixture
 def groups(host: Any) -> list[str]:
     found: list[str] = host.ansible.get_variables()["group_names"]
@@ -37,9 +49,8 @@ def test_units_of_the_host_run_and_start_at_boot(host: Any, groups: list[str]) -
 
 def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(host: Any, on: Any) -> None:
     on("controller")
-    (listening,) = [s for s in host.socket.get_listening_sockets() if s.endswith(":9696")]
-    assert not listening.startswith(("tcp://0.0.0.0:", "tcp://:::"))
-    url = listening.replace("tcp://", "http://") + "/v2.0/networks"
+    assert not own_url(host, 9696).startswith(("http://0.0.0.0", "http://*", "http://["))
+    url = own_url(host, 9696) + "/v2.0/networks"
     asked = host.run("curl --silent --output /dev/null --write-out '%%{http_code}' %s", url)
     assert asked.stdout == "401"
 
@@ -62,12 +73,12 @@ def test_every_compute_hosts_agent_is_known_to_ovn(host: Any, on: Any) -> None:
     on("controller")
     wanted = set(host.backend.ansible_runner.get_hosts("compute"))
     told = host.run(
-        "ovn-sbctl --timeout=10 --bare --columns=chassis_name,external_ids list Chassis_Private"
+        "ovn-sbctl --timeout=10 --bare --columns=name,external_ids list Chassis_Private"
     ).stdout
     known = {
         block.split()[0]
-        for block in told.replace("chassis_name=", "").strip().split("\n\n")
-        if "neutron:ovn" in block and "agent-id" in block
+        for block in told.strip().split("\n\n")
+        if "neutron:ovn-neutron-agent-id=" in block
     }
     assert wanted <= known
 

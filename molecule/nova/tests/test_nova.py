@@ -86,7 +86,7 @@ def test_every_compute_host_is_in_a_cell(host: Any, on: Any) -> None:
 def test_nova_talks_to_libvirt_through_debians_bindings(host: Any, on: Any) -> None:
     on("compute")
     code = "import libvirt; print(libvirt.open('qemu:///system').getHostname())"
-    asked = host.run(f'runuser -u nova -- {VENV}/python -c "{code}"')
+    asked = host.run(f'runuser -u nova -G libvirt -- {VENV}/python -c "{code}"')
     assert asked.rc == 0, asked.stderr
     assert asked.stdout.strip()
 

@@ -366,6 +366,14 @@ def validate(manifest: Mapping[str, Any], draft: Path) -> None:
             for path, said in oslo_answers(venv["name"], files).items()
             if said
         ]
+    for file in manifest["files"]:
+        if Path(file["path"]).parent == paths.SUDOERS:
+            # A mistake in one of these files would lock everybody out of sudo.
+            done = run(
+                ["visudo", "--check", "--quiet", f"--file={draft / kept_path(file['path'])}"]
+            )
+            if done.returncode:
+                complaints.append(f"{file['path']}:\n{tail(done.stdout + done.stderr)}")
     for words in manifest["validate"]:
         command = [
             fill(word, draft / "etc", venv).replace("{root}", str(draft / "root")) for word in words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -234,6 +235,25 @@ def test_one_controller_is_a_cluster_of_one(content: Content) -> None:
     alone = options(content("ovn", "/etc/default/ovn-central", "controller1"))
     assert "--db-nb-cluster-local-addr=192.0.2.1" in alone
     assert not any(o.startswith("--ovn-northd-nb-db") for o in alone)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "may"),
+    [
+        ("netns exec ovnmeta-{0} env PROCESS_TAG=haproxy-{0} haproxy -f {1}/{0}.conf", True),
+        ("netns exec ovnmeta-{0} env PROCESS_TAG=haproxy-{0} haproxy -f /tmp/{0}.conf", False),
+        ("netns exec ovnmeta-{0} sh", False),
+        ("netns exec ovnmeta-{0} env PROCESS_TAG=haproxy-{0} haproxy -f {1}/{0}.conf -x", False),
+    ],
+)
+def test_the_agent_starts_its_metadata_proxies_as_root_and_nothing_else(
+    arguments: str, may: bool, content: Content
+) -> None:
+    rules = content("neutron", "/etc/sudoers.d/cairn-neutron", "compute1").splitlines()
+    (pattern,) = [rule.split("/sbin/ip ")[1] for rule in rules if "/sbin/ip " in rule]
+    network = "23923300-21fa-4040-8ae8-c9b35cd4813f"
+    asked = arguments.format(network, "/var/lib/neutron/ovn-metadata-proxy")
+    assert (re.fullmatch(pattern, asked) is not None) is may
 
 
 # -- steps on the database ------------------------------------------------------------------------

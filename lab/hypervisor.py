@@ -13,6 +13,7 @@ from lab.inventory import Host
 from lab.run import LabError
 from lab.state import State
 
+BOOT = Path(__file__).with_name("boot.py")
 # Debian loads these modules without their sample devices; built in, they must be told.
 MODULE_OPTIONS = ["bonding.max_bonds=0", "dummy.numdummies=0", "ifb.numifbs=0"]
 
@@ -28,7 +29,7 @@ class Hypervisor(Protocol):
     def command(self, state: State, host: Host, kernel: Path) -> list[str]:
         """The command that runs a host until it is switched off."""
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, kernel: Path) -> dict[str, str]:
         """Variables for that command."""
 
 
@@ -51,16 +52,20 @@ class Uml:
             for number, nic in enumerate(host.nics)
         ]
         return [
-            str(kernel / "linux"), "seccomp=on", f"mem={host.memory}M", *disks,
+            str(BOOT), "seccomp=on", f"mem={host.memory}M", *disks,
             "root=/dev/ubda", "rw",
             # Closed standard input on con0 would stop the boot.
             "con0=null,fd:1", "con=null", f"umid={host.name}", f"uml_dir={state.runtime}",
             *MODULE_OPTIONS, *nics,
         ]  # fmt: skip
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, kernel: Path) -> dict[str, str]:
         """See Hypervisor: the memory file is to lie in memory."""
-        return {"TMPDIR": "/dev/shm", "PATH": os.environ["PATH"]}  # noqa: S108
+        return {
+            "CAIRN_UML": str(kernel / "linux"),
+            "TMPDIR": "/dev/shm",  # noqa: S108
+            "PATH": os.environ["PATH"],
+        }
 
 
 class Qemu:
@@ -101,7 +106,7 @@ class Qemu:
             *drives, *nics,
         ]  # fmt: skip
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, kernel: Path) -> dict[str, str]:
         """See Hypervisor."""
         return {"PATH": os.environ["PATH"]}
 

@@ -148,7 +148,7 @@ def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Pro
     with console.open("wb") as sink:
         process = subprocess.Popen(
             [*network.enter(state.name), *hypervisor.command(state, host, kernel)],
-            env=hypervisor.environment() | dict([state.mark(host.name).split("=", 1)]),
+            env=hypervisor.environment(kernel) | dict([state.mark(host.name).split("=", 1)]),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=sink,

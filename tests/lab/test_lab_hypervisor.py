@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,8 @@ def host(site: Site) -> Host:
 
 def test_uml_has_the_host_s_memory_disks_and_nics(host: Host, tmp_path: Path) -> None:
     line = Uml().command(State("unit", tmp_path), host, KERNEL)
-    assert line[0] == "/cache/kernel-1/linux"
+    assert os.access(line[0], os.X_OK)
+    assert Uml().environment(KERNEL)["CAIRN_UML"] == "/cache/kernel-1/linux"
     assert {"mem=1024M", "seccomp=on", "con0=null,fd:1", "root=/dev/ubda"} <= set(line)
     assert f"ubd1={tmp_path}/unit/disks/alpha.1" in line
     nic = host.nics[1]
@@ -35,7 +38,7 @@ def test_uml_has_the_host_s_memory_disks_and_nics(host: Host, tmp_path: Path) ->
 
 
 def test_uml_keeps_its_memory_in_memory() -> None:
-    assert Uml().environment()["TMPDIR"] == "/dev/shm"
+    assert Uml().environment(KERNEL)["TMPDIR"] == "/dev/shm"
 
 
 @pytest.mark.parametrize(("accelerator", "cpu"), [("kvm", "host"), ("tcg", "max")])
@@ -74,3 +77,21 @@ def test_a_missing_qemu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(LabError, match="apt-get install qemu-system-x86"):
         choose(monkeypatch, "tcg", "", kvm=False)
+
+
+def test_a_reboot_leaves_no_file_of_the_time_before_open(tmp_path: Path) -> None:
+    kernel = tmp_path / "linux"
+    kernel.write_text('#!/bin/sh\necho "$@"; ls /proc/self/fd; echo\n')
+    kernel.chmod(0o755)
+    with (tmp_path / "tap").open("w") as tap:
+        done = subprocess.run(
+            [hypervisor.BOOT, "mem=1M"],
+            env={"CAIRN_UML": str(kernel), "PATH": os.environ["PATH"]},
+            pass_fds=[tap.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    said = done.stdout.splitlines()
+    assert said[0] == "mem=1M"
+    assert said[1:-1] == ["0", "1", "2", "3"]  # the last is of `ls` itself

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.cairn.planes import FIRST_HOST_NUMBER, Host, counted_address, read_plane
+from cairn.planes import FIRST_HOST_NUMBER, Host, counted_address, read_plane
 
 
 def plane_address(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.module_utils.cairn.networkd import devices, digest, units
-from ansible.module_utils.cairn.peers import all_peers, judge
-from ansible.module_utils.cairn.planes import read_site
 from ansible.plugins.action import ActionBase
+from cairn.networkd import devices, digest, units
+from cairn.peers import all_peers, judge
+from cairn.planes import read_site
 
 # A fresh connection each time (no multiplexing): a step must prove that a new one gets through.
 # The first of several equal options counts, so these come before the configured ones.

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.cairn import catalogue, checks, secrets
-from ansible.module_utils.cairn.sources import variable_file
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from cairn import catalogue, checks, secrets
+from cairn.sources import variable_file
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 

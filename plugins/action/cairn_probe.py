@@ -6,9 +6,9 @@ import ipaddress
 import time
 from typing import Any
 
-from ansible.module_utils.cairn.catalogue import descriptions, etc_folders
-from ansible.module_utils.cairn.peers import neighbours
 from ansible.plugins.action import ActionBase
+from cairn.catalogue import descriptions, etc_folders
+from cairn.peers import neighbours
 
 
 def is_address(text: str) -> bool:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.cairn.networkd import digest, units
-from ansible.module_utils.cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
-from ansible.module_utils.cairn.sources import variable_file
 from ansible.plugins.action import ActionBase
+from cairn.networkd import digest, units
+from cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
+from cairn.sources import variable_file
 
 NETWORK_VARIABLES = (
     "cairn_planes",

@@ -96,3 +96,15 @@ def test_the_lock_names_no_host(root: Path) -> None:
 def test_a_failing_command_is_named(tool: ModuleType) -> None:
     with pytest.raises(tool.SetupError, match="failed with 3: sh -c exit 3"):
         tool.run(["sh", "-c", "exit 3"])
+
+
+def test_the_library_is_found_where_the_project_stands(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "lib/python3.13/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "cairn.pth").write_text("/where/it/stood/before\n")
+    monkeypatch.setattr(tool, "VENV", tmp_path)
+    tool.show_library()
+    found = Path((packages / "cairn.pth").read_text().strip())
+    assert (found / "cairn" / "planes.py").exists()

@@ -14,7 +14,11 @@ from nova import config, context, exception, objects
 from nova.objects import host_mapping
 
 DATABASE = "{scheme}://{username}:{password}@{hostname}/%s?{query}"
-CELL0 = {"name": "cell0", "transport_url": "none:///", "database_connection": DATABASE % "nova_cell0"}
+CELL0 = {
+    "name": "cell0",
+    "transport_url": "none:///",
+    "database_connection": DATABASE % "nova_cell0",
+}
 CELL1 = {
     "name": "cell1",
     "transport_url": "{scheme}://{username}:{password}@{hostname}:{port}//{path}",
@@ -48,6 +52,7 @@ def discover(admin, wanted):
 
 
 def main(arguments):
+    """Map, or discover; None or a sentence about what is missing."""
     file, verb, *hosts = arguments
     config.parse_args(["cells", "--config-file", file])
     objects.register_all()

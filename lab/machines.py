@@ -37,6 +37,7 @@ def exclusive(state: State) -> Iterator[None]:
     """One command at a time changes a lab."""
     state.folder.parent.mkdir(parents=True, exist_ok=True)
     with cache.lock(state.folder.parent / f".{state.name}.lock"):
+        state.refuse_namesake()  # namespaces are the machine's, not the checkout's
         yield
 
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,17 +108,16 @@ class State:
         Read from the processes themselves, so that nothing can be out of date: a machine bears
         its mark from its first instruction, whatever became of the command that started it.
         """
-        prefix = self.mark("").encode()
-        found: dict[str, Process] = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # processes come and go
-                pid = int(folder.name)
-                if os.getsid(pid) != pid:
-                    continue
-                for entry in (folder / "environ").read_bytes().split(b"\0"):
-                    if entry.startswith(prefix):
-                        found[entry.removeprefix(prefix).decode()] = Process.of(pid)
-        return found
+        return {path.name: process for path, process in _machines() if path.parent == self.folder}
+
+    def refuse_namesake(self) -> None:
+        """LabError if a lab of this name, but of another checkout of the project, is running."""
+        for path, _ in _machines():
+            if path.parent.name == self.name and path.parent != self.folder:
+                raise LabError(
+                    f"another lab {self.name} is running, that of {path.parents[2]}: "
+                    "stop that one, or use another --name"
+                )
 
     def make(self, site: Site) -> None:
         """Folders, keys and the files by which ssh and ansible reach the hosts."""
@@ -172,6 +172,19 @@ class State:
         for folder in (self.folder, self.runtime):
             if folder.exists():
                 shutil.rmtree(folder)
+
+
+def _machines() -> Iterator[tuple[Path, Process]]:
+    """The machines of all labs: what their mark says, and their process."""
+    prefix = f"{MARK}=".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # processes come and go
+            pid = int(folder.name)
+            if os.getsid(pid) != pid:
+                continue
+            for entry in (folder / "environ").read_bytes().split(b"\0"):
+                if entry.startswith(prefix):
+                    yield Path(entry.removeprefix(prefix).decode()), Process.of(pid)
 
 
 def boot_network(host: Host) -> dict[str, str]:

@@ -63,6 +63,17 @@ def test_a_machine_is_known_by_its_mark(lab: State, spawn: Spawn) -> None:
     assert {host: found.pid for host, found in lab.running().items()} == {"alpha": process.pid}
 
 
+def test_a_lab_of_the_same_name_in_another_checkout_is_respected(lab: State, spawn: Spawn) -> None:
+    lab.refuse_namesake()
+    other = State(lab.name, lab.folder.parent / "elsewhere/.lab")
+    name, value = other.mark("alpha").split("=", 1)
+    spawn({name: value})
+    assert wait_for(lambda: "alpha" in other.running())
+    with pytest.raises(LabError, match=f"another lab unit is running, that of {lab.folder.parent}"):
+        lab.refuse_namesake()
+    other.refuse_namesake()
+
+
 def test_what_a_machine_starts_is_no_machine(lab: State) -> None:
     name, value = lab.mark("alpha").split("=", 1)
     child = subprocess.Popen(["sleep", "60"], env={name: value, "PATH": os.environ["PATH"]})

@@ -82,13 +82,15 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 # -- proof
 
-.PHONY: test lint unit molecule bench
+.PHONY: test lint unit venvs molecule bench
 test: setup  ## everything: lint, unit tests, roles, cloud, bad days
 	@python tools/run_tests.py
 lint: setup  ## ruff, mypy, yamllint, ansible-lint
 	@python tools/run_tests.py lint
 unit: setup  ## tests that need no lab
 	@python tools/run_tests.py unit
+venvs: setup  ## a release's virtualenvs here, so that `make unit` can ask its validator (Python 3.13)
+	@python tools/venvs.py --release $(RELEASE)
 molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance
 	@python tools/run_tests.py molecule $(ROLE)
 bench: setup  ## measure the lab against the budgets of the design

@@ -45,12 +45,23 @@ class Cloud:
         """Start ansible-playbook on the lab's inventory; what it prints goes to a file."""
         with self.output.open("w") as output:
             return subprocess.Popen(
-                ["ansible-playbook", "-i", str(tree / "inventories" / "lab"), *words],
+                [
+                    str(ROOT / ".venv/bin/ansible-playbook"),
+                    "-i",
+                    str(tree / "inventories" / "lab"),
+                    *words,
+                ],
                 cwd=tree,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **(environment or {})},
+                env={
+                    **os.environ,
+                    "ANSIBLE_FORCE_COLOR": "0",
+                    # A copy of the project runs its own code, not that of the checkout.
+                    "PYTHONPATH": str(tree / "plugins" / "module_utils"),
+                    **(environment or {}),
+                },
             )
 
     @property
@@ -91,7 +102,7 @@ class Cloud:
     def answers(self) -> bool:
         """Whether the cloud serves: a token, and every API behind the load balancer."""
         done = subprocess.run(
-            [str(ROOT / ".lab" / "lab" / "operator" / "openstack"), "compute", "service", "list"],
+            [str(INVENTORY / ".operator" / "openstack"), "compute", "service", "list"],
             capture_output=True,
             text=True,
             check=False,

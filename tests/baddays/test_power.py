@@ -67,6 +67,7 @@ def test_a_compute_host_that_is_off_is_named_and_the_others_go_on(cloud):
 
 def test_a_controller_that_is_off_stops_the_run_before_anything_is_touched(cloud):
     before = cloud.generations("compute1")
+    debugging = {"nova_config": {"nova.conf": {"DEFAULT": {"debug": True}}}}
     cloud.lab("kill", "controller1")
     try:
         code, text = cloud.site(

@@ -70,9 +70,7 @@ def test_a_controller_that_is_off_stops_the_run_before_anything_is_touched(cloud
     debugging = {"nova_config": {"nova.conf": {"DEFAULT": {"debug": True}}}}
     cloud.lab("kill", "controller1")
     try:
-        code, text = cloud.site(
-            "-e", '{"nova_config": {"nova.conf": {"DEFAULT": {"debug": true}}}}'
-        )
+        code, text = cloud.site("-e", json.dumps(debugging))
     finally:
         cloud.lab("start", "controller1")
     assert code != 0

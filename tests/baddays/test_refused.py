@@ -26,8 +26,7 @@ def test_a_wrong_vault_password(cloud, tmp_path):
     wrong.write_text("not the one\n")
     code, text = cloud.site(environment={"ANSIBLE_VAULT_PASSWORD_FILE": str(wrong)})
     assert code
-    assert re.search("secrets.yml", text)
-    assert re.search("[Dd]ecrypt", text)
+    assert "Decryption failed" in text
 
 
 def test_a_lock_with_a_wrong_hash(cloud, copy):

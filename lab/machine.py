@@ -7,10 +7,8 @@ import os
 import re
 from pathlib import Path
 
-from lab.run import Progress, call, stream
+from lab.run import LabError, Progress, call, stream
 
-MIRROR = "http://mirror.example/debian"
-SECURITY = "http://mirror.example/debian-security"
 SUITE = "trixie"
 
 
@@ -30,11 +28,19 @@ def _sources() -> str:
 
 
 def mirrors(text: str | None = None) -> tuple[str, str]:
-    """Debian's mirror and security mirror of the machine's apt sources, or Debian's own."""
+    """Debian's mirror and security mirror: CAIRN_DEBIAN_MIRROR, or as the machine's apt has them.
+
+    LabError when neither names one.
+    """
     urls = re.findall(r"https?://[^\s\]]+", re.sub(r"(?m)^\s*#.*$", "", text or _sources()))
-    urls = [url.rstrip("/") for url in urls]
-    main = next((url for url in urls if url.endswith("/debian")), MIRROR)
-    security = next((url for url in urls if url.endswith("/debian-security")), SECURITY)
+    urls = [url.rstrip("/") for url in (os.environ.get("CAIRN_DEBIAN_MIRROR", ""), *urls) if url]
+    main = next((url for url in urls if url.endswith("/debian")), None)
+    if main is None:
+        raise LabError(
+            "this machine's apt sources name no mirror of Debian; "
+            "set CAIRN_DEBIAN_MIRROR to the URL of one that ends in /debian"
+        )
+    security = next((url for url in urls if url.endswith("/debian-security")), f"{main}-security")
     return main, security
 
 

@@ -102,7 +102,7 @@ def test_mirrors_are_those_of_the_machine() -> None:
     text = (
         "Types: deb\n# http://old.example/debian\nURIs: http://mirror.example/debian/\n"
         "deb [signed-by=/k.gpg] https://mirror.example/debian-security trixie-security main\n"
-        "deb https://deb.nodesource.com/node_20.x nodistro main\n"
+        "deb https://packages.example/node nodistro main\n"
     )
     assert machine.mirrors(text) == (
         "http://mirror.example/debian",
@@ -110,10 +110,16 @@ def test_mirrors_are_those_of_the_machine() -> None:
     )
 
 
-def test_a_machine_with_other_sources_gets_debian_s_own_mirrors() -> None:
-    assert machine.mirrors("deb http://archive.ubuntu.com/ubuntu noble main") == (
-        machine.MIRROR,
-        machine.SECURITY,
+def test_without_a_mirror_of_debian_it_says_how_to_name_one() -> None:
+    with pytest.raises(LabError, match="CAIRN_DEBIAN_MIRROR"):
+        machine.mirrors("deb http://mirror.example/other noble main")
+
+
+def test_a_named_mirror_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAIRN_DEBIAN_MIRROR", "http://near.example/debian/")
+    assert machine.mirrors("deb http://mirror.example/debian trixie main") == (
+        "http://near.example/debian",
+        "http://near.example/debian-security",
     )
 
 

@@ -32,16 +32,19 @@ def test_power_fails_in_the_middle_of_a_run(cloud, task, value):
 
 
 def test_the_controller_process_dies_between_stage_and_switch(cloud):
-    before = cloud.generations("controller1"), cloud.processes("controller1", "keystone.service")
+    before = (
+        cloud.generations("controller1"),
+        cloud.processes("controller1", "keystone-api.service"),
+    )
     run = cloud.start("playbooks/site.yml", *option("67"))
     cloud.until("PLAY [Identity]", run)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert cloud.answers()
-    after = cloud.generations("controller1"), cloud.processes("controller1", "keystone.service")
+    after = cloud.generations("controller1"), cloud.processes("controller1", "keystone-api.service")
     assert after == before
     # What an unrelated restart picks up is the old configuration, whole.
-    cloud.on("controller1", "systemctl restart keystone")
+    cloud.on("controller1", "systemctl restart keystone-api")
     assert "max_param_size = 67" not in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
     cloud.wait_answers()
 

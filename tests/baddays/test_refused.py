@@ -9,7 +9,7 @@ import pytest
 from .conftest import option
 
 pytestmark = pytest.mark.lab
-UNITS = ("keystone.service", "nova-api.service", "neutron-api.service", "mariadb.service")
+UNITS = ("keystone-api.service", "nova-api.service", "neutron-api.service", "mariadb.service")
 
 
 @pytest.fixture(autouse=True)

@@ -102,9 +102,11 @@ class ActionModule(CairnAction):
         version = uv_version()
         transferred = ""
         if version not in state.get("uv", []) and not self.check_mode:
-            transferred = f"/var/tmp/cairn-uv-{version}"  # noqa: S108 - root-owned, checked below
-            self.remote_calls += 1
-            self._connection.put_file(str(UV), transferred)
+            # Ansible's own folder for this task: closed to other users, and removed after it.
+            folder = self._connection._shell.tmpdir or self._make_tmp_path()
+            self.remote_calls += 2
+            transferred = self._connection._shell.join_path(folder, "uv")
+            self._transfer_file(str(UV), transferred)
         return {"version": version, "transferred": transferred}
 
     @staticmethod

@@ -9,24 +9,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import sys
+from pathlib import Path
 
-from oslo_config import cfg, generator, validator
+from oslo_config import cfg, generator
 
-
-def refused(path: str, namespaces: list[str]) -> str:
-    """What `oslo-config-validator --fatal-warnings` says against a file; empty when nothing."""
-    words = [f"--namespace={namespace}" for namespace in namespaces]
-    sys.argv = ["oslo-config-validator", f"--input-file={path}", "--fatal-warnings", *words]
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
-    handler.setLevel(logging.WARNING)
-    logging.getLogger().addHandler(handler)
-    try:
-        return said.getvalue() or "refused" if validator.main() else ""
-    finally:
-        logging.getLogger().removeHandler(handler)
+sys.path.append(str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils"))
+from cairn.oslo_validate import refused
 
 
 def leaving(namespaces: list[str]) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ def inventory_findings(task_vars: Any) -> list[Any]:
     # A name in no inventory file comes from Ansible itself, from the command line or from a run;
     # of those only Cairn's own prefix can be a mistake.
     names = {n: f for n, f in names.items() if f or n.startswith("cairn_")}
-    described = catalogue.descriptions()
+    described = catalogue.of_site(catalogue.descriptions(), site)
     wanted = secrets.required(described, site["planes"])
     first = next(iter(site["hosts"]))
     missing = secrets.missing(wanted, hostvars[first].get("cairn_secrets") or {})
@@ -50,12 +50,13 @@ def host_findings(task_vars: Any) -> list[Any]:
         for name in task_vars["ansible_play_hosts_all"]
         if name in site["hosts"] and "cairn_host" in hostvars[name]
     }
-    ports = catalogue.ports(catalogue.descriptions())
+    described = catalogue.of_site(catalogue.descriptions(), site)
+    ports, packages = catalogue.ports(described), catalogue.packages(described)
     found = []
     for name, host in hosts.items():
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
         disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
-        found += checks.check_host(name, host, site, hosts, ports, memory, disk)
+        found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
     return found
 
 

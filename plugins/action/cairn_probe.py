@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from cairn.catalogue import descriptions, etc_folders
+from cairn.catalogue import descriptions, etc_folders, of_site
 from cairn.peers import neighbours
 
 
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         site = task_vars["cairn_site"]
         arguments = {
             "names": [n for n in site["names"].values() if not is_address(n)],
-            "etc": etc_folders(descriptions()),
+            "etc": etc_folders(of_site(descriptions(), site)),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
         }
         before = time.time()

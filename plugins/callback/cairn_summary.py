@@ -16,6 +16,7 @@ import yaml
 from ansible import context
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
+from cairn.manifest import catalog_entries
 
 DOCUMENTATION = r"""
 name: cairn_summary
@@ -103,14 +104,16 @@ def api_urls(site: Mapping[str, Any], catalogs: Mapping[str, Mapping[str, Any]])
     }
 
 
-def catalogs(roles: Path) -> dict[str, dict[str, Any]]:
-    """Return {role: catalog} of the roles' service descriptions."""
+def catalogs(roles: Path, site: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return {role: entry} of the catalogs of the site's roles; further entries by their names."""
     found = {}
     for path in sorted(roles.glob("*/vars/main.yml")):
         role = path.parent.parent.name
         description = (yaml.safe_load(path.read_text()) or {}).get(f"{role}_service") or {}
-        if isinstance(description.get("catalog"), dict):
-            found[role] = description["catalog"]
+        if description.get("optional") and role not in site.get("services", []):
+            continue
+        for entry in catalog_entries(description.get("catalog")):
+            found[entry.get("name", role)] = entry
     return found
 
 
@@ -319,7 +322,8 @@ class CallbackModule(CallbackBase):
                 self.run.host(host).remote_calls = calls
         recap = {host: stats.summarize(host) for host in sorted(stats.processed)}
         report = self.run.report(recap)
-        report["urls"] = api_urls(self.run.site, catalogs(ROOT / "roles")) if self.run.site else {}
+        site = self.run.site
+        report["urls"] = api_urls(site, catalogs(ROOT / "roles", site)) if site else {}
         self._display.banner("SUMMARY")
         for line in lines(report, report["urls"]):
             self._display.display(line)

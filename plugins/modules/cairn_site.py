@@ -22,6 +22,10 @@ release:
   description: OpenStack release, such as C(2026.1).
   returned: success
   type: str
+services:
+  description: The optional services that the site has.
+  returned: success
+  type: list
 region:
   description: Name of the region.
   returned: success

@@ -124,13 +124,26 @@ def test_a_long_reason_is_cut() -> None:
 
 
 def test_apis_are_where_the_catalog_says(run: summary.Run, tmp_path: Path) -> None:
-    path = tmp_path / "glance/vars/main.yml"
-    path.parent.mkdir(parents=True)
-    catalog = {"type": "image", "port": 9292, "path": "/v2"}
-    path.write_text(yaml.safe_dump({"glance_service": {"catalog": catalog}}))
-    run.result("controller1", "cairn_site", "Read", {"names": {"public": "cloud.example"}})
-    urls = summary.api_urls(run.site, summary.catalogs(tmp_path))
+    catalogs = {
+        "glance": {"catalog": {"type": "image", "port": 9292, "path": "/v2"}},
+        "heat": {
+            "optional": True,
+            "catalog": [
+                {"type": "orchestration", "port": 8004},
+                {"type": "cloudformation", "port": 8000, "name": "heat-cfn"},
+            ],
+        },
+    }
+    for role, description in catalogs.items():
+        path = tmp_path / role / "vars/main.yml"
+        path.parent.mkdir(parents=True)
+        path.write_text(yaml.safe_dump({f"{role}_service": description}))
+    site = {"names": {"public": "cloud.example"}, "services": []}
+    run.result("controller1", "cairn_site", "Read", site)
+    urls = summary.api_urls(run.site, summary.catalogs(tmp_path, run.site))
     assert urls == {"image": "https://cloud.example:9292/v2"}
+    more = summary.api_urls(run.site, summary.catalogs(tmp_path, {"services": ["heat"]}))
+    assert set(more) == {"image", "orchestration", "cloudformation"}
     assert summary.lines(run.report({}), urls)[-1] == "APIs: image https://cloud.example:9292/v2"
 
 

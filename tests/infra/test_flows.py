@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cairn.manifest import catalog_entries
 from cairn.model import Model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,6 @@ def test_every_frontend_is_listed_where_it_is_offered(make_model: Callable[..., 
 def test_every_catalog_entry_is_reached_by_its_port(make_model: Callable[..., Model]) -> None:
     model = make_model()
     for role in model.roles():
-        entry = model.part(role, "catalog")
-        if entry and entry.get("type"):
-            assert "controller" in listed(entry["port"], "management"), role
+        for entry in catalog_entries(model.part(role, "catalog")):
+            if entry.get("type"):
+                assert "controller" in listed(entry["port"], "management"), role

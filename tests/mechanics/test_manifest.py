@@ -126,6 +126,22 @@ def test_catalog_databases_and_queues_come_from_the_description(make_model):
     assert model.catalog()["services"][0]["public"] == "https://api.example:9999/v1"
 
 
+def test_a_catalog_may_have_several_entries(make_model, edit):
+    entry = {"type": "example", "port": 9999, "roles": ["admin"]}
+    edit({"catalog": [entry, {"type": "second", "name": "example-two", "port": 9998}]})
+    catalog = make_model().catalog()
+    assert [s["name"] for s in catalog["services"]] == ["example", "example-two"]
+    assert [u["name"] for u in catalog["users"]] == ["example"]
+
+
+def test_a_site_may_do_without_an_optional_service(make_model, edit):
+    edit({"optional": True})
+    without = make_model()
+    assert (without.roles(), without.databases(), without.frontends()) == ([], [], [])
+    site = {**without.site, "services": ["example"]}
+    assert make_model(cairn_site=site).roles() == ["example"]
+
+
 def test_a_missing_secret_names_the_command_that_makes_it(make_model):
     with pytest.raises(DescriptionError, match=r"'queue_example'.*make secrets INVENTORY="):
         make_model(cairn_secrets={}).queues()

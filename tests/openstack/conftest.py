@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ansible.template import Templar, trust_as_template
 from cairn.model import Model
 
 SERVICES = ("keystone", "glance", "placement", "nova", "neutron")
+OPTIONAL = ("ceilometer", "cinder", "gnocchi", "heat", "horizon", "swift")
 
 
 def host(number: int, *groups: str) -> dict[str, Any]:
@@ -25,17 +26,19 @@ def host(number: int, *groups: str) -> dict[str, Any]:
     }
 
 
-def site(controllers: int) -> dict[str, Any]:
-    """A site as cairn_site has it, with that many controllers."""
+def site(controllers: int, services: Sequence[str] = ()) -> dict[str, Any]:
+    """A site as cairn_site has it, with that many controllers and those optional services."""
     hosts = {
         **{f"controller{n}": host(n, "controller") for n in range(1, controllers + 1)},
         "network1": host(11, "network"),
         "compute1": host(21, "compute"),
         "compute2": host(22, "compute"),
+        **({f"storage{n}": host(30 + n, "storage") for n in (1, 2, 3)} if services else {}),
     }
     plane = {"prefix": 24, "vlan": None, "mtu": 1500, "gateway": None, "vip": None}
     return {
         "release": "2026.1",
+        "services": sorted(services),
         "region": "RegionOne",
         "inventory": "inventories/test",
         "hosts": hosts,
@@ -62,7 +65,11 @@ def secrets() -> dict[str, str]:
     kinds = ("database", "queue", "service")
     return {
         **{name: f"{name}-value" for name in shared},
-        **{f"{kind}_{role}": f"{kind}-of-{role}" for kind in kinds for role in SERVICES},
+        **{
+            f"{kind}_{role}": f"{kind}-of-{role}"
+            for kind in kinds
+            for role in (*SERVICES, *OPTIONAL)
+        },
     }
 
 
@@ -86,8 +93,10 @@ def make_model(root: Path) -> Callable[..., Model]:
             )
         )
 
-    def make(name: str, controllers: int = 1, **variables: Any) -> Model:
-        made = site(controllers)
+    def make(
+        name: str, controllers: int = 1, services: Sequence[str] = (), **variables: Any
+    ) -> Model:
+        made = site(controllers, services)
         known = {
             "cairn_site": made,
             "cairn_secrets": secrets(),

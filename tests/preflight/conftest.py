@@ -60,7 +60,7 @@ def healthy(number: int) -> dict[str, Any]:
             "stor0": nic(f"52:54:00:00:14:{number}", 9000),
         },
         "listening": [{"port": 22, "address": "0.0.0.0", "unit": "ssh.service"}],  # noqa: S104
-        "foreign_etc": [],
+        "folders": {},
         "network": {"hash": f"hash{number}", "trial": False, "drift": []},
         "time": 1000.5,
         "clock": [1000.0, 1001.0],

@@ -28,7 +28,7 @@ def test_a_healthy_host_has_no_finding(site: Data, hosts: Data) -> None:
     for name in hosts:
         assert (
             checks.check_host(
-                name, hosts[name], site, hosts, PORTS, MINIMUM_MEMORY_MB, MINIMUM_DISK_MB
+                name, hosts[name], site, hosts, PORTS, (), MINIMUM_MEMORY_MB, MINIMUM_DISK_MB
             )
             == []
         )
@@ -160,7 +160,7 @@ def test_a_host_whose_probe_failed() -> None:
 
 def test_an_unreachable_host_has_no_other_finding(site: Data, hosts: Data) -> None:
     hosts["compute1"] = {"unreachable": True, "msg": "off"}
-    found = checks.check_host("compute1", hosts["compute1"], site, hosts, PORTS, {}, {})
+    found = checks.check_host("compute1", hosts["compute1"], site, hosts, PORTS, (), {}, {})
     assert [f.check for f in found] == ["reachable"]
 
 
@@ -342,16 +342,26 @@ def test_ports_of_other_groups_are_nobodys_business(site: Data, hosts: Data) -> 
     hosts["controller1"]["listening"] = [{"port": 8774, "address": "::", "unit": "x"}]
     assert (
         checks.check_host(
-            "controller1", hosts["controller1"], site, hosts, PORTS, {}, MINIMUM_DISK_MB
+            "controller1", hosts["controller1"], site, hosts, PORTS, (), {}, MINIMUM_DISK_MB
         )
         == []
     )
 
 
-def test_an_installation_of_somebody_else(host: Data) -> None:
-    assert checks.check_foreign("x", host) == []
-    (finding,) = checks.check_foreign("x", host | {"foreign_etc": ["nova"]})
-    assert finding.text == "has an /etc/nova that is not Cairn's"
+@pytest.mark.parametrize(
+    ("owners", "foreign"),
+    [
+        ([], True),  # made by hand, or by another tool
+        (["nova-common"], True),  # Debian's own nova
+        (["libvirt-daemon-system"], False),  # Cairn's package, from a run that was cut off
+        (["libvirt-daemon-system", "nova-common"], True),
+    ],
+)
+def test_an_installation_of_somebody_else(host: Data, owners: list[str], foreign: bool) -> None:
+    assert checks.check_foreign("x", host, ["libvirt-daemon-system"]) == []
+    host["folders"] = {"nova": owners}
+    found = checks.check_foreign("x", host, ["libvirt-daemon-system"])
+    assert [f.text for f in found] == ["has an /etc/nova that is not Cairn's"] * foreign
 
 
 def answer(**changes: Any) -> Data:

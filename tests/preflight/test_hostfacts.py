@@ -183,3 +183,19 @@ def test_a_mirror_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_mirror_without_an_address() -> None:
     assert hostfacts.ask_mirror("http://mirror.invalid/") == "mirror.invalid does not resolve"
+
+
+def test_folders_of_etc_and_whose_they_are(tmp_path: Path, write: Write) -> None:
+    for name in ("nova", "swift", "glance"):
+        write(f"etc/{name}/{name}.conf", "")
+    (tmp_path / "etc/heat").mkdir()  # empty: nobody's
+    (tmp_path / "etc/keystone").symlink_to(tmp_path / "etc/nova")  # a generation
+    write("var/lib/dpkg/info/nova-common.list", "/.\n/etc\n/etc/nova\n/etc/nova/nova.conf\n")
+    write("var/lib/dpkg/info/libswift:amd64.list", "/etc/swift\n")
+    write("var/lib/dpkg/info/other.list", "/etc/novae\n")
+    names = ["cinder", "glance", "heat", "keystone", "nova", "swift"]
+    assert hostfacts.read_folders(tmp_path, names) == {
+        "glance": [],
+        "nova": ["nova-common"],
+        "swift": ["libswift"],
+    }

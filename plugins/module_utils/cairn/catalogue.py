@@ -22,6 +22,16 @@ def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
     return found
 
 
+def of_site(
+    described: Mapping[str, Mapping[str, Any]], site: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
+    """Those descriptions whose services the site has."""
+    chosen = site.get("services", [])
+    return {
+        role: told for role, told in described.items() if not told.get("optional") or role in chosen
+    }
+
+
 def roles(project: Path = PROJECT) -> list[str]:
     """Names of all roles; their public variables begin with them."""
     return sorted(p.name for p in (project / "roles").iterdir() if p.is_dir())
@@ -42,7 +52,28 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
 
 def etc_folders(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Roles whose /etc/<role> is a link to their generation."""
-    return sorted(role for role, told in described.items() if told.get("config"))
+    return sorted(role for role, told in described.items() if _has_own_files(told))
+
+
+def _has_own_files(told: Mapping[str, Any]) -> bool:
+    """Whether a description puts anything into /etc/<role>: a relative file, or uWSGI's."""
+    files, units = told.get("files"), told.get("units")
+    return bool(
+        told.get("config")
+        or (isinstance(files, list) and any(not f["path"].startswith("/") for f in files))
+        or (isinstance(units, dict) and any("wsgi" in unit for unit in units.values()))
+    )
+
+
+def packages(described: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Debian packages that the services install; those chosen by Jinja are left out."""
+    return {
+        name
+        for told in described.values()
+        for entry in told.get("packages") or []
+        if isinstance(entry["names"], list)
+        for name in entry["names"]
+    }
 
 
 def ports(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

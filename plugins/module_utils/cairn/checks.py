@@ -271,7 +271,8 @@ def check_disk(
                     ERROR,
                     "disk",
                     f"has {free} MiB free on {mount}; {purpose} needs {needed}",
-                    "make room (old generations: playbooks/clean.yml) or enlarge it"
+                    "make room (apt-get clean; journalctl --vacuum-size=500M; what is large: "
+                    f"du -xh --max-depth=3 {mount} | sort -h | tail) or enlarge it"
                     if deployed
                     else "enlarge it, or lower cairn_minimum_disk_mb if you know better",
                     name,
@@ -451,8 +452,12 @@ def check_ports(
     return found
 
 
-def check_foreign(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """/etc of Cairn's services is Cairn's."""
+def check_foreign(name: str, host: Mapping[str, Any], packages: Collection[str]) -> list[Finding]:
+    """/etc of Cairn's services is Cairn's.
+
+    What came with a Debian package of `packages`, which Cairn installs itself, is put aside by the
+    switch; it is there after a first run that was cut off.
+    """
     return [
         Finding(
             ERROR,
@@ -461,7 +466,8 @@ def check_foreign(name: str, host: Mapping[str, Any]) -> list[Finding]:
             f"another installation? Move it away: mv /etc/{folder} /etc/{folder}.old",
             name,
         )
-        for folder in host["foreign_etc"]
+        for folder, owners in host["folders"].items()
+        if not owners or set(owners) - set(packages)
     ]
 
 
@@ -519,10 +525,14 @@ def check_host(
     site: Mapping[str, Any],
     hosts: Mapping[str, Any],
     ports: Iterable[Mapping[str, Any]],
+    packages: Collection[str],
     memory: Mapping[str, int],
     disk: Mapping[str, int],
 ) -> list[Finding]:
-    """Every check of one host; of one that gave no answer only that."""
+    """Every check of one host; of one that gave no answer only that.
+
+    ports, packages: those of the site's services, as `catalogue` finds them.
+    """
     told = site["hosts"][name]
     groups = told["groups"]
     found = check_reachable(name, host, groups)
@@ -540,7 +550,7 @@ def check_host(
         *check_names(name, host, site["names"], site["vips"]),
         *check_mirrors(name, host),
         *check_ports(name, host, told["addresses"], mine, site["vips"].values()),
-        *check_foreign(name, host),
+        *check_foreign(name, host, packages),
         *check_peers(name, host, site, hosts),
     ]
 

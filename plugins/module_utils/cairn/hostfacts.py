@@ -230,13 +230,31 @@ def resolve(name: str) -> list[str]:
     return sorted({str(entry[4][0]) for entry in found})
 
 
+def read_folders(root: Path, names: Iterable[str]) -> dict[str, list[str]]:
+    """Folders of /etc that are no links to a generation and hold something.
+
+    Each with the Debian packages that have it, none where it was made by hand.
+    """
+    found: dict[str, list[str]] = {
+        name: []
+        for name in names
+        if (path := root / "etc" / name).is_dir() and not path.is_symlink() and any(path.iterdir())
+    }
+    lists = (root / "var/lib/dpkg/info").glob("*.list") if found else ()
+    for path in sorted(lists):
+        lines = set(path.read_text(errors="replace").splitlines())
+        for name in found:
+            if f"/etc/{name}" in lines:
+                found[name].append(path.stem.partition(":")[0])
+    return found
+
+
 def read_host(
     root: Path = Path("/"), names: Iterable[str] = (), etc: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Everything of the contract's `cairn_host` that is about the machine.
 
-    names: host names to resolve. etc: names of /etc folders which, where they are real folders
-    and not links to a generation, belong to somebody else.
+    names: host names to resolve. etc: names of /etc folders that are to be links to a generation.
     """
     names, mirrors, proxy = list(names), read_mirrors(root), read_proxy(root)
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -255,11 +273,7 @@ def read_host(
             "disks": read_disks(root),
             "nics": nics,
             "listening": read_listening(root),
-            "foreign_etc": [
-                name
-                for name in etc
-                if (root / "etc" / name).is_dir() and not (root / "etc" / name).is_symlink()
-            ],
+            "folders": read_folders(root, etc),
             "network": read_network(root, nics),
             "time": time.time(),
         }

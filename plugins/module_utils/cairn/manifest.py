@@ -19,6 +19,7 @@ Manifest = dict[str, Any]
 
 DESCRIPTION_KEYS = {
     "summary",
+    "optional",
     "groups",
     "user",
     "lock",
@@ -55,6 +56,11 @@ def digest(value: Any, length: int = 12) -> str:
     """The first `length` hex digits of the SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def catalog_entries(catalog: Any) -> list[Mapping[str, Any]]:
+    """The entries of a description's `catalog`, which may be one, a list of them or missing."""
+    return [catalog] if isinstance(catalog, Mapping) else list(catalog or [])
 
 
 def in_groups(entry: Mapping[str, Any], default: list[str], me: Mapping[str, Any]) -> bool:

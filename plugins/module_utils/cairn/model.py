@@ -12,13 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DescriptionError
-from .manifest import Manifest, build, digest
+from .manifest import Manifest, build, catalog_entries, digest
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 Load = Callable[[Path], Any]
 Template = Callable[[Any, Mapping[str, Any]], Any]
 Render = Callable[[Path, Mapping[str, Any]], str]
+
+
+def described(load: Load, project: Path = PROJECT) -> dict[str, bool]:
+    """Every role that describes a service, sorted, and whether a site may do without it."""
+    found = {}
+    for path in sorted((project / "roles").glob("*/vars/main.yml")):
+        role = path.parent.parent.name
+        description = (load(path) or {}).get(f"{role}_service")
+        if description is not None:
+            found[role] = bool(description.get("optional", False))
+    return found
 
 
 class Model:
@@ -63,12 +74,16 @@ class Model:
         return {"name": self.host, **known}
 
     def roles(self) -> list[str]:
-        """Names of all roles that describe a service, sorted."""
-        return sorted(
-            path.parent.parent.name
-            for path in (self.project / "roles").glob("*/vars/main.yml")
-            if f"{path.parent.parent.name}_service" in (self._load(path) or {})
-        )
+        """Names of the roles whose services this site has, sorted."""
+        if ("roles", "") not in self._done:
+            chosen = self.site.get("services", [])
+            self._done["roles", ""] = [
+                role
+                for role, optional in described(self._load, self.project).items()
+                if not optional or role in chosen
+            ]
+        found: list[str] = self._done["roles", ""]
+        return found
 
     def raw(self, role: str) -> Mapping[str, Any]:
         """A role's description before templating."""
@@ -232,33 +247,30 @@ class Model:
 
     def catalog(self) -> dict[str, Any]:
         """Services and service users for keystone: {region, services, users}."""
-        services, users = [], []
+        services, users = [], {}
+        names = self.site["names"]
         for role in self.roles():
-            entry = self.part(role, "catalog")
-            if not entry:
-                continue
-            if entry.get("type"):
-                url = f":{entry['port']}{entry.get('path', '')}"
-                names = self.site["names"]
-                services.append(
-                    {
-                        "name": role,
-                        "type": entry["type"],
-                        "description": entry.get("description", ""),
-                        "internal": f"https://{names['internal']}{url}",
-                        "public": f"https://{names['public']}{url}",
-                    }
-                )
-            if entry.get("roles"):
-                users.append(
-                    {
-                        "name": role,
-                        "password": self.secret(f"service_{role}"),
+            for entry in catalog_entries(self.part(role, "catalog")):
+                if entry.get("type"):
+                    url = f":{entry['port']}{entry.get('path', '')}"
+                    services.append(
+                        {
+                            "name": entry.get("name", role),
+                            "type": entry["type"],
+                            "description": entry.get("description", ""),
+                            "internal": f"https://{names['internal']}{url}",
+                            "public": f"https://{names['public']}{url}",
+                        }
+                    )
+                if entry.get("roles"):
+                    user = entry.get("user", role)
+                    users[user] = {
+                        "name": user,
+                        "password": self.secret(f"service_{user}"),
                         "project": "service",
                         "roles": list(entry["roles"]),
                     }
-                )
-        return {"region": self.site["region"], "services": services, "users": users}
+        return {"region": self.site["region"], "services": services, "users": list(users.values())}
 
 
 def stale(

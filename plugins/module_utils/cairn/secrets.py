@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from .manifest import catalog_entries
+
 CA_YEARS = 10
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -69,8 +71,8 @@ def required(
             wanted[f"database_{role}"] = "password"
         if service.get("queue"):
             wanted[f"queue_{role}"] = "password"
-        if service.get("catalog"):
-            wanted[f"service_{role}"] = "password"
+        for entry in catalog_entries(service.get("catalog")):
+            wanted[f"service_{entry.get('user', role)}"] = "password"
         for name, kind in (service.get("secrets") or {}).items():
             where = f"roles/{role}/vars/main.yml: secrets: {name}"
             if not NAME.fullmatch(name):

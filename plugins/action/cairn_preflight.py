@@ -25,10 +25,11 @@ def inventory_findings(task_vars: Any) -> list[Any]:
         for name in hostvars[host]:
             if name not in names and name not in unknown_to and not name.startswith("ansible_"):
                 groups = hostvars[host].get("group_names", [])
-                names[name] = variable_file(inventory, name, host, groups)
-    # A name in no inventory file comes from Ansible itself, from the command line or from a run;
-    # of those only Cairn's own prefix can be a mistake.
-    names = {n: f for n, f in names.items() if f or n.startswith("cairn_")}
+                names[name] = variable_file(inventory, name, host, groups, certain=True)
+    # A name in no inventory file comes from the command line, from Ansible itself or from a run;
+    # of those only Cairn's own prefixes can be a mistake.
+    ours = tuple(f"{prefix}_" for prefix in ("cairn", *catalogue.roles()))
+    names = {n: f for n, f in names.items() if f or n.startswith(ours)}
     described = catalogue.of_site(catalogue.descriptions(), site)
     wanted = secrets.required(described, site["planes"])
     first = next(iter(site["hosts"]))

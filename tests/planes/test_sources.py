@@ -44,3 +44,5 @@ def test_where_a_variable_stands(
 def test_a_missing_variable_belongs_into_the_hosts_file(inventory: Path) -> None:
     found = variable_file(inventory, "cairn_host_planes", "compute1", ["compute"])
     assert found == "site/host_vars/compute1.yml"
+    certain = variable_file(inventory, "cairn_host_planes", "compute1", ["compute"], certain=True)
+    assert certain == ""

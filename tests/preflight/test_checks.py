@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -443,3 +446,8 @@ def test_the_table_wraps_long_lines() -> None:
 
 def test_no_finding_no_table() -> None:
     assert checks.table([]) == ""
+
+
+def test_remedies_name_playbooks_that_exist(root: Path) -> None:
+    named = set(re.findall(r"playbooks/[\w/-]+\.yml", inspect.getsource(checks)))
+    assert {name for name in named if not (root / name).exists()} == set()

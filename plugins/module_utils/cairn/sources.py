@@ -10,13 +10,19 @@ SUFFIXES = ("", ".yml", ".yaml", ".json")
 
 
 def variable_file(
-    inventory: Path, variable: str, host: str = "", groups: Sequence[str] = ()
+    inventory: Path,
+    variable: str,
+    host: str = "",
+    groups: Sequence[str] = (),
+    *,
+    certain: bool = False,
 ) -> str:
     """The file of an inventory directory that sets `variable` for `host`, as one would type it.
 
     Looks where Ansible does, strongest first: host_vars, group_vars of the host's groups,
     group_vars/all, the inventory's own files. Best effort: where nothing names the variable the
-    answer is the file it should stand in, or "" when that cannot be told.
+    answer is the file it should stand in, or "" when that cannot be told or, with `certain`, is
+    not to be guessed.
     """
     candidates: list[Path] = []
     if host:
@@ -29,7 +35,7 @@ def variable_file(
     for path in candidates:
         if key.search(path.read_text(errors="replace")):
             return _typed(path)
-    return _typed(candidates[0]) if host and candidates else ""
+    return _typed(candidates[0]) if host and candidates and not certain else ""
 
 
 def _files(folder: Path, name: str) -> list[Path]:

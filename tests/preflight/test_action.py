@@ -1,0 +1,144 @@
+"""The preflight action: what it hands to the checks, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from cairn import catalogue, secrets
+
+Data = dict[str, Any]
+
+
+@pytest.fixture
+def action(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("plugins/action/cairn_preflight.py")
+
+
+@pytest.fixture
+def task_vars(site: Data, hosts: Data, tmp_path: Path) -> Data:
+    """A healthy site as the action sees it, its secrets complete and encrypted."""
+    site["inventory"] = str(tmp_path)
+    site["vips"] = {"internal": "10.0.0.10", "public": "10.0.30.10"}
+    path = tmp_path / "group_vars/all/secrets.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text("$ANSIBLE_VAULT;1.1;AES256\n")
+    wanted = secrets.required(catalogue.of_site(catalogue.descriptions(), site), site["planes"])
+    groups = {
+        "all": ["controller1", "compute1"],
+        "controller": ["controller1"],
+        "compute": ["compute1"],
+        "network": ["controller1"],
+        "storage": ["controller1"],
+    }
+    hostvars = {
+        name: {
+            "inventory_hostname": name,
+            "group_names": [g for g, names in groups.items() if name in names and g != "all"],
+            "cairn_planes": {},
+            "cairn_host": host,
+            "cairn_secrets": dict.fromkeys(wanted, "x"),
+        }
+        for name, host in hosts.items()
+    }
+    return {
+        "cairn_site": site,
+        "hostvars": hostvars,
+        "groups": groups,
+        "ansible_play_hosts_all": list(hosts),
+    }
+
+
+def texts(action: ModuleType, task_vars: Data) -> list[str]:
+    return [f.text for f in action.inventory_findings(task_vars) + action.host_findings(task_vars)]
+
+
+def test_a_healthy_site_has_no_finding(action: ModuleType, task_vars: Data) -> None:
+    assert texts(action, task_vars) == []
+
+
+def test_a_misspelt_variable_is_found_in_its_file(
+    action: ModuleType, task_vars: Data, tmp_path: Path
+) -> None:
+    (tmp_path / "group_vars/compute.yml").write_text("nova_confg: {}\n")
+    task_vars["hostvars"]["compute1"]["nova_confg"] = {}
+    (text,) = texts(action, task_vars)
+    assert "nova_confg is unknown; did you mean nova_config?" in text
+    assert "group_vars/compute.yml" in text
+
+
+def test_a_name_from_the_command_line_is_told_when_it_has_a_prefix_of_cairns(
+    action: ModuleType, task_vars: Data, tmp_path: Path
+) -> None:
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars/compute1.yml").write_text("# not here\n")
+    # Ansible's own names may look like anything.
+    task_vars["hostvars"]["compute1"] |= {"nova_wokers": 1, "play_hosts": 1}
+    assert texts(action, task_vars) == [
+        "variable nova_wokers is unknown; did you mean nova_workers?"
+    ]
+
+
+def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
+    action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"swift": {"optional": True, "secrets": {"swift_hash": "password"}, "groups": []}}
+    monkeypatch.setattr(catalogue, "descriptions", lambda *_: told)
+    assert texts(action, task_vars) == []
+    task_vars["cairn_site"]["services"] = ["swift"]
+    assert texts(action, task_vars) == ["cairn_secrets lacks swift_hash"]
+
+
+def test_secrets_in_the_clear(action: ModuleType, task_vars: Data, tmp_path: Path) -> None:
+    (tmp_path / "group_vars/all/secrets.yml").write_text("cairn_secrets: {}\n")
+    assert texts(action, task_vars) == ["group_vars/all/secrets.yml is not encrypted"]
+
+
+def test_a_sites_own_minimum_counts(action: ModuleType, task_vars: Data) -> None:
+    task_vars["hostvars"]["compute1"]["cairn_minimum_memory_mb"] = {"compute": 10**6}
+    (text,) = texts(action, task_vars)
+    assert text.endswith("a compute host needs 1000000")
+
+
+def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Data) -> None:
+    task_vars["hostvars"]["compute1"]["cairn_host"]["os"]["version"] = "12"
+    assert texts(action, task_vars) == ["runs debian 12"]
+    task_vars["ansible_play_hosts_all"] = ["controller1"]
+    assert texts(action, task_vars) == []
+
+
+@pytest.fixture
+def run(
+    action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], tuple[Data, list[str]]]:
+    """Run the action; its result, and what it showed."""
+    shown: list[str] = []
+    monkeypatch.setattr(action.ActionBase, "run", lambda *_: {})
+    monkeypatch.setattr(action.Display, "display", lambda _self, text, *_: shown.append(text))
+    plugin = object.__new__(action.ActionModule)
+    plugin.validate_argument_spec = lambda _spec: None
+    return lambda: (plugin.run(None, task_vars), shown)
+
+
+def test_a_warning_lets_the_run_go_on(
+    run: Callable[[], tuple[Data, list[str]]], task_vars: Data
+) -> None:
+    task_vars["hostvars"]["compute1"]["cairn_host"] = {"unreachable": True, "msg": "no route"}
+    result, shown = run()
+    assert result["left_out"] == ["compute1"]
+    assert not result["changed"]
+    assert "compute1: cannot be reached: no route" in shown[0]
+
+
+def test_an_error_ends_it_with_every_finding_in_one_table(
+    run: Callable[[], tuple[Data, list[str]]], task_vars: Data
+) -> None:
+    for host in task_vars["hostvars"].values():
+        host["cairn_host"]["os"]["version"] = "12"
+    task_vars["hostvars"]["compute1"]["cairn_host"]["memory_mb"] = 1
+    with pytest.raises(AnsibleActionFail, match=r"3 finding.* nothing was touched"):
+        run()

@@ -76,8 +76,51 @@ def site(host: Any) -> Site:
 
 
 @pytest.fixture
+def groups(site: Site) -> list[str]:
+    """Return the groups of the tested host."""
+    return site.groups
+
+
+@pytest.fixture
+def on(groups: list[str]) -> Callable[..., None]:
+    """Return a function that skips the test on hosts in none of the groups it is called with."""
+
+    def skip_unless(*wanted: str) -> None:
+        if not set(wanted) & set(groups):
+            pytest.skip(f"not a {' or '.join(wanted)} host")
+
+    return skip_unless
+
+
+@pytest.fixture
 def listeners(host: Any) -> Callable[[int], set[str]]:
     """Return a function that gives the addresses on which the host listens on a TCP or UDP port."""
     lines = host.check_output("ss --no-header --numeric --listening --tcp --udp").splitlines()
     sockets = [line.split()[4].rpartition(":") for line in lines]
     return lambda port: {address for address, _, number in sockets if number == str(port)}
+
+
+@pytest.fixture
+def own_url(site: Site, listeners: Callable[[int], set[str]]) -> Callable[..., str]:
+    """Return a function that gives a service's own URL at a port.
+
+    The load balancer is at the same port of the VIPs; nobody else may listen there.
+    """
+
+    def url(port: int, path: str = "") -> str:
+        address = site.address("management")
+        assert listeners(port) - {site.vip("internal"), site.vip("public")} == {address}
+        return f"http://{address}:{port}{path}"
+
+    return url
+
+
+@pytest.fixture
+def status(host: Any) -> Callable[[str], str]:
+    """Return a function that asks for a URL from the host itself and gives the HTTP status."""
+
+    def ask(url: str) -> str:
+        asked = host.run("curl --silent --output /dev/null --write-out '%%{http_code}' %s", url)
+        return str(asked.stdout)
+
+    return ask

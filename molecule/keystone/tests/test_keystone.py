@@ -16,10 +16,10 @@ def test_the_api_runs_and_starts_at_boot(host: Any) -> None:
     assert service.is_enabled
 
 
-def test_the_api_listens_on_one_address_only(host: Any) -> None:
-    listening = [s for s in host.socket.get_listening_sockets() if s.endswith(":5000")]
-    assert listening
-    assert not any(s.startswith(("tcp://0.0.0.0:", "tcp://:::")) for s in listening)
+def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(
+    own_url: Any, status: Any
+) -> None:
+    assert status(own_url(5000, "/v3/projects")) == "401"
 
 
 @pytest.mark.parametrize("folder", KEYS)

@@ -11,33 +11,6 @@ CONTROLLER = ("neutron-api", "neutron-periodic-workers", "neutron-ovn-maintenanc
 VENV = "/var/lib/cairn/services/neutron/current/venv/bin"
 
 
-def own_url(host: Any, port: int) -> str:
-    """Where the service itself listens; the load balancer has other addresses at the same port."""
-    (line,) = [
-        line
-        for line in host.check_output(
-            "ss --listening --tcp --numeric --processes --no-header"
-        ).splitlines()
-        if f":{port} " in line and "haproxy" not in line
-    ]
-    return f"http://{line.split()[3]}"
-
-
-@pytest.fixture
-def groups(host: Any) -> list[str]:
-    found: list[str] = host.ansible.get_variables()["group_names"]
-    return found
-
-
-@pytest.fixture
-def on(groups: list[str]) -> Any:
-    def skip_unless(group: str) -> None:
-        if group not in groups:
-            pytest.skip(f"not a {group} host")
-
-    return skip_unless
-
-
 def test_units_of_the_host_run_and_start_at_boot(host: Any, groups: list[str]) -> None:
     wanted = [
         *(CONTROLLER if "controller" in groups else ()),
@@ -47,12 +20,11 @@ def test_units_of_the_host_run_and_start_at_boot(host: Any, groups: list[str]) -
     assert states == dict.fromkeys(wanted, (True, True))
 
 
-def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(host: Any, on: Any) -> None:
+def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(
+    on: Any, own_url: Any, status: Any
+) -> None:
     on("controller")
-    assert not own_url(host, 9696).startswith(("http://0.0.0.0", "http://*", "http://["))
-    url = own_url(host, 9696) + "/v2.0/networks"
-    asked = host.run("curl --silent --output /dev/null --write-out '%%{http_code}' %s", url)
-    assert asked.stdout == "401"
+    assert status(own_url(9696, "/v2.0/networks")) == "401"
 
 
 def test_the_schema_is_that_of_the_code(host: Any, on: Any) -> None:

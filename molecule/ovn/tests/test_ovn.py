@@ -4,26 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 testinfra_hosts = ["ansible://controller", "ansible://network", "ansible://compute"]
 CENTRAL = ("ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd")
 CHASSIS = ("openvswitch-switch", "cairn-ovn-chassis", "ovn-controller")
-
-
-@pytest.fixture
-def groups(host: Any) -> list[str]:
-    found: list[str] = host.ansible.get_variables()["group_names"]
-    return found
-
-
-@pytest.fixture
-def on(groups: list[str]) -> Any:
-    def skip_unless(*wanted: str) -> None:
-        if not set(wanted) & set(groups):
-            pytest.skip(f"not a {' or '.join(wanted)} host")
-
-    return skip_unless
 
 
 def external(host: Any, name: str) -> str:

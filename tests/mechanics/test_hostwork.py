@@ -6,6 +6,7 @@ import getpass
 import grp
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -92,6 +93,7 @@ def manifest(host, ident, text="one\n", *, unit="run.service", fingerprint=None,
                 "health": {},
             }
         ],
+        "build": [],
         "validate": [],
         "migrations": [],
     }
@@ -241,6 +243,50 @@ def test_a_refused_configuration_leaves_no_generation(host, monkeypatch):
     monkeypatch.setattr(hostwork, "run", refuse)
     with pytest.raises(hostwork.HostError, match="debgu"):
         hostwork.stage(bad)
+    assert hoststate.load_manifest("svc", "aaa") is None
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Run commands for real, and remember them."""
+    real, ran = subprocess.run, []
+
+    def run(command, **_how):
+        ran.append(command)
+        return real(command, capture_output=True, text=True, check=False)
+
+    monkeypatch.setattr(hostwork, "run", run)
+    return ran
+
+
+def with_static(host, ident, key, command="cp {etc}/svc.conf {generation}/static/page"):
+    built = [{"folder": "static", "key": key, "commands": [["sh", "-c", command]]}]
+    return {**manifest(host, ident, text=f"{ident}\n"), "build": built}
+
+
+def test_commands_fill_a_folder_of_the_generation(host, commands):
+    hostwork.stage(with_static(host, "aaa", key="k1"))
+    assert (paths.generation("svc", "aaa") / "static" / "page").read_text() == "aaa\n"
+
+
+def test_a_folder_from_the_same_inputs_is_taken_over_and_outlives_the_old_one(host, commands):
+    hostwork.stage(with_static(host, "aaa", key="k1"))
+    commands.clear()
+    hostwork.stage(with_static(host, "bbb", key="k1"))
+    assert commands == []
+    shutil.rmtree(paths.generation("svc", "aaa"))
+    assert (paths.generation("svc", "bbb") / "static" / "page").read_text() == "aaa\n"
+
+
+def test_a_folder_from_other_inputs_is_made_anew(host, commands):
+    hostwork.stage(with_static(host, "aaa", key="k1"))
+    hostwork.stage(with_static(host, "bbb", key="k2"))
+    assert (paths.generation("svc", "bbb") / "static" / "page").read_text() == "bbb\n"
+
+
+def test_a_command_that_fails_leaves_no_generation(host, commands):
+    with pytest.raises(hostwork.HostError, match=r"svc: making static failed.*\n.*no such theme"):
+        hostwork.stage(with_static(host, "aaa", key="k1", command="echo no such theme; exit 1"))
     assert hoststate.load_manifest("svc", "aaa") is None
 
 

@@ -195,3 +195,44 @@ def test_what_is_to_be_renewed_is_stale_when_its_time_has_come(make_model, due, 
     state["records"]["due-example"] = due
     now = datetime(2026, 6, 1, tzinfo=UTC)
     assert len(stale(make_model(), state, now).get("example", [])) == reasons
+
+
+STATIC = {"folder": "static", "files": ["paste.ini"], "commands": [["{venv}/bin/collect", "all"]]}
+
+
+def built(model):
+    return {one["folder"]: one["key"] for one in model.manifest("example")["build"]}
+
+
+def test_a_built_folder_is_made_anew_for_its_own_inputs_only(make_model, edit):
+    edit({"build": [STATIC]})
+    before = make_model()
+    other = make_model(example_config={"example.conf": {"DEFAULT": {"debug": True}}})
+    assert other.manifest("example")["id"] != before.manifest("example")["id"]
+    assert built(other) == built(before)
+    edit({"build": [{**STATIC, "files": ["paste.ini", "example.conf"]}]})
+    settings = {"example_config": {"example.conf": {"DEFAULT": {"debug": True}}}}
+    assert built(make_model(**settings)) != built(make_model())
+
+
+def test_units_restart_for_a_new_built_folder(make_model, edit):
+    edit({"build": [STATIC]})
+    before = units(make_model())
+    edit({"build": [{**STATIC, "commands": [["{venv}/bin/collect", "some"]]}]})
+    after = units(make_model())
+    assert all(after[n]["fingerprint"] != u["fingerprint"] for n, u in before.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"folder": "etc"}, "own parts"),
+        ({"folder": "../else"}, "own parts"),
+        ({"files": ["theme.conf"]}, "theme.conf"),
+        ({"command": []}, "unknown key 'command'"),
+    ],
+)
+def test_a_built_folder_is_described_in_full(make_model, edit, change, told):
+    edit({"build": [STATIC | change]})
+    with pytest.raises(DescriptionError, match=told):
+        make_model().manifest("example")

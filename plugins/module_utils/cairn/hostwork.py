@@ -326,6 +326,7 @@ def stage(manifest: dict[str, Any]) -> bool:
             (draft / "units" / unit["unit"]).write_text(unit["text"])
     if manifest["venv"]:
         (draft / "venv").symlink_to(paths.VENVS / manifest["venv"]["name"])
+    build_folders(manifest, draft)
     validate(manifest, draft)
     (draft / "manifest.json").write_text(json.dumps({**manifest, "files": kept}, indent=1))
     if target.exists():
@@ -334,10 +335,44 @@ def stage(manifest: dict[str, Any]) -> bool:
     return True
 
 
+def build_folders(manifest: Mapping[str, Any], draft: Path) -> None:
+    """Make the folders of a draft that commands fill; HostError names the command that fails.
+
+    One that an earlier generation made from the same inputs is taken over by hard links, since
+    nothing ever writes into a generation.
+    """
+    for entry in manifest["build"]:
+        folder = draft / entry["folder"]
+        same = built_before(manifest["role"], entry)
+        if same:
+            shutil.copytree(same, folder, symlinks=True, copy_function=os.link)
+            continue
+        ensure_directory({"path": str(folder)})
+        for words in entry["commands"]:
+            command = [fill(word, draft / "etc", manifest["venv"]) for word in words]
+            must(command, f"{manifest['role']}: making {entry['folder']}")
+        # Commands do not wait for the disk; a power loss must not leave a whole manifest beside
+        # half a folder.
+        os.sync()
+
+
+def built_before(role: str, entry: Mapping[str, Any]) -> Path | None:
+    """The folder that another generation of the role made from the same inputs, if there is one."""
+    for text in (paths.service(role) / "generations").glob("*/manifest.json"):
+        known = hoststate.load_manifest(role, text.parent.name) or {}
+        for other in known.get("build", []):
+            found = text.parent / str(other["folder"])
+            if other["key"] == entry["key"] and found.is_dir():
+                return found
+    return None
+
+
 def fill(command: str, etc: Path, venv: Mapping[str, Any] | None) -> str:
-    """A command of a description with {etc} and {venv} standing for the staged ones."""
+    """A command of a description with {etc}, {generation} and {venv} standing for the staged."""
     place = str(paths.VENVS / venv["name"]) if venv else ""
-    return command.replace("{etc}", str(etc)).replace("{venv}", place)
+    for name, path in (("etc", etc), ("generation", etc.parent), ("venv", place)):
+        command = command.replace(f"{{{name}}}", str(path))
+    return command
 
 
 def oslo_answers(venv: str, files: Mapping[str, list[str]]) -> dict[str, str]:

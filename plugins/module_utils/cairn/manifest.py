@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ DESCRIPTION_KEYS = {
     "directories",
     "config",
     "files",
+    "build",
     "units",
     "databases",
     "queue",
@@ -50,6 +52,9 @@ FILE_KEYS = {
     "group",
     "secret",
 }
+BUILD_KEYS = {"folder", "files", "commands", "groups"}
+FOLDER = re.compile(r"(?!(?:etc|root|units|venv)$)[a-z][a-z0-9_-]*")
+"""Names that a built folder of a generation may have: not those of its other parts."""
 
 
 def digest(value: Any, length: int = 12) -> str:
@@ -122,8 +127,9 @@ def build(
     if len(by_name) != len(files):
         doubled = sorted({f["path"] for f in files if files.count(by_name[f["path"]]) != 1})
         raise DescriptionError(f"{role}_service: {doubled} described more than once")
+    built = _built_folders(role, description, default, me, by_name, venv)
     for unit in made.units:
-        unit["fingerprint"] = _fingerprint(role, unit, by_name, venv)
+        unit["fingerprint"] = _fingerprint(role, unit, by_name, venv, built)
     manifest: Manifest = {
         "role": role,
         "release": site["release"],
@@ -137,6 +143,7 @@ def build(
         ],
         "files": files,
         "etc": any(not file["path"].startswith("/") for file in files),
+        "build": built,
         "units": made.units,
         "validate": [list(command) for command in description.get("validate", [])],
         "migrations": _migrations(description, default, site, me),
@@ -269,6 +276,38 @@ def _other_files(
     return files
 
 
+def _built_folders(
+    role: str,
+    description: Description,
+    default: list[str],
+    me: Mapping[str, Any],
+    files: Mapping[str, Mapping[str, Any]],
+    venv: Mapping[str, Any] | None,
+) -> list[dict[str, Any]]:
+    """Folders of the generation that commands fill; `key` names all that their content comes of."""
+    built = []
+    for entry in description.get("build", []):
+        where = f"{role}_service.build {entry.get('folder')}"
+        check_keys(where, entry, BUILD_KEYS)
+        if not in_groups(entry, default, me):
+            continue
+        if not FOLDER.fullmatch(entry["folder"]):
+            raise DescriptionError(f"{where}: a generation's own parts have such names")
+        unknown = sorted(set(entry.get("files", [])) - set(files))
+        if unknown:
+            raise DescriptionError(f"{where}: files names {unknown}, not among {sorted(files)}")
+        commands = [list(command) for command in entry["commands"]]
+        inputs = [_source(files[name]) for name in entry.get("files", [])]
+        key = digest([venv, commands, inputs])
+        built.append({"folder": entry["folder"], "key": key, "commands": commands})
+    return built
+
+
+def _source(file: Mapping[str, Any]) -> list[Any]:
+    """Where a file's content comes from: itself, or a path in the virtualenv."""
+    return [file.get("content"), file.get("from_venv")]
+
+
 def _placed(
     role: str, path: str, entry: Mapping[str, Any], description: Description
 ) -> dict[str, Any]:
@@ -289,6 +328,7 @@ def _fingerprint(
     unit: Mapping[str, Any],
     files: Mapping[str, Mapping[str, Any]],
     venv: Mapping[str, Any] | None,
+    built: list[dict[str, Any]],
 ) -> str:
     """The hash of everything that this unit must be restarted for."""
     wanted = unit["config_files"]
@@ -300,8 +340,8 @@ def _fingerprint(
         )
     chosen = files if wanted is None else {name: files[name] for name in wanted}
     inputs = {
-        name: [file.get("content"), file.get("from_venv")]
+        name: _source(file)
         for name, file in chosen.items()
         if not name.startswith("uwsgi-") or name == f"uwsgi-{unit['name']}.ini"
     }
-    return digest([unit["text"], unit["dropin"], inputs, venv])
+    return digest([unit["text"], unit["dropin"], inputs, venv, *(one["key"] for one in built)])

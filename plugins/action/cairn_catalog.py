@@ -1,32 +1,34 @@
-"""Action: declare all roles' services to keystone, when that is not done yet."""
+"""Action: declare all roles' services to keystone; no call when that is done already."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cairn import paths
-from cairn.controller import CairnAction
-from cairn.manifest import digest
+from cairn.controller import DeclaringAction
+from cairn.model import Model
 from cairn.oslo import CA_FILE, KEYSTONE_PORT, service_url
 
 
-class ActionModule(CairnAction):
+class ActionModule(DeclaringAction):
     """`cairn_catalog:` without arguments, once, on the first controller."""
 
-    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Keep the catalog; `changes` tells what was done."""
-        model = self.model(task_vars)
-        state = self.host_state(task_vars)
-        wanted = {**model.catalog(), "admin_password": model.secret("keystone_admin")}
-        record = digest(wanted)
-        records = state.get("records", {})
-        if records.get("catalog") == record:
-            return {"changed": False, "changes": []}
-        if self.check_mode and not state.get("services", {}).get("keystone", {}).get("current"):
-            return {"changed": True, "changes": ["everything: keystone is not there yet"]}
+    RECORD, SERVICE = "catalog", "keystone"
+
+    def declared(self, model: Model) -> dict[str, Any]:
+        """Services, endpoints and service users, and the administrator who declares them."""
+        return {**model.catalog(), "admin_password": model.secret("keystone_admin")}
+
+    def planned(self, declared: dict[str, Any]) -> list[str]:
+        """All of it."""
+        return ["everything: keystone is not there yet"]
+
+    def send(
+        self, arguments: dict[str, Any], model: Model, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Call the module with keystone's own Python, which speaks HTTP; the system's does not."""
         venv = paths.current("keystone") / "venv" / "bin"
-        arguments = {
-            **wanted,
+        more = {
             "auth_url": service_url(model.site, KEYSTONE_PORT, "/v3"),
             "ca_file": CA_FILE,
             "user": "keystone",
@@ -36,13 +38,8 @@ class ActionModule(CairnAction):
                 *("--bootstrap-username", "admin"),
                 *("--bootstrap-project-name", "admin"),
                 *("--bootstrap-role-name", "admin"),
-                *("--bootstrap-region-id", wanted["region"]),
+                *("--bootstrap-region-id", arguments["region"]),
             ],
-            "record": record,
         }
-        # Keystone's own virtualenv has what speaks HTTP; the system's Python has not.
         python = {**task_vars, "ansible_python_interpreter": str(venv / "python")}
-        done = self.call("cairn_catalog", arguments, python)
-        if not self.check_mode:
-            self.remember(task_vars, records={**records, "catalog": record})
-        return done
+        return super().send({**arguments, **more}, model, python)

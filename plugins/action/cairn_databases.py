@@ -5,28 +5,21 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from cairn.controller import CairnAction
-from cairn.manifest import digest
+from cairn.controller import DeclaringAction
+from cairn.model import Model
 
 
-class ActionModule(CairnAction):
+class ActionModule(DeclaringAction):
     """`cairn_databases:` without arguments, once, on one controller."""
 
-    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Keep the databases; `changes` tells what was done."""
-        model = self.model(task_vars)
+    RECORD, SERVICE = "databases", "mysql"
+
+    def declared(self, model: Model) -> dict[str, Any]:
+        """Databases; their users come from the management plane."""
         plane = ipaddress.ip_network(model.site["planes"]["management"]["cidr"])
-        hosts = [plane.with_netmask]
-        databases = [{**entry, "hosts": hosts} for entry in model.databases()]
-        wanted = digest(databases)
-        state = self.host_state(task_vars)
-        records = state.get("records", {})
-        if not databases or records.get("databases") == wanted:
-            return {"changed": False, "changes": []}
-        if self.check_mode and not state.get("services", {}).get("mysql", {}).get("current"):
-            # A bare host has no server to ask yet.
-            return {"changed": True, "changes": [f"database {d['name']}: make" for d in databases]}
-        done = self.call("cairn_databases", {"databases": databases, "record": wanted}, task_vars)
-        if not self.check_mode:
-            self.remember(task_vars, records={**records, "databases": wanted})
-        return done
+        found = [{**entry, "hosts": [plane.with_netmask]} for entry in model.databases()]
+        return {"databases": found} if found else {}
+
+    def planned(self, declared: dict[str, Any]) -> list[str]:
+        """Every database is to be made."""
+        return [f"database {entry['name']}: make" for entry in declared["databases"]]

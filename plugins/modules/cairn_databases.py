@@ -51,14 +51,14 @@ import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn import declared, hostwork
 
 Change = tuple[str, str]  # what it does, in words; and in SQL
 NAME = re.compile(r"[A-Za-z0-9_]+")
 GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<where>\S+) TO \S+(?P<how>.*)")
 
 
-class DatabaseError(Exception):
+class DatabaseError(hostwork.HostError):
     """The server refused, or the input is impossible."""
 
 
@@ -94,7 +94,7 @@ def sql(statements: str) -> list[str]:
         command, input=statements, capture_output=True, text=True, timeout=300, check=False
     )
     if done.returncode:
-        raise DatabaseError(f"MariaDB on this host: {done.stderr.strip()}")
+        raise DatabaseError(f"MariaDB on this host: {masked(done.stderr.strip())}")
     return done.stdout.splitlines()
 
 
@@ -204,8 +204,17 @@ def masked(text: str) -> str:
     return re.sub(r"'\*[0-9A-F]{40}'", "'*…'", text)
 
 
+def work(asked: dict[str, Any], check_mode: bool) -> list[str]:
+    """Compare, and change what differs; the changes as sentences."""
+    present, grants = read({entry["user"] for entry in asked["databases"]})
+    changes = plan(asked["databases"], present, grants)
+    if changes and not check_mode:
+        sql("\n".join(statement for _words, statement in changes))
+    return [words for words, _statement in changes]
+
+
 def main() -> None:
-    """Compare, change what differs, note the success."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "databases": {
@@ -223,17 +232,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    databases = module.params["databases"]
-    try:
-        present, grants = read({entry["user"] for entry in databases})
-        changes = plan(databases, present, grants)
-        if changes and not module.check_mode:
-            sql("\n".join(statement for _words, statement in changes))
-        if module.params["record"] and not module.check_mode:
-            hostwork.record("databases", module.params["record"])
-    except (DatabaseError, OSError, subprocess.TimeoutExpired) as error:
-        module.fail_json(msg=masked(str(error)))
-    module.exit_json(changed=bool(changes), changes=[words for words, _statement in changes])
+    declared.keep(module, "databases", work)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn import declared, hostwork
 
 ALGORITHM = "rabbit_password_hashing_sha256"
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -72,7 +72,7 @@ ok = rabbit_definitions:import_raw(rabbit_json:encode(maps:get(<<"import">>, Wor
 """
 
 
-class QueueError(Exception):
+class QueueError(hostwork.HostError):
     """The node refused, or did not answer."""
 
 
@@ -146,12 +146,12 @@ def export() -> dict[str, Any]:
     return dict(definitions)
 
 
-def apply(work: dict[str, Any]) -> None:
+def apply(changes: dict[str, Any]) -> None:
     """Have the node do it; the data goes by a file that only RabbitMQ may read."""
     descriptor, path = tempfile.mkstemp(dir="/run", prefix="cairn-queues-")
     try:
         with os.fdopen(descriptor, "w") as handle:
-            json.dump(work, handle)
+            json.dump(changes, handle)
         os.chown(path, pwd.getpwnam("rabbitmq").pw_uid, -1)
         said = rabbitmqctl("eval", APPLY % {"path": path})
         if said.strip() != "ok":
@@ -160,8 +160,16 @@ def apply(work: dict[str, Any]) -> None:
         Path(path).unlink()
 
 
+def work(asked: dict[str, Any], check_mode: bool) -> list[str]:
+    """Compare, and change what differs; the changes as sentences."""
+    words, changes = plan(asked["queues"], export())
+    if words and not check_mode:
+        apply(changes)
+    return words
+
+
 def main() -> None:
-    """Compare, change what differs, note the success."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "queues": {
@@ -178,15 +186,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        words, work = plan(module.params["queues"], export())
-        if words and not module.check_mode:
-            apply(work)
-        if module.params["record"] and not module.check_mode:
-            hostwork.record("queues", module.params["record"])
-    except (QueueError, OSError, ValueError, subprocess.TimeoutExpired) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(words), changes=words)
+    declared.keep(module, "queues", work)
 
 
 if __name__ == "__main__":

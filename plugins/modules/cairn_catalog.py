@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn import declared, hostwork
 from ansible.module_utils.cairn.catalog import Declaration
 
 DOCUMENTATION = r"""
 module: cairn_catalog
-short_description: Declares region, services, endpoints, service users and their roles
+short_description: Declares region, services, endpoints, domains, service users and their roles
 description:
   - The action plugin of the same name gathers all roles' descriptions and calls this once, on the
     first controller, with the Python of keystone's virtualenv.
@@ -57,6 +57,16 @@ options:
     type: list
     elements: dict
     required: true
+  domains:
+    description: Domains beside the default one, each with name, admin and the admin's password.
+    type: list
+    elements: dict
+    default: []
+  roles:
+    description: Roles that are to be there, whether a service user has them or not.
+    type: list
+    elements: str
+    default: []
   record:
     description: What to record when all is declared.
     type: str
@@ -175,12 +185,14 @@ def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
         if not keystone.login(asked["admin_password"]):
             raise hostwork.HostError("keystone was bootstrapped, but admin still cannot log in")
     declaration = Declaration(keystone, check_mode=check_mode)
-    changes += declaration.declare(asked["region"], asked["services"], asked["users"])
+    changes += declaration.declare(
+        asked["region"], asked["services"], asked["users"], asked["domains"], asked["roles"]
+    )
     return changes
 
 
 def main() -> None:
-    """Declare, and record that it is done."""
+    """Run the module."""
     text = {"type": "str", "required": True}
     many = {"type": "list", "elements": "dict", "required": True}
     module = AnsibleModule(
@@ -204,17 +216,18 @@ def main() -> None:
                     "roles": {"type": "list", "elements": "str", "required": True},
                 },
             },
+            "domains": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"name": text, "admin": text, "password": {**text, "no_log": True}},
+            },
+            "roles": {"type": "list", "elements": "str", "default": []},
             "record": {**text, "no_log": False},
         },
         supports_check_mode=True,
     )
-    try:
-        changes = declare(module.params, module.check_mode)
-        if not module.check_mode:
-            hostwork.record("catalog", module.params["record"])
-    except hostwork.HostError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(changes), changes=changes)
+    declared.keep(module, "catalog", declare)
 
 
 if __name__ == "__main__":

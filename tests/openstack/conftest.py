@@ -10,7 +10,9 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
+from cairn import catalogue
 from cairn.model import Model
+from cairn.secrets import required
 
 SERVICES = ("keystone", "glance", "placement", "nova", "neutron")
 OPTIONAL = ("ceilometer", "cinder", "gnocchi", "heat", "horizon", "swift")
@@ -61,10 +63,9 @@ def site(controllers: int, services: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def secrets() -> dict[str, str]:
-    shared = ("memcache_secret_key", "metadata_proxy_shared_secret", "keystone_admin")
     kinds = ("database", "queue", "service")
     return {
-        **{name: f"{name}-value" for name in shared},
+        **{name: f"{name}-value" for name in required(catalogue.descriptions(), {})},
         **{
             f"{kind}_{role}": f"{kind}-of-{role}"
             for kind in kinds

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cairn.catalog import Declaration
+from cairn.model import Model
 
 GLANCE = {
     "name": "glance",
@@ -16,6 +18,7 @@ GLANCE = {
     "internal": "https://in:9292",
     "public": "https://out:9292",
 }
+HEAT = {"name": "heat", "admin": "heat_domain_admin", "password": "domain"}
 USER = {"name": "glance", "password": "right", "project": "service", "roles": ["admin", "service"]}
 
 
@@ -24,7 +27,10 @@ class FakeKeystone:
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, dict[str, Any]]] = {
-            kind: {} for kind in ("regions", "projects", "roles", "users", "services", "endpoints")
+            kind: {}
+            for kind in (
+                *("regions", "projects", "domains", "roles", "users", "services", "endpoints"),
+            )
         }
         self.grants: set[tuple[str, str, str]] = set()
         self.writes: list[tuple[str, str]] = []
@@ -36,11 +42,12 @@ class FakeKeystone:
         if method == "GET":
             return {kind: self.read(kind, {k: v[0] for k, v in parse_qs(parts.query).items()})}
         self.writes.append((method, path))
-        if kind == "projects" and rest:
-            project, _, user, _, role = rest
-            assert project in self.tables["projects"]
+        if method == "PUT":
+            place, _, user, _, role = rest
+            assert place in self.tables[kind]
             assert user in self.tables["users"]
-            self.grants.add((user, project, role))
+            assert role in self.tables["roles"]
+            self.grants.add((user, place, role))
             return {}
         if method == "DELETE":
             del self.tables[kind][rest[0]]
@@ -48,7 +55,7 @@ class FakeKeystone:
         assert body is not None
         single = kind.removesuffix("s")
         if method == "POST":
-            entry = {"id": f"{single}{next(self.numbers)}", **body[single]}
+            entry = {"id": f"{single}{next(self.numbers)}", "enabled": True, **body[single]}
             self.tables[kind][entry["id"]] = entry
         else:
             entry = self.tables[kind][rest[0]]
@@ -57,7 +64,8 @@ class FakeKeystone:
 
     def read(self, kind: str, query: dict[str, str]) -> list[dict[str, Any]]:
         if kind == "role_assignments":
-            wanted = (query["user.id"], query["scope.project.id"])
+            (place,) = [query[name] for name in query if name.startswith("scope.")]
+            wanted = (query["user.id"], place)
             return [{"role": {"id": g[2]}} for g in sorted(self.grants) if g[:2] == wanted]
         return [
             entry
@@ -159,3 +167,72 @@ def test_a_lost_grant_is_given_again(declared: FakeKeystone) -> None:
 def test_a_service_is_known_by_its_type_and_renamed(declared: FakeKeystone) -> None:
     assert declare(declared, name="image-service") == ["service image: name, description, enabled"]
     assert only(declared, "services")["name"] == "image-service"
+
+
+def declare_heat(keystone: FakeKeystone, check_mode: bool = False, **domain: str) -> list[str]:
+    declaration = Declaration(keystone, check_mode=check_mode)
+    roles = ["heat_stack_user"]
+    return declaration.declare("RegionOne", [GLANCE], [USER], [{**HEAT, **domain}], roles)
+
+
+@pytest.fixture
+def with_heat(declared: FakeKeystone) -> FakeKeystone:
+    declare_heat(declared)
+    declared.writes.clear()
+    return declared
+
+
+def domain_admin(keystone: FakeKeystone) -> dict[str, Any]:
+    (domain,) = keystone.tables["domains"]
+    (entry,) = keystone.read("users", {"domain_id": domain})
+    return entry
+
+
+def test_a_domain_gets_an_administrator_of_itself_alone(declared: FakeKeystone) -> None:
+    assert declare_heat(declared) == [
+        "role heat_stack_user",
+        "domain heat",
+        "user heat_domain_admin",
+        "user heat_domain_admin: role admin in domain heat",
+    ]
+    admin = domain_admin(declared)
+    assert admin["name"] == "heat_domain_admin"
+    places = {place for user, place, _ in declared.grants if user == admin["id"]}
+    assert places == set(declared.tables["domains"])
+
+
+def test_a_domain_is_declared_once(with_heat: FakeKeystone) -> None:
+    assert declare_heat(with_heat) == []
+    assert with_heat.writes == []
+
+
+def test_check_mode_tells_of_a_domain_and_makes_none(declared: FakeKeystone) -> None:
+    told = declare_heat(declared, check_mode=True)
+    assert declared.writes == []
+    assert told == declare_heat(declared)
+
+
+def test_a_domains_administrator_is_not_one_of_the_same_name_elsewhere(
+    declared: FakeKeystone,
+) -> None:
+    (glance,) = declared.tables["users"].values()
+    glance["name"] = HEAT["admin"]
+    declare_heat(declared)
+    assert domain_admin(declared)["id"] != glance["id"]
+
+
+def test_a_disabled_domain_with_a_wrong_password_is_set_right(with_heat: FakeKeystone) -> None:
+    only(with_heat, "domains")["enabled"] = False
+    domain_admin(with_heat)["password"] = "wrong"
+    assert declare_heat(with_heat) == [
+        "domain heat: enabled",
+        "user heat_domain_admin: password",
+    ]
+
+
+def test_the_services_that_are_left_out_are_unknown_to_keystone(
+    make_model: Callable[..., Model],
+) -> None:
+    catalog = make_model("controller1").catalog()
+    assert catalog["domains"] == []
+    assert "orchestration" not in {service["type"] for service in catalog["services"]}

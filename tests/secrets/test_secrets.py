@@ -76,6 +76,12 @@ def test_a_description_asks_by_database_queue_catalog_and_own_names() -> None:
     }
 
 
+def test_the_administrator_of_a_domain_has_a_password_of_his_own() -> None:
+    entry = {"type": "orchestration", "domain": {"name": "heat", "admin": "heat_domain_admin"}}
+    wanted = secrets.required({"heat": {"catalog": [entry]}}, {})
+    assert set(wanted) - set(secrets.SHARED) == {"service_heat", "service_heat_domain_admin"}
+
+
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [

@@ -6,11 +6,12 @@ Runs on the first controller in keystone's own virtualenv. `api` is any object w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
 DOMAIN = "default"
+DOMAIN_ADMIN_ROLE = "admin"
 INTERFACES = {"public": "public", "internal": "internal", "admin": "internal"}
 """Interface to which of a service's URLs it has; the admin one is for those who still ask."""
 
@@ -38,15 +39,28 @@ class Declaration:
         self.check_mode = check_mode
         self.changes: list[str] = []
 
-    def declare(self, region: str, services: Sequence[Data], users: Sequence[Data]) -> list[str]:
+    def declare(
+        self,
+        region: str,
+        services: Sequence[Data],
+        users: Sequence[Data],
+        domains: Sequence[Data] = (),
+        roles: Sequence[str] = (),
+    ) -> list[str]:
         """Declare everything; the changes.
 
         `services`: name, type, description, internal and public (URLs). `users`: name, password,
-        project, roles. What else keystone knows is left alone, but for endpoints of these services
-        in this region: of each interface there is one.
+        project, roles. `domains`: name, admin (a user of the domain, who administers it and nothing
+        else) and password. `roles`: those that nobody has yet. What else keystone knows is left
+        alone, but for endpoints of these services in this region: of each interface there is one.
         """
         self._region(region)
-        self._users(users)
+        wanted = {*roles, *(role for user in users for role in user["roles"])}
+        if domains:
+            wanted.add(DOMAIN_ADMIN_ROLE)
+        known = self._named("role", wanted, self._list("roles"), {}) if wanted else {}
+        self._users(users, known)
+        self._domains(domains, known)
         self._services(region, services)
         return self.changes
 
@@ -63,9 +77,12 @@ class Declaration:
             self._write(f"region {region}", "POST", "/regions", {"region": {"id": region}})
 
     def _named(
-        self, kind: str, names: set[str], known: Sequence[Data], body: Data
+        self, kind: str, names: set[str], known: Iterable[Data], body: Data
     ) -> Mapping[str, str]:
-        """Identifiers by name of projects or roles, made where missing (None in check mode)."""
+        """Identifiers by name of projects, domains or roles, made where missing.
+
+        None in check mode for those that would be made.
+        """
         found = {entry["name"]: entry["id"] for entry in known}
         for name in sorted(names - set(found)):
             made = self._write(
@@ -74,25 +91,43 @@ class Declaration:
             found[name] = made.get(kind, {}).get("id")
         return found
 
-    def _users(self, users: Sequence[Data]) -> None:
+    def _users(self, users: Sequence[Data], roles: Mapping[str, str]) -> None:
         if not users:
             return
         here = f"?domain_id={DOMAIN}"
         domain = {"domain_id": DOMAIN}
-        wanted_roles = {role for user in users for role in user["roles"]}
-        roles = self._named("role", wanted_roles, self._list("roles"), {})
         projects = self._named(
             "project", {user["project"] for user in users}, self._list("projects", here), domain
         )
         known = {entry["name"]: entry for entry in self._list("users", here)}
         for user in users:
-            entry = self._user(user, known.get(user["name"]))
-            self._grants(user, entry, projects[user["project"]], roles)
+            name, project = user["name"], user["project"]
+            entry = self._user(name, user["password"], DOMAIN, known.get(name))
+            wanted = {role: roles[role] for role in user["roles"]}
+            self._grants(name, entry, wanted, "project", project, projects[project])
 
-    def _user(self, user: Data, entry: Data | None) -> Data | None:
-        name, password = user["name"], user["password"]
+    def _domains(self, domains: Sequence[Data], roles: Mapping[str, str]) -> None:
+        if not domains:
+            return
+        known = {entry["name"]: entry for entry in self._list("domains")}
+        made = self._named("domain", {domain["name"] for domain in domains}, known.values(), {})
+        wanted = {DOMAIN_ADMIN_ROLE: roles[DOMAIN_ADMIN_ROLE]}
+        for domain in domains:
+            name, admin = domain["name"], domain["admin"]
+            identifier = made[name]
+            if name in known and not known[name]["enabled"]:
+                body = {"domain": {"enabled": True}}
+                self._write(f"domain {name}: enabled", "PATCH", f"/domains/{identifier}", body)
+            there = self._list("users", f"?domain_id={identifier}") if identifier else []
+            entry = next((user for user in there if user["name"] == admin), None)
+            entry = self._user(admin, domain["password"], identifier, entry)
+            self._grants(admin, entry, wanted, "domain", name, identifier)
+
+    def _user(
+        self, name: str, password: str, domain: str | None, entry: Data | None
+    ) -> Data | None:
         if entry is None:
-            body = {"name": name, "password": password, "domain_id": DOMAIN, "enabled": True}
+            body = {"name": name, "password": password, "domain_id": domain, "enabled": True}
             return self._write(f"user {name}", "POST", "/users", {"user": body}).get("user")
         path = f"/users/{entry['id']}"
         if not entry["enabled"]:
@@ -102,17 +137,23 @@ class Declaration:
         return entry
 
     def _grants(
-        self, user: Data, entry: Data | None, project: str | None, roles: Mapping[str, str]
+        self,
+        name: str,
+        entry: Data | None,
+        roles: Mapping[str, str],
+        kind: str,
+        place: str,
+        identifier: str | None,
     ) -> None:
+        """Give a user `roles` (identifiers by name) in the project or domain (`kind`) `place`."""
         granted = set()
-        if entry and project:
-            query = f"?user.id={entry['id']}&scope.project.id={project}"
+        if entry and identifier:
+            query = f"?user.id={entry['id']}&scope.{kind}.id={identifier}"
             granted = {grant["role"]["id"] for grant in self._list("role_assignments", query)}
-        for role in user["roles"]:
-            if roles[role] is None or roles[role] not in granted:
-                path = f"/projects/{project}/users/{(entry or {}).get('id')}/roles/{roles[role]}"
-                said = f"user {user['name']}: role {role} in project {user['project']}"
-                self._write(said, "PUT", path)
+        for role, wanted in roles.items():
+            if wanted is None or wanted not in granted:
+                path = f"/{kind}s/{identifier}/users/{(entry or {}).get('id')}/roles/{wanted}"
+                self._write(f"user {name}: role {role} in {kind} {place}", "PUT", path)
 
     def _services(self, region: str, services: Sequence[Data]) -> None:
         known = self._list("services")

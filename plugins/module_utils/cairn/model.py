@@ -238,16 +238,31 @@ class Model:
         ]
 
     def queues(self) -> list[dict[str, Any]]:
-        """All message queue tenants: {user, vhost, password}."""
-        return [
-            {"user": role, "vhost": f"/{role}", "password": self.secret(f"queue_{role}")}
-            for role in self.roles()
-            if self.part(role, "queue")
-        ]
+        """All message queue tenants: {user, vhost, password, grants, policies}.
+
+        `grants` are permissions on others' virtual hosts, `policies` rules for queues of its own.
+        """
+        found = []
+        for role in self.roles():
+            wanted = self.part(role, "queue")
+            if not wanted:
+                continue
+            tenant: dict[str, Any] = {
+                "user": role,
+                "vhost": f"/{role}",
+                "password": self.secret(f"queue_{role}"),
+            }
+            if oslo.notified(self.site) and role != oslo.NOTIFIED:
+                tenant["grants"] = [oslo.notification_grant(role)]
+            if isinstance(wanted, Mapping):
+                manifest.check_keys(f"{role}_service.queue", wanted, QUEUE_KEYS)
+                tenant["policies"] = list(wanted.get("policies", []))
+            found.append(tenant)
+        return found
 
     def catalog(self) -> dict[str, Any]:
-        """Services and service users for keystone: {region, services, users}."""
-        services, users = [], {}
+        """What keystone is to know: {region, services, users, domains, roles}."""
+        services, users, domains, roles = [], {}, [], set()
         names = self.site["names"]
         for role in self.roles():
             for entry in catalog_entries(self.part(role, "catalog")):
@@ -270,7 +285,17 @@ class Model:
                         "project": "service",
                         "roles": list(entry["roles"]),
                     }
-        return {"region": self.site["region"], "services": services, "users": list(users.values())}
+                if domain := entry.get("domain"):
+                    password = self.secret(f"service_{domain['admin']}")
+                    domains.append({**domain, "password": password})
+                roles.update(entry.get("extra_roles", []))
+        return {
+            "region": self.site["region"],
+            "services": services,
+            "users": list(users.values()),
+            "domains": domains,
+            "roles": sorted(roles),
+        }
 
 
 def stale(

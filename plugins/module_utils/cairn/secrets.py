@@ -73,6 +73,8 @@ def required(
             wanted[f"queue_{role}"] = "password"
         for entry in catalog_entries(service.get("catalog")):
             wanted[f"service_{entry.get('user', role)}"] = "password"
+            if domain := entry.get("domain"):
+                wanted[f"service_{domain['admin']}"] = "password"
         for name, kind in (service.get("secrets") or {}).items():
             where = f"roles/{role}/vars/main.yml: secrets: {name}"
             if not NAME.fullmatch(name):

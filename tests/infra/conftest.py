@@ -10,6 +10,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
+from cairn import certificates
 from cairn import secrets as site_secrets
 from cairn.model import Model
 
@@ -60,7 +61,7 @@ def site(controllers: int) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def authority() -> tuple[str, str]:
     """A certificate authority: certificate and key, PEM."""
-    return site_secrets.certificate_authority()
+    return certificates.certificate_authority()
 
 
 MakeModel = Callable[..., Model]

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import ClassVar
 
 import pytest
-from cairn import certificates, secrets
+from cairn import certificates
 from cairn.errors import CairnError
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
@@ -89,7 +89,7 @@ def test_another_key_or_authority_asks_for_a_new_one(
 ) -> None:
     pem = sign(request_pem, authority)
     assert why(pem, signing_request(tmp_path), authority) == "it is for another key"
-    other = secrets.certificate_authority()
+    other = certificates.certificate_authority()
     assert why(pem, request_pem, other) == "it is of another authority"
 
 
@@ -127,7 +127,7 @@ def test_a_forged_request_is_refused(request_pem: str, authority: tuple[str, str
 
 
 def test_half_an_authority_is_named(request_pem: str, authority: tuple[str, str]) -> None:
-    other = secrets.certificate_authority()
+    other = certificates.certificate_authority()
     with pytest.raises(CairnError, match="ca_key is not the key of ca_certificate"):
         sign(request_pem, (authority[0], other[1]))
 
@@ -187,7 +187,7 @@ def test_trust_means_bundle_and_own_file(host: ModuleType, authority: tuple[str,
     assert not host.trusted(pem)
     host.LINK.write_text(pem)
     assert host.trusted(pem)
-    assert not host.trusted(secrets.certificate_authority()[0])
+    assert not host.trusted(certificates.certificate_authority()[0])
 
 
 def test_services_left_untold_are_told_by_the_next_run(

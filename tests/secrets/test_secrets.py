@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
-from cairn import secrets
+from cairn import certificates, secrets
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -108,14 +108,14 @@ def test_values_differ_and_need_no_quoting() -> None:
 
 
 def test_the_certificate_authority_signs_and_belongs_to_its_key() -> None:
-    certificate_pem, key_pem = secrets.certificate_authority()
+    certificate_pem, key_pem = certificates.certificate_authority()
     certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
     key = serialization.load_pem_private_key(key_pem.encode(), None)
     certificate.verify_directly_issued_by(certificate)
     assert certificate.public_key() == key.public_key()
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     years = (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days / 365
-    assert years == secrets.CA_YEARS
+    assert years == certificates.CA_YEARS
 
 
 @pytest.mark.parametrize("lost", ["ca_certificate", "ca_key"])

@@ -1,4 +1,4 @@
-"""Sign host certificates with the site's authority, and judge those that hosts have.
+"""Make the site's authority, sign host certificates with it, and judge those that hosts have.
 
 Controller only: it needs `cryptography`, and the authority's key never leaves the controller.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Collection
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -16,7 +18,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .errors import CairnError
 
+CA_YEARS = 10
 COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
+KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def general_names(subjects: list[str]) -> list[x509.GeneralName]:
@@ -118,37 +132,76 @@ def sign(
     # Clocks of hosts that are installed just now may be behind; nothing outlives its authority.
     begin = max(now - datetime.timedelta(hours=1), authority.not_valid_before_utc)
     end = min(now + datetime.timedelta(days=days), authority.not_valid_after_utc)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subjects[0][:COMMON_NAME_LIMIT])])
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=isinstance(request.public_key(), rsa.RSAPublicKey),
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    usage = ["digital_signature"]
+    if isinstance(request.public_key(), rsa.RSAPublicKey):
+        usage.append("key_encipherment")
     # Hosts are clients of each other too: OVSDB, libvirt, Galera.
     purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(
         authority.public_key()  # type: ignore[arg-type]
     )
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
+        draft(named(subjects[0]), request.public_key(), begin, end, usage)
         .issuer_name(authority.subject)
-        .public_key(request.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(x509.SubjectAlternativeName(general_names(subjects)), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key()), False)
         .add_extension(issuer_key, critical=False)
         .sign(key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def certificate_authority(common_name: str = "Cairn CA") -> tuple[str, str]:
+    """Return a new certificate authority as (certificate, private key), both PEM.
+
+    EC P-256, CA_YEARS years, able to sign host certificates and nothing below it that signs.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    # A host whose clock is a little behind must not refuse a new site's certificate.
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    end = begin + datetime.timedelta(days=365 * CA_YEARS)
+    name = named(common_name)
+    usage = ["key_cert_sign", "crl_sign"]
+    certificate = (
+        draft(name, key.public_key(), begin, end, usage, authority=True)
+        .issuer_name(name)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+    )
+
+
+def named(common_name: str) -> x509.Name:
+    """A subject with a common name only, cut to what fits there."""
+    value = common_name[:COMMON_NAME_LIMIT]
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)])
+
+
+def draft(
+    subject: x509.Name,
+    key: Any,
+    begin: datetime.datetime,
+    end: datetime.datetime,
+    usage: Collection[str],
+    *,
+    authority: bool = False,
+) -> x509.CertificateBuilder:
+    """What every certificate of the site has, for a public key: an issuer is still to be named."""
+    depth = 0 if authority else None
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=depth), critical=True)
+        .add_extension(x509.KeyUsage(**{u: u in usage for u in KEY_USAGES}), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )

@@ -6,21 +6,15 @@ only what belongs to no one service stands in SHARED.
 
 from __future__ import annotations
 
-import datetime
 import re
 import secrets
 import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from .certificates import certificate_authority
 from .manifest import catalog_entries
 
-CA_YEARS = 10
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 # Names of secrets that no single service's description asks for, with their kind.
@@ -113,48 +107,3 @@ def complete(wanted: Mapping[str, str], have: Mapping[str, Any]) -> dict[str, An
         if name not in halves:
             result[name] = GENERATORS[wanted[name]]()
     return result
-
-
-def certificate_authority(common_name: str = "Cairn CA") -> tuple[str, str]:
-    """Return a new certificate authority as (certificate, private key), both PEM.
-
-    EC P-256, CA_YEARS years, able to sign host certificates and nothing below it that signs.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    # A host whose clock is a little behind must not refuse a new site's certificate.
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=365 * CA_YEARS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=False,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=True,
-                crl_sign=True,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode(),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -14,7 +15,7 @@ class ActionModule(CairnAction):
     """Compares what the host should have with what it says it has; no remote call.
 
     Puts the host into the group `stale_<role>` for each service that is to be worked on, and sets
-    the variable `cairn_stale`: role to reasons.
+    the variables `cairn_stale`, role to reasons, and `cairn_venvs`, the virtualenvs that it lacks.
     """
 
     ARGUMENTS: ClassVar = {"only": None}
@@ -31,7 +32,8 @@ class ActionModule(CairnAction):
             reasons = {role: why for role, why in reasons.items() if role in only}
         for role in reasons:
             self.add_group(f"stale_{role}", parent_group_names=["stale"])
-        self.register_host_variables({"cairn_stale": reasons})
+        venvs = missing_venvs(model, state, reasons)
+        self.register_host_variables({"cairn_stale": reasons, "cairn_venvs": venvs})
         return {"changed": False, "stale": reasons}
 
     def check_variables(self, model: Model) -> None:
@@ -49,6 +51,19 @@ class ActionModule(CairnAction):
             problems += [f"{model.host}: role {role}: {m}" for m in checked.error_messages]
         if problems:
             raise DescriptionError("\n".join(problems))
+
+
+def missing_venvs(
+    model: Model, state: Mapping[str, Any], roles: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """The virtualenvs that the host lacks: name to role, lock and number of packages."""
+    found = {}
+    for role in roles:
+        venv = (model.manifest(role) or {}).get("venv")
+        if venv and venv["name"] not in state.get("venvs", []):
+            cost = model.lock(venv["lock"]).count("==")
+            found[venv["name"]] = {"role": role, "lock": venv["lock"], "cost": cost}
+    return found
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, ClassVar
 
-from cairn.controller import CairnAction
-from cairn.errors import CairnError
+from cairn.archives import Archive, platform
+from cairn.building import BuildingAction
 from cairn.hostwork import pack
 from cairn.manifest import Manifest
-
-UV = Path(sys.executable).with_name("uv")
-
-
-@functools.cache
-def uv_version() -> str:
-    """The version of the controller's uv, which is what hosts get."""
-    if not UV.exists():
-        raise CairnError(f"{UV} is missing; the controller's tools are set up by: make setup")
-    return subprocess.run(
-        [str(UV), "--version"], capture_output=True, text=True, check=True
-    ).stdout.split()[1]
+from cairn.model import Model
 
 
-class ActionModule(CairnAction):
+class ActionModule(BuildingAction):
     """Stages what is not staged yet of the given services (all that are stale by default).
 
     With `only: packages` it installs their Debian packages and stops there: one call for all
@@ -47,22 +32,35 @@ class ActionModule(CairnAction):
         installed = self.install_packages(missing, task_vars)
         if self.argument("only") == "packages":
             return {"changed": bool(installed), "installed": installed}
-        locks = {
-            m["venv"]["name"]: model.lock(m["venv"]["lock"])
-            for m in missing
-            if m["venv"] and m["venv"]["name"] not in state.get("venvs", [])
-        }
-        if locks:
-            locks["build"] = model.lock("build")
+        venvs = self.sources(missing, model, task_vars)
+        building = any("lock" in source for source in venvs.values())
         payload = {
             "manifests": missing,
-            "locks": locks,
-            "uv": self.transfer_uv(state) if locks else None,
+            "venvs": venvs,
+            "builders": model.lock("build") if building else "",
+            "uv": self.transfer_uv(state) if building else None,
             "environment": self.mirror(task_vars),
         }
         done = self.call("cairn_stage", {"payload": pack(payload)}, task_vars)
         self.remember(task_vars, **done.pop("state", {}))
         return done
+
+    def sources(
+        self, manifests: list[Manifest], model: Model, task_vars: dict[str, Any]
+    ) -> dict[str, dict[str, str]]:
+        """Where the host gets each virtualenv from that it lacks: an archive, or else a lock."""
+        state = self.host_state(task_vars)
+        found: dict[str, dict[str, str]] = {}
+        for venv in (m["venv"] for m in manifests if m["venv"]):
+            archive = Archive.of(venv["name"], platform(state))
+            if venv["name"] in state.get("venvs", []):
+                continue
+            if not archive.exists():
+                found[venv["name"]] = {"lock": model.lock(venv["lock"])}
+            elif not self.check_mode:
+                place = self.transfer(archive.path, archive.path.name)
+                found[venv["name"]] = {"archive": place, "sha256": archive.use()}
+        return found
 
     @staticmethod
     def is_staged(manifest: Manifest, state: dict[str, Any]) -> bool:
@@ -96,21 +94,3 @@ class ActionModule(CairnAction):
         self.call("ansible.legacy.apt", arguments, task_vars)
         self.remember(task_vars, packages=sorted(known | set(packages)))
         return packages
-
-    def transfer_uv(self, state: dict[str, Any]) -> dict[str, str]:
-        """Bring the controller's uv to a host that has not got this version."""
-        version = uv_version()
-        transferred = ""
-        if version not in state.get("uv", []) and not self.check_mode:
-            # Ansible's own folder for this task: closed to other users, and removed after it.
-            folder = self._connection._shell.tmpdir or self._make_tmp_path()
-            self.remote_calls += 2
-            transferred = self._connection._shell.join_path(folder, "uv")
-            self._transfer_file(str(UV), transferred)
-        return {"version": version, "transferred": transferred}
-
-    @staticmethod
-    def mirror(task_vars: dict[str, Any]) -> dict[str, str]:
-        """Environment that sends uv to the site's own package index, where it has one."""
-        index = task_vars.get("cairn_pypi_index")
-        return {"UV_DEFAULT_INDEX": str(index)} if index else {}

@@ -12,7 +12,7 @@ description:
   - Called by the action plugin of the same name, which decides what is to be staged.
 options:
   payload:
-    description: Manifests, lock texts and uv's place, packed; never logged.
+    description: Manifests, sources of virtualenvs and uv's place, packed; never logged.
     type: str
     required: true
 author: [Cairn]
@@ -31,33 +31,41 @@ staged:
   returned: always
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, paths
+from ansible.module_utils.cairn import hostvenv, hostwork, paths
 from ansible.module_utils.cairn.hoststate import read_state
 
 
-def place_uv(uv: dict[str, str]) -> Path:
-    """Move the transferred uv into its place; the path to run."""
-    target = Path(paths.UV / uv["version"] / "uv")
-    if not target.exists():
-        hostwork.write_atomic(target, Path(uv["transferred"]).read_bytes(), 0o755, "root", "root")
-    return target
+def make_venv(name: str, payload: dict[str, Any]) -> bool:
+    """Unpack the virtualenv or, where nobody has built it yet, build it; True when made now."""
+    source = payload["venvs"].get(name)
+    if source is None:
+        return False
+    if "archive" in source:
+        made = hostvenv.unpack(name, Path(source["archive"]), source["sha256"])
+    else:
+        uv = hostvenv.place_uv(payload["uv"])
+        environment = payload["environment"]
+        made = hostvenv.build(name, source["lock"], payload["builders"], uv, environment)
+    return bool(made)
 
 
 def stage_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
     """Stage every service of the payload; fills `result` as it goes."""
     with hostwork.host_lock():
-        uv = place_uv(payload["uv"]) if payload["uv"] else paths.UV
+        shutil.rmtree(paths.ARCHIVES, ignore_errors=True)  # the controller has them by now
         for manifest in payload["manifests"]:
             done = hostwork.ensure_account(manifest["user"])
             for entry in manifest["directories"]:
                 done += hostwork.ensure_directory(entry)
-            venv = manifest["venv"]
-            if venv and hostwork.make_venv(venv, payload["locks"], uv, payload["environment"]):
-                done.append(f"virtualenv {venv['name']}")
+            if venv := manifest["venv"]:
+                if make_venv(venv["name"], payload):
+                    done.append(f"virtualenv {venv['name']}")
+                hostvenv.link_distro_modules(venv["name"], venv["distro_modules"])
             if hostwork.stage(manifest):
                 done.append(f"generation {manifest['id']}")
             if done:

@@ -37,7 +37,7 @@ restarted:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, paths
+from ansible.module_utils.cairn import hostvenv, hostwork, paths
 from ansible.module_utils.cairn.hoststate import link_name, read_state
 
 
@@ -60,7 +60,7 @@ def main() -> None:
                     raise hostwork.HostError(f"{role} has no previous generation on this host")
             done = hostwork.switch(role, ident)
             pruned = hostwork.prune(role)
-            hostwork.prune_venvs()
+            hostvenv.prune()
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
     result |= done

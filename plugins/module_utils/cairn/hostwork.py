@@ -203,71 +203,6 @@ def ensure_directory(entry: Mapping[str, Any]) -> list[str]:
     return done
 
 
-# --- virtualenvs ----------------------------------------------------------------------------
-
-
-def make_venv(
-    venv: Mapping[str, Any],
-    locks: Mapping[str, str],
-    uv: Path,
-    environment: Mapping[str, str],
-) -> bool:
-    """Make the virtualenv of a lock; True when it was made, False when it was there already.
-
-    `locks` holds the lock's text under the virtualenv's name, and under "build" the lock of the
-    tools that build source-only packages. Every file is checked against its hash. Without the
-    stamp that is written last, what is found is the rest of a broken attempt and makes way.
-    """
-    path = paths.VENVS / venv["name"]
-    stamp = path / paths.VENV_COMPLETE
-    if stamp.exists():
-        return False
-    if path.exists():
-        shutil.rmtree(path)
-    paths.VENVS.mkdir(parents=True, exist_ok=True)
-    paths.UV_CACHE.mkdir(parents=True, exist_ok=True)
-    env = {
-        "UV_CACHE_DIR": str(paths.UV_CACHE),
-        "UV_LINK_MODE": "hardlink",
-        "UV_NO_PROGRESS": "1",
-        "UV_PYTHON_DOWNLOADS": "never",
-        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
-        **environment,
-    }
-    must(
-        [str(uv), "venv", "--quiet", "--no-project", "--python", "/usr/bin/python3", str(path)],
-        f"virtualenv {venv['name']}",
-        environment=env,
-    )
-    lock, build = path / "cairn.lock", path / "cairn-build.lock"
-    lock.write_text(locks[venv["name"]])
-    build.write_text(locks["build"])
-    options = ["--quiet", "--require-hashes", "--compile-bytecode", "--build-constraints"]
-    python = str(path / "bin" / "python")
-    must(
-        [str(uv), "pip", "sync", *options, str(build), "--python", python, str(lock)],
-        f"installing {venv['lock']} from its lock",
-        environment=env,
-    )
-    link_distro_modules(path, list(venv.get("distro_modules", [])))
-    stamp.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
-    return True
-
-
-def link_distro_modules(venv: Path, names: list[str]) -> None:
-    """Let single modules of Debian's Python into a virtualenv, by links to their files."""
-    site = next((venv / "lib").glob("python3*/site-packages"))
-    source = Path("/usr/lib/python3/dist-packages")
-    for name in names:
-        found = sorted(source.glob(f"{name}*"))
-        if not found:
-            raise HostError(f"Debian's Python has no module {name}; which package brings it?")
-        for path in found:
-            link = site / path.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(path)
-
-
 # --- generations ----------------------------------------------------------------------------
 
 
@@ -682,18 +617,6 @@ def prune(role: str, keep: int = 3) -> list[str]:
     spare = [p for p in entries if p.name not in needed]
     drafts = [p for p in spare if p.name.startswith(".")]
     doomed = drafts + [p for p in spare if p not in drafts][max(0, keep - len(needed)) :]
-    for path in doomed:
-        shutil.rmtree(path)
-    return [path.name for path in doomed]
-
-
-def prune_venvs() -> list[str]:
-    """Remove virtualenvs that no generation of any service refers to; what was removed."""
-    used = set()
-    for manifest in paths.SERVICES.glob("*/generations/*/manifest.json"):
-        venv = json.loads(manifest.read_text()).get("venv")
-        used |= {venv["name"]} if venv else set()
-    doomed = [p for p in paths.VENVS.iterdir() if p.name not in used] if used else []
     for path in doomed:
         shutil.rmtree(path)
     return [path.name for path in doomed]

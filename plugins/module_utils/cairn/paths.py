@@ -10,6 +10,7 @@ RECORDS = STATE / "records"
 VENVS = Path("/opt/cairn/venvs")
 UV = Path("/opt/cairn/uv")
 UV_CACHE = Path("/var/cache/cairn/uv")
+ARCHIVES = Path("/var/cache/cairn/archives")
 UNITS = Path("/etc/systemd/system")
 SUDOERS = Path("/etc/sudoers.d")
 

@@ -1,0 +1,100 @@
+"""Packed virtualenvs on the controller: each is built once, on one host, and unpacked on all.
+
+An archive is named by the hash of its lock and by the platform, so it is valid for good; a second
+site, or a rebuilt one, takes it as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+UNUSED_DAYS = 90
+
+
+def folder() -> Path:
+    """Where the archives lie: below the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "cairn" / "venvs"
+
+
+def platform(host: Mapping[str, Any]) -> str:
+    """What a virtualenv must share with its host; `host` is the host's own account (cairn_host)."""
+    system = host["os"]
+    python = ".".join(host["python"].split(".")[:2])
+    return f"{system['id']}{system['version']}-{host['arch']}-python{python}"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One packed virtualenv on the controller."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, venv: str, where: str) -> Archive:
+        """The archive of a virtualenv for a platform, whether it is there or not."""
+        return cls(folder() / f"{venv}_{where}.tar.gz")
+
+    @property
+    def stamp(self) -> Path:
+        """The file that holds the archive's SHA-256; written last."""
+        return self.path.with_name(f"{self.path.name}.sha256")
+
+    def exists(self) -> bool:
+        """Whether the archive is there whole."""
+        return self.stamp.exists() and self.path.exists()
+
+    def use(self) -> str:
+        """Its SHA-256 in hex; notes that it was of use today."""
+        self.stamp.touch()
+        return self.stamp.read_text().strip()
+
+    def keep(self, fetched: Path, sha256: str) -> None:
+        """Take in a file that came from a host; ValueError when it is not what was sent."""
+        with fetched.open("rb") as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        if found != sha256:
+            raise ValueError(f"{fetched} arrived damaged: {found} instead of {sha256}")
+        fetched.rename(self.path)
+        self.stamp.write_text(sha256 + "\n")
+
+
+def prune(now: float | None = None) -> list[str]:
+    """Remove archives that were of no use for UNUSED_DAYS days; their names."""
+    limit = (now or time.time()) - UNUSED_DAYS * 86400
+    removed = []
+    for stamp in folder().glob("*.sha256"):
+        if stamp.stat().st_mtime < limit:
+            stamp.unlink()
+            stamp.with_suffix("").unlink(missing_ok=True)
+            removed.append(stamp.stem)
+    return removed
+
+
+def assign(
+    needs: Mapping[str, Mapping[str, int]], platforms: Mapping[str, str]
+) -> dict[tuple[str, str], str]:
+    """Who builds what: (virtualenv, platform) to a host.
+
+    `needs` maps each host that is worked on to the virtualenvs it lacks, with what each costs;
+    `platforms` maps the same hosts to their platforms. The dearest is given out first, always to
+    the host with least to do; among equals one that needs it itself, then the inventory's order.
+    """
+    costs: dict[tuple[str, str], int] = {}
+    for host, venvs in needs.items():
+        for venv, cost in venvs.items():
+            costs[venv, platforms[host]] = cost
+    load = dict.fromkeys(needs, 0)
+    found = {}
+    for (venv, where), cost in sorted(costs.items(), key=lambda item: (-item[1], item[0])):
+        able = [host for host in needs if platforms[host] == where]
+        builder = min(able, key=lambda host: (load[host], venv not in needs[host]))
+        load[builder] += cost
+        found[venv, where] = builder
+    return found

@@ -1,0 +1,51 @@
+"""What the actions share that have virtualenvs made on hosts. Controller only."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from .controller import CairnAction
+from .errors import CairnError
+
+UV = Path(sys.executable).with_name("uv")
+
+
+@functools.cache
+def uv_version() -> str:
+    """The version of the controller's uv, which is what hosts get."""
+    if not UV.exists():
+        raise CairnError(f"{UV} is missing; the controller's tools are set up by: make setup")
+    return subprocess.run(
+        [str(UV), "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
+
+
+class BuildingAction(CairnAction):
+    """An action that brings files to hosts, among them uv."""
+
+    def transfer(self, source: Path, name: str) -> str:
+        """Bring a file to the host; its path there.
+
+        It lies in Ansible's own folder for this task: closed to other users, removed after it.
+        """
+        folder = self._connection._shell.tmpdir or self._make_tmp_path()
+        self.remote_calls += 2
+        place: str = self._connection._shell.join_path(folder, name)
+        self._transfer_file(str(source), place)
+        return place
+
+    def transfer_uv(self, state: dict[str, Any]) -> dict[str, str]:
+        """Bring the controller's uv to a host that has not got this version."""
+        version = uv_version()
+        missing = version not in state.get("uv", []) and not self.check_mode
+        return {"version": version, "transferred": self.transfer(UV, "uv") if missing else ""}
+
+    @staticmethod
+    def mirror(task_vars: dict[str, Any]) -> dict[str, str]:
+        """Environment that sends uv to the site's own package index, where it has one."""
+        index = task_vars.get("cairn_pypi_index")
+        return {"UV_DEFAULT_INDEX": str(index)} if index else {}

@@ -1,0 +1,168 @@
+"""What modules do on a managed host to make virtualenvs: build, pack, unpack, remove.
+
+Standard library only. A virtualenv lies under the hash of its lock, so one that is there whole (the
+stamp is written last) never changes; without the stamp it is the rest of a broken attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import paths
+from .hostwork import HostError, must, write_atomic
+
+PYTHON = "/usr/bin/python3"
+DISTRO = Path("/usr/lib/python3/dist-packages")
+# Nothing imports the tests that packages bring; a third of the compiler's work would be theirs.
+NOT_COMPILED = r"/tests?/"
+# What this Python cannot compile (templates, other versions' syntax) it does not import either.
+COMPILE = """
+import compileall, re, sys
+compileall.compile_dir(sys.argv[1], quiet=2, rx=re.compile(sys.argv[2]), workers=0)
+"""
+
+
+def is_complete(name: str) -> bool:
+    """Whether the virtualenv is there, whole."""
+    return (paths.VENVS / name / paths.VENV_COMPLETE).exists()
+
+
+def place_uv(uv: Mapping[str, str]) -> Path:
+    """Move the transferred uv into its place; the path to run."""
+    target = Path(paths.UV / uv["version"] / "uv")
+    if not target.exists():
+        write_atomic(target, Path(uv["transferred"]).read_bytes(), 0o755, "root", "root")
+    return target
+
+
+@contextlib.contextmanager
+def making(name: str) -> Iterator[Path]:
+    """The place of a virtualenv in the making: empty at first, and taken away when it fails."""
+    path = paths.VENVS / name
+    if path.exists():
+        shutil.rmtree(path)
+    paths.VENVS.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+        stamp = path / paths.VENV_COMPLETE
+        stamp.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
+    except (HostError, OSError):
+        shutil.rmtree(path, ignore_errors=True)  # a full disk needs the room
+        raise
+
+
+def build(name: str, lock: str, builders: str, uv: Path, environment: Mapping[str, str]) -> bool:
+    """Make a virtualenv from the text of its lock; True when it was made now.
+
+    `builders` is the lock of the tools that build source-only packages. Every file is checked
+    against its hash. HostError names what uv had against it.
+    """
+    if is_complete(name):
+        return False
+    paths.UV_CACHE.mkdir(parents=True, exist_ok=True)
+    env = {
+        "UV_CACHE_DIR": str(paths.UV_CACHE),
+        "UV_LINK_MODE": "hardlink",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+        **environment,
+    }
+    with making(name) as path:
+        must(
+            [str(uv), "venv", "--quiet", "--no-project", "--python", PYTHON, str(path)],
+            f"virtualenv {name}",
+            environment=env,
+        )
+        own, tools = path / "cairn.lock", path / "cairn-build.lock"
+        own.write_text(lock)
+        tools.write_text(builders)
+        python = str(path / "bin" / "python")
+        options = ["--quiet", "--require-hashes", "--build-constraints", str(tools)]
+        must(
+            [str(uv), "pip", "sync", *options, "--python", python, str(own)],
+            f"installing {name} from its lock",
+            environment=env,
+        )
+        must([python, "-c", COMPILE, str(path / "lib"), NOT_COMPILED], f"compiling {name}")
+    return True
+
+
+def pack(name: str) -> dict[str, str]:
+    """Pack a virtualenv for other hosts: {path, sha256} of the archive.
+
+    Links to modules of Debian's own Python stay out: each host makes them for what it has.
+    """
+    paths.ARCHIVES.mkdir(parents=True, mode=0o700, exist_ok=True)
+    archive = paths.ARCHIVES / f"{name}.tar.gz"
+    links = [
+        str(link.relative_to(paths.VENVS))
+        for link in (paths.VENVS / name).glob("lib/python3*/site-packages/*")
+        if link.is_symlink() and link.readlink().is_relative_to(DISTRO)
+    ]
+    without = [f"--exclude={link}" for link in [*links, f"{name}/{paths.VENV_COMPLETE}"]]
+    must(
+        [
+            *("tar", "--create", "--use-compress-program=gzip -1", "--file", str(archive)),
+            *("--numeric-owner", "--owner=0", "--group=0", *without),
+            *("--directory", str(paths.VENVS), name),
+        ],
+        f"packing {name}",
+    )
+    with archive.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return {"path": str(archive), "sha256": digest}
+
+
+def unpack(name: str, archive: Path, sha256: str) -> bool:
+    """Unpack a virtualenv that another host has built; True when it was done now."""
+    if is_complete(name):
+        return False
+    with archive.open("rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    if found != sha256:
+        raise HostError(f"the packed virtualenv {name} arrived damaged; run again")
+    with making(name):
+        must(
+            ["tar", "--extract", "--gzip", f"--file={archive}", f"--directory={paths.VENVS}"],
+            f"unpacking {name}",
+        )
+    return True
+
+
+def link_distro_modules(name: str, modules: list[str]) -> None:
+    """Let single modules of Debian's Python into a virtualenv, by links to their files."""
+    site = next((paths.VENVS / name / "lib").glob("python3*/site-packages"))
+    for module in modules:
+        found = sorted(DISTRO.glob(f"{module}*"))
+        if not found:
+            raise HostError(f"Debian's Python has no module {module}; which package brings it?")
+        for path in found:
+            link = site / path.name
+            if not (link.is_symlink() and link.readlink() == path):
+                link.unlink(missing_ok=True)
+                link.symlink_to(path)
+
+
+def remove(name: str) -> None:
+    """Take a virtualenv away."""
+    shutil.rmtree(paths.VENVS / name)
+
+
+def prune() -> list[str]:
+    """Remove virtualenvs that no generation of any service refers to; what was removed."""
+    used = set()
+    for manifest in paths.SERVICES.glob("*/generations/*/manifest.json"):
+        venv: dict[str, Any] | None = json.loads(manifest.read_text()).get("venv")
+        used |= {venv["name"]} if venv else set()
+    doomed = [p for p in paths.VENVS.iterdir() if p.name not in used] if used else []
+    for path in doomed:
+        shutil.rmtree(path)
+    return [path.name for path in doomed]

@@ -1,0 +1,91 @@
+#!/usr/bin/python
+"""Module: build virtualenvs and pack them for other hosts."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_build
+short_description: Build each virtualenv once, for all hosts
+description:
+  - Without O(share), spreads the virtualenvs that hosts of the play lack, and that the controller
+    has not got packed, over these hosts.
+  - With it, builds the host's share, packs it and keeps it on the controller, from where
+    M(cairn_stage) brings it to every host.
+options:
+  share:
+    description: Virtualenvs that this host builds, name to the name of the lock.
+    type: dict
+  services:
+    description: Whose virtualenvs are to be spread; by default those of all services.
+    type: list
+    elements: str
+  payload:
+    description: Locks and uv's place, packed by the action plugin; never logged.
+    type: str
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Spread the work
+  cairn_build:
+  run_once: true
+  register: cairn_builders
+
+- name: Build
+  cairn_build:
+    share: "{{ cairn_builders.builders[inventory_hostname] }}"
+  when: inventory_hostname in cairn_builders.builders
+"""
+
+RETURN = r"""
+builders:
+  description: Host to virtualenv to lock.
+  type: dict
+  returned: without share
+built:
+  description: Seconds that building and packing took, by virtualenv.
+  type: dict
+  returned: with share
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostvenv, hostwork
+from ansible.module_utils.cairn.hoststate import read_state
+
+
+def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
+    """Build and pack what the payload names; fills `result` as it goes."""
+    with hostwork.host_lock():
+        uv = hostvenv.place_uv(payload["uv"])
+        for name, lock in payload["locks"].items():
+            begin = time.monotonic()
+            made = hostvenv.build(name, lock, payload["builders"], uv, payload["environment"])
+            result["archives"][name] = hostvenv.pack(name)
+            if made and name not in payload["keep"]:
+                hostvenv.remove(name)
+            result["built"][name] = round(time.monotonic() - begin, 1)
+            result["changed"] = True
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "share": {"type": "dict"},
+            "services": {"type": "list", "elements": "str"},
+            "payload": {"type": "str", "no_log": True},
+        }
+    )
+    result: dict[str, Any] = {"changed": False, "built": {}, "archives": {}}
+    try:
+        build_all(hostwork.unpack(module.params["payload"]), result)
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error), **result)
+    module.exit_json(state=read_state(), **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Virtualenvs: built once, packed, and the same everywhere."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.cairn import hostvenv, hostwork, paths
+from cairn import archives
+from cairn.archives import Archive, assign
+
+UV = Path(sys.executable).with_name("uv")
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host's folders."""
+    monkeypatch.setattr(paths, "VENVS", tmp_path / "venvs")
+    monkeypatch.setattr(paths, "ARCHIVES", tmp_path / "archives")
+    monkeypatch.setattr(paths, "UV_CACHE", tmp_path / "uv-cache")
+    monkeypatch.setattr(hostvenv, "DISTRO", tmp_path / "dist-packages")
+    (tmp_path / "dist-packages").mkdir()
+    (tmp_path / "dist-packages" / "libvirt.py").write_text("here = True\n")
+    return tmp_path
+
+
+@pytest.fixture
+def venv(host):
+    """A virtualenv as `build` leaves it, with one package and its tests."""
+    site = paths.VENVS / "nova-1" / "lib/python3.13/site-packages"
+    (site / "nova" / "tests").mkdir(parents=True)
+    (site / "nova" / "__init__.py").write_text("version = 1\n")
+    (site / "nova" / "tests" / "test_x.py").write_text("")
+    compileall.compile_dir(site, quiet=2)
+    (paths.VENVS / "nova-1" / paths.VENV_COMPLETE).write_text("now\n")
+    return paths.VENVS / "nova-1"
+
+
+def test_uv_builds_it_from_its_lock(host):
+    assert hostvenv.build("empty-1", "", "", UV, {"UV_OFFLINE": "1"})
+    assert (paths.VENVS / "empty-1/bin/python").exists()
+    assert not hostvenv.build("empty-1", "", "", UV, {})
+
+
+def test_what_cannot_be_built_leaves_nothing_behind(host):
+    lock = "no-such-package-of-cairn==1 --hash=sha256:" + 64 * "0"
+    with pytest.raises(hostwork.HostError, match="installing broken-1 from its lock failed"):
+        hostvenv.build("broken-1", lock, "", UV, {"UV_OFFLINE": "1"})
+    assert not (paths.VENVS / "broken-1").exists()
+
+
+def test_packages_are_compiled_without_their_tests(venv):
+    for file in venv.rglob("*.pyc"):
+        file.unlink()
+    hostwork.must(
+        [sys.executable, "-c", hostvenv.COMPILE, str(venv / "lib"), hostvenv.NOT_COMPILED],
+        "compiling",
+    )
+    assert [file.name.split(".")[0] for file in venv.rglob("*.pyc")] == ["__init__"]
+
+
+def test_another_host_gets_the_same(venv, monkeypatch):
+    hostvenv.link_distro_modules("nova-1", ["libvirt"])
+    packed = hostvenv.pack("nova-1")
+    before = {p.relative_to(venv): int(p.stat().st_mtime) for p in venv.rglob("*") if p.is_file()}
+    hostvenv.remove("nova-1")
+    assert hostvenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
+    after = {p.relative_to(venv): int(p.stat().st_mtime) for p in venv.rglob("*") if p.is_file()}
+    # Compiled files are valid only as long as their source has the time that they name.
+    linked = Path("lib/python3.13/site-packages/libvirt.py")
+    stamp = Path(paths.VENV_COMPLETE)
+    assert {k: v for k, v in before.items() if k not in (linked, stamp)} == {
+        k: v for k, v in after.items() if k != stamp
+    }
+    assert hostvenv.is_complete("nova-1")
+    hostvenv.link_distro_modules("nova-1", ["libvirt"])
+    assert (venv / linked).is_symlink()
+    assert not hostvenv.unpack("nova-1", Path("not looked at"), "")
+
+
+def test_a_damaged_archive_is_refused(venv):
+    packed = hostvenv.pack("nova-1")
+    hostvenv.remove("nova-1")
+    with Path(packed["path"]).open("ab") as handle:
+        handle.write(b"x")
+    with pytest.raises(hostwork.HostError, match="nova-1 arrived damaged"):
+        hostvenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
+    assert not venv.exists()
+
+
+def test_a_missing_module_of_debian_is_named(venv):
+    with pytest.raises(hostwork.HostError, match="no module rados; which package"):
+        hostvenv.link_distro_modules("nova-1", ["rados"])
+
+
+# -- on the controller ----------------------------------------------------------------------------
+
+
+def test_the_work_is_spread_and_the_dearest_goes_first():
+    needs = {
+        "controller1": {"nova": 100, "glance": 60, "keystone": 50},
+        "compute1": {"nova": 100},
+        "storage1": {},
+    }
+    found = assign(needs, dict.fromkeys(needs, "here"))
+    assert found == {
+        ("nova", "here"): "controller1",
+        ("glance", "here"): "compute1",
+        ("keystone", "here"): "storage1",
+    }
+
+
+def test_a_host_that_needs_it_itself_comes_first_among_equals():
+    needs = {"storage1": {}, "compute1": {"nova": 100}}
+    assert assign(needs, dict.fromkeys(needs, "here")) == {("nova", "here"): "compute1"}
+
+
+def test_each_platform_builds_its_own():
+    needs = {"a": {"nova": 1}, "b": {"nova": 1}, "c": {}}
+    found = assign(needs, {"a": "old", "b": "new", "c": "old"})
+    assert found == {("nova", "old"): "a", ("nova", "new"): "b"}
+
+
+def test_platforms_differ_by_system_machine_and_minor_version():
+    host = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
+    assert archives.platform(host) == "debian13-x86_64-python3.13"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """An archive on the controller."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archives.folder().mkdir(parents=True)
+    archive = Archive.of("nova-1", "here")
+    arriving = tmp_path / "arriving"
+    arriving.write_bytes(b"content")
+    archive.keep(arriving, "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73")
+    return archive
+
+
+def test_an_archive_is_kept_under_its_hash(kept):
+    assert kept.exists()
+    assert kept.use().startswith("ed7002b4")
+    assert not Archive.of("nova-2", "here").exists()
+
+
+def test_an_archive_that_arrives_damaged_is_not_kept(kept, tmp_path):
+    arriving = tmp_path / "arriving"
+    arriving.write_bytes(b"other")
+    other = Archive.of("nova-2", "here")
+    with pytest.raises(ValueError, match="arrived damaged"):
+        other.keep(arriving, "0" * 64)
+    assert not other.exists()
+
+
+def test_what_nobody_used_for_long_is_removed(kept):
+    assert archives.prune() == []
+    os.utime(kept.stamp, (0, 0))
+    assert archives.prune() == ["nova-1_here.tar.gz"]
+    assert not kept.path.exists()

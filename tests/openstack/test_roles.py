@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import re
 import subprocess
@@ -15,30 +14,6 @@ from cairn.model import Model
 
 Content = Callable[..., str]
 Ini = Callable[..., dict[str, dict[str, str]]]
-
-
-@pytest.fixture
-def ini(content: Content) -> Ini:
-    """Give a rendered INI file by section and option."""
-
-    def get(*arguments: Any, **keywords: Any) -> dict[str, dict[str, str]]:
-        parser = configparser.RawConfigParser(default_section="none", strict=True)
-        parser.read_string(content(*arguments, **keywords))
-        return {name: dict(parser[name]) for name in parser.sections()}
-
-    return get
-
-
-@pytest.fixture
-def units(make_model: Callable[..., Model]) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Give the units that a host has of a role, by name."""
-
-    def get(role: str, name: str, **keywords: Any) -> dict[str, dict[str, Any]]:
-        manifest = make_model(name, **keywords).manifest(role)
-        assert manifest is not None
-        return {unit["name"]: unit for unit in manifest["units"]}
-
-    return get
 
 
 # -- who has what ---------------------------------------------------------------------------------

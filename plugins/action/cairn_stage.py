@@ -42,8 +42,20 @@ class ActionModule(BuildingAction):
             "environment": self.mirror(task_vars),
         }
         done = self.call("cairn_stage", {"payload": pack(payload)}, task_vars)
-        self.remember(task_vars, **done.pop("state", {}))
+        news = self.planned(missing, state) if self.check_mode else done.pop("state", {})
+        self.remember(task_vars, **news)
         return done
+
+    @staticmethod
+    def planned(manifests: list[Manifest], state: dict[str, Any]) -> dict[str, Any]:
+        """What the host would say of itself: a plan shows each difference once."""
+        services = dict(state.get("services", {}))
+        for manifest in manifests:
+            known = services.get(manifest["role"], {"current": None, "running": {}})
+            staged = [*known.get("staged", []), manifest["id"]]
+            services[manifest["role"]] = {**known, "staged": staged}
+        venvs = {m["venv"]["name"] for m in manifests if m["venv"]}
+        return {"services": services, "venvs": sorted(venvs | set(state.get("venvs", [])))}
 
     def sources(
         self, manifests: list[Manifest], model: Model, task_vars: dict[str, Any]

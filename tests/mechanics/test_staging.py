@@ -1,0 +1,74 @@
+"""Who builds what, and what a plan remembers: the actions cairn_build and cairn_stage."""
+
+from __future__ import annotations
+
+import pytest
+
+HERE = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
+MANIFEST = {"role": "nova", "id": "b", "venv": {"name": "nova-2", "lock": "nova"}}
+
+
+@pytest.fixture
+def stage(script):
+    """The action cairn_stage."""
+    return script("plugins/action/cairn_stage.py").ActionModule
+
+
+@pytest.fixture
+def plan(script, tmp_path, monkeypatch):
+    """Plan for hosts that lack virtualenvs."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    module = script("plugins/action/cairn_build.py")
+
+    def ask(missing, services=None):
+        action = object.__new__(module.ActionModule)
+        action._task = type("Task", (), {"args": {"services": services}})
+        hostvars = {
+            host: {
+                "cairn_host": HERE,
+                "cairn_venvs": {
+                    f"{role}-1": {"role": role, "lock": role, "cost": 10} for role in roles
+                },
+            }
+            for host, roles in missing.items()
+        }
+        return action.plan({"ansible_play_hosts": list(missing), "hostvars": hostvars})
+
+    return ask
+
+
+def test_every_missing_virtualenv_is_built_by_one_host(plan):
+    assert plan({"compute1": ["nova"], "compute2": ["nova"], "storage1": []}) == {
+        "compute1": {"nova-1": "nova"}
+    }
+
+
+def test_one_role_alone_builds_its_own_only(plan):
+    built = plan({"controller1": ["nova", "glance"]}, services=["glance"])
+    assert built == {"controller1": {"glance-1": "glance"}}
+
+
+def test_what_is_packed_already_is_nobodys_work(plan, tmp_path):
+    folder = tmp_path / "cairn/venvs"
+    folder.mkdir(parents=True)
+    for ending in ("", ".sha256"):
+        (folder / f"nova-1_debian13-x86_64-python3.13.tar.gz{ending}").touch()
+    assert plan({"compute1": ["nova"]}) == {}
+
+
+def test_a_plan_stages_each_generation_once(stage):
+    before = {"services": {"nova": {"current": "a", "staged": ["a"], "drift": []}}, "venvs": []}
+    assert not stage.is_staged(MANIFEST, before)
+    after = before | stage.planned([MANIFEST], before)
+    assert stage.is_staged(MANIFEST, after)
+    assert after["services"]["nova"]["current"] == "a"
+
+
+def test_a_plan_for_a_bare_host_stages_too(stage):
+    assert stage.is_staged(MANIFEST, stage.planned([MANIFEST], {}))
+
+
+@pytest.mark.parametrize("fault", ["etc/x in the generation is damaged", "package y is missing"])
+def test_a_spoilt_generation_is_staged_anew(stage, fault):
+    service = {"staged": ["b"], "drift": [fault]}
+    assert not stage.is_staged(MANIFEST, {"services": {"nova": service}, "venvs": ["nova-2"]})

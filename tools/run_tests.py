@@ -24,6 +24,7 @@ ROLES = (
     *("base", "trust", "chrony", "network"),
     *("mysql", "rabbitmq", "memcached", "loadbalancer"),
     *("keystone", "placement", "glance", "ovn", "neutron", "nova"),
+    *("cinder", "swift", "heat", "gnocchi", "ceilometer", "horizon"),
 )
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"

@@ -1,0 +1,38 @@
+"""Heat as it stands on the controllers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+testinfra_hosts = ["ansible://controller"]
+
+
+@pytest.mark.parametrize("unit", ["heat-api", "heat-api-cfn", "heat-engine", "heat-purge.timer"])
+def test_it_runs_and_starts_at_boot(host: Any, unit: str) -> None:
+    service = host.service(unit)
+    assert service.is_running
+    assert service.is_enabled
+
+
+@pytest.mark.parametrize(("port", "path"), [(8004, "/v1/none/stacks"), (8000, "/v1/?Action=x")])
+def test_an_api_answers_on_one_address_only_and_refuses_the_anonymous(
+    own_url: Any, status: Any, port: int, path: str
+) -> None:
+    assert status(own_url(port, path)) in {"400", "401", "403"}
+
+
+def test_the_engine_takes_requests_from_the_queue(host: Any) -> None:
+    consumers = host.check_output("rabbitmqctl --quiet list_queues -p /heat name consumers")
+    counts = dict(line.split() for line in consumers.splitlines() if line.startswith("engine"))
+    assert int(counts["engine"]) > 0
+
+
+def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> None:
+    conf = host.file("/etc/heat/heat.conf")
+    assert (conf.user, conf.group, conf.mode) == ("root", "heat", 0o640)
+
+
+def test_deleted_stacks_can_be_purged(host: Any) -> None:
+    assert host.run("systemctl show --property=Result --value heat-purge").stdout == "success\n"

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from cairn.controller import CairnAction
+from cairn.controller import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
 from cairn.model import Model, stale
+
+preload()
 
 
 class ActionModule(CairnAction):
@@ -43,7 +45,7 @@ class ActionModule(CairnAction):
             if not model.has_part_of(role):
                 continue
             path = model.project / "roles" / role / "meta" / "argument_specs.yml"
-            spec = self._loader.load_from_file(str(path))["argument_specs"]["main"]["options"]
+            spec = role_file(path)["argument_specs"]["main"]["options"]
             variables = model.variables(role)
             given = {name: variables[name] for name in spec if name in variables}
             values = model.templated(role, given)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from cairn.controller import role_file
 from cairn.model import described
 from cairn.networkd import digest, units
 from cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
@@ -147,6 +148,6 @@ class ActionModule(ActionBase):
         if problems:
             shown = sentences(problems, task_vars)
             raise AnsibleActionFail("the inventory's planes are wrong:\n  " + "\n  ".join(shown))
-        roles = described(lambda path: self._loader.load_from_file(str(path), cache="all"))
+        roles = described(role_file)
         optional = [role for role, spare in roles.items() if spare]
         return result | {"changed": False} | site_fact(site, task_vars, optional)

@@ -25,18 +25,18 @@ def haproxy(request: pytest.FixtureRequest, content: Content) -> str:
 def test_every_api_is_on_both_vips_with_tls(haproxy: str) -> None:
     keystone = section(haproxy, "keystone-api")
     binds = re.findall(r"bind (\S+) (.*)", keystone)
-    assert [address for address, _ in binds] == ["192.0.2.10:5000", "203.0.113.10:5000"]
+    assert [address for address, _ in binds] == ["192.0.2.250:5000", "203.0.113.250:5000"]
     assert all("ssl crt @cairn/host" in how for _, how in binds)
 
 
 def test_databases_are_on_the_internal_vip_only(haproxy: str) -> None:
-    assert re.findall(r"bind (\S+)", section(haproxy, "mariadb")) == ["192.0.2.10:3306"]
+    assert re.findall(r"bind (\S+)", section(haproxy, "mariadb")) == ["192.0.2.250:3306"]
 
 
 def test_nothing_listens_without_tls_but_sql_that_has_its_own(haproxy: str) -> None:
     plain = [line for line in haproxy.splitlines() if " bind " in line and " ssl " not in line]
     binds = [line.split()[1] for line in plain]
-    assert binds == ["unix@/run/haproxy/health.sock", "192.0.2.10:3306"]
+    assert binds == ["unix@/run/haproxy/health.sock", "192.0.2.250:3306"]
 
 
 def test_a_lone_server_is_never_marked_down(content: Content) -> None:
@@ -58,15 +58,15 @@ def test_apis_are_checked_where_they_say_they_are_healthy(content: Content) -> N
     text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", controllers=3)
     glance = section(text, "glance-api")
     assert "http-check send meth GET uri /healthcheck" in glance
-    assert len(re.findall(r"^ +server \S+ 192\.0\.2\.1[123]:9292 check$", glance, re.M)) == 3
+    assert len(re.findall(r"^ +server \S+ 192\.0\.2\.[123]:9292 check$", glance, re.M)) == 3
 
 
 def test_your_own_certificate_is_shown_on_the_public_vip_only(content: Content) -> None:
     own = {"trust_public_certificate": "CERTIFICATE", "trust_public_key": "KEY"}
     text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", **own)
     keystone = section(text, "keystone-api")
-    assert "192.0.2.10:5000 ssl crt @cairn/host" in keystone
-    assert "203.0.113.10:5000 ssl crt /etc/haproxy/public.pem" in keystone
+    assert "192.0.2.250:5000 ssl crt @cairn/host" in keystone
+    assert "203.0.113.250:5000 ssl crt /etc/haproxy/public.pem" in keystone
     pem = content("loadbalancer", "/etc/haproxy/public.pem", **own)
     assert pem.split() == ["CERTIFICATE", "KEY"]
 
@@ -77,19 +77,19 @@ def test_both_vips_move_together(content: Content) -> None:
     assert group and "management" in group[0] and "service" in group[0]
     assert re.findall(r"vrrp_instance (\S+)", text) == ["management", "service"]
     assert re.findall(r"^ +(\S+/32) dev (\S+)", text, re.M) == [
-        ("192.0.2.10/32", "mgmt0"),
-        ("203.0.113.10/32", "serv0.30"),
+        ("192.0.2.250/32", "mgmt0"),
+        ("203.0.113.250/32", "serv0.30"),
     ]
 
 
 def test_each_controller_tells_the_others_and_not_itself(content: Content) -> None:
     text = content(
-        "loadbalancer", "/etc/keepalived/keepalived.conf", controllers=3, host="controller2"
+        "loadbalancer", "/etc/keepalived/keepalived.conf", controllers=3, name="controller2"
     )
     peers = re.findall(r"unicast_peer \{(.*?)\}", text, re.S)
     assert [block.split() for block in peers] == [
-        ["192.0.2.11", "192.0.2.13"],
-        ["203.0.113.11", "203.0.113.13"],
+        ["192.0.2.1", "192.0.2.3"],
+        ["203.0.113.1", "203.0.113.3"],
     ]
     assert re.findall(r"priority (\d+)", text) == ["199", "199"]
 
@@ -97,4 +97,4 @@ def test_each_controller_tells_the_others_and_not_itself(content: Content) -> No
 def test_one_controller_holds_the_vips_alone(content: Content) -> None:
     text = content("loadbalancer", "/etc/keepalived/keepalived.conf", controllers=1)
     assert "unicast" not in text
-    assert "192.0.2.10/32" in text
+    assert "192.0.2.250/32" in text

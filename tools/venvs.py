@@ -34,7 +34,7 @@ def interpreter() -> str:
     raise OSError(f"no Python {PYTHON}, which the managed hosts have, is installed here")
 
 
-def make(lock: Path, folder: Path) -> bool:
+def make(lock: Path, folder: Path, python: str) -> bool:
     """Make one virtualenv; False when it is there already. CalledProcessError where uv fails."""
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     stamp = folder / "cairn-lock"
@@ -45,7 +45,7 @@ def make(lock: Path, folder: Path) -> bool:
         [
             *("venv", "--quiet", "--clear", "--no-python-downloads"),
             "--python",
-            interpreter(),
+            python,
             folder,
         ],
         [
@@ -64,7 +64,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--release", required=True, help="folder below releases/")
     parser.add_argument("names", nargs="*", help="locks; all of the release by default")
+    parser.add_argument(
+        "--if-possible", action="store_true", help=f"no error where there is no Python {PYTHON}"
+    )
     options = parser.parse_args(arguments)
+    try:
+        python = interpreter()
+    except OSError as error:
+        print(f"no virtualenvs: {error}", file=sys.stderr)
+        return 0 if options.if_possible else 1
     release = PROJECT / "releases" / options.release
     names = options.names or [
         lock.stem for lock in sorted(release.glob("*.lock")) if lock.stem not in NOT_SERVICES
@@ -72,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         folder = PROJECT / ".cache" / "venvs" / options.release / name
         try:
-            made = make(release / f"{name}.lock", folder)
+            made = make(release / f"{name}.lock", folder, python)
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1

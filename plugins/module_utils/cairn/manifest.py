@@ -81,9 +81,9 @@ def check_keys(where: str, entry: Mapping[str, Any], known: set[str]) -> None:
         raise DescriptionError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(known)}")
 
 
-def venv_name(lock: str, lock_text: str, distro_modules: list[str]) -> str:
-    """The name of a virtualenv: its lock and the hash of all that goes into it."""
-    return f"{lock}-{digest([lock_text, sorted(distro_modules)])}"
+def venv_name(lock: str, lock_text: str) -> str:
+    """The name of a virtualenv: its lock and the lock's hash."""
+    return f"{lock}-{digest(lock_text)}"
 
 
 def build(
@@ -113,7 +113,7 @@ def build(
     venv = None
     if lock:
         venv = {
-            "name": venv_name(lock, read_lock(lock), modules),
+            "name": venv_name(lock, read_lock(lock)),
             "lock": lock,
             "distro_modules": modules,
         }

@@ -142,6 +142,21 @@ def test_a_site_may_do_without_an_optional_service(make_model, edit):
     assert make_model(cairn_site=site).roles() == ["example"]
 
 
+def test_what_goes_with_a_service_is_deployed_where_that_is(make_model, edit):
+    edit({"with": "volumes"})
+    without = make_model()
+    assert without.roles() == []
+    site = {**without.site, "services": ["volumes"]}
+    assert make_model(cairn_site=site).roles() == ["example"]
+
+
+def test_the_validator_is_told_which_sections_have_the_options_of_others(make_model, edit):
+    alike = [{"fast": ["backend"]}, {"slow": ["backend"]}]
+    edit({"config": [{"file": "example.conf", "like": each} for each in alike]})
+    found = files(make_model())["example.conf"]
+    assert found["like"] == {"fast": ["backend"], "slow": ["backend"]}
+
+
 def test_a_missing_secret_names_the_command_that_makes_it(make_model):
     with pytest.raises(DescriptionError, match=r"'queue_example'.*make secrets INVENTORY="):
         make_model(cairn_secrets={}).queues()

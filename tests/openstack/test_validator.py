@@ -48,7 +48,7 @@ def test_there_is_a_file_to_validate_for_every_service(
     assert {role for role, _, _ in ini_files} == set(SERVICES)
 
 
-def hold(venv: Path, files: dict[str, list[str]]) -> dict[str, Any]:
+def hold(venv: Path, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What the code in `venv` says of files, by path; see validate.py."""
     done = subprocess.run(
         [str(venv / "bin" / "python"), str(Path(__file__).with_name("validate.py"))],
@@ -84,7 +84,7 @@ def test_the_code_knows_every_option_and_none_is_on_its_way_out(
         if owner == role:
             place = tmp_path / f"{name}-{path}"
             place.write_text(file["content"])
-            files[str(place)] = file["namespaces"]
+            files[str(place)] = {"namespaces": file["namespaces"], "like": file.get("like", {})}
     for place, answer in hold(venvs / role, files).items():
         assert answer["refused"] == "", place
         used = options_of(Path(place).read_text())
@@ -94,7 +94,8 @@ def test_the_code_knows_every_option_and_none_is_on_its_way_out(
 def test_an_unknown_and_a_leaving_option_would_be_found(venvs: Path, tmp_path: Path) -> None:
     place = tmp_path / "neutron.conf"
     place.write_text("[DEFAULT]\nno_such_option = 1\nuse_ssl = true\n")
-    (answer,) = hold(venvs / "neutron", {str(place): ["neutron"]}).values()
+    told = {str(place): {"namespaces": ["neutron"], "like": {}}}
+    (answer,) = hold(venvs / "neutron", told).values()
     assert "no_such_option" in answer["refused"]
     assert ["DEFAULT", "use_ssl"] in answer["leaving"]
 

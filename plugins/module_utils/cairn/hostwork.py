@@ -310,8 +310,11 @@ def fill(command: str, etc: Path, venv: Mapping[str, Any] | None) -> str:
     return command
 
 
-def oslo_answers(venv: str, files: Mapping[str, list[str]]) -> dict[str, str]:
-    """What a virtualenv's oslo.config has against INI files: path to text, empty when nothing."""
+def oslo_answers(venv: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What a virtualenv's oslo.config has against INI files: path to text, empty when nothing.
+
+    `files` tells for each path its `namespaces` and which sections are `like` others, too.
+    """
     program = pkgutil.get_data(oslo_validate.__package__, "oslo_validate.py") or b""
     python = str(paths.VENVS / venv / "bin" / "python")
     said = must(
@@ -326,7 +329,10 @@ def validate(manifest: Mapping[str, Any], draft: Path) -> None:
     venv = manifest["venv"]
     complaints = []
     files = {
-        str(draft / kept_path(file["path"])): file["namespaces"]
+        str(draft / kept_path(file["path"])): {
+            "namespaces": file["namespaces"],
+            "like": file.get("like", {}),
+        }
         for file in manifest["files"]
         if file.get("namespaces")
     }

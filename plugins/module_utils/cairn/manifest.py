@@ -21,6 +21,7 @@ Manifest = dict[str, Any]
 DESCRIPTION_KEYS = {
     "summary",
     "optional",
+    "with",
     "groups",
     "user",
     "lock",
@@ -40,7 +41,17 @@ DESCRIPTION_KEYS = {
     "secrets",
     "sudoers",
 }
-CONFIG_KEYS = {"file", "groups", "oslo", "sections", "namespaces", "owner", "group", "mode"}
+CONFIG_KEYS = {
+    "file",
+    "groups",
+    "oslo",
+    "sections",
+    "namespaces",
+    "like",
+    "owner",
+    "group",
+    "mode",
+}
 FILE_KEYS = {
     "path",
     "groups",
@@ -194,7 +205,8 @@ def _config_files(
         if not in_groups(entry, default, me):
             continue
         sections = merged.setdefault(entry["file"], {})
-        known = meta.setdefault(entry["file"], {"namespaces": []})
+        known = meta.setdefault(entry["file"], {"namespaces": [], "like": {}})
+        known["like"].update(entry.get("like", {}))
         known.update({k: entry[k] for k in ("owner", "group", "mode") if k in entry})
         known["namespaces"] += [
             n for n in entry.get("namespaces", []) if n not in known["namespaces"]
@@ -221,6 +233,7 @@ def _config_files(
                 "content": oslo.render_ini(sections, overrides.get(name, {}), header),
                 "format": "ini",
                 "namespaces": meta[name]["namespaces"],
+                **({"like": meta[name]["like"]} if meta[name]["like"] else {}),
             }
         )
     return files

@@ -76,14 +76,19 @@ class Model:
     def roles(self) -> list[str]:
         """Names of the roles whose services this site has, sorted."""
         if ("roles", "") not in self._done:
-            chosen = self.site.get("services", [])
             self._done["roles", ""] = [
                 role
                 for role, optional in described(self._load, self.project).items()
-                if not optional or role in chosen
+                if self._chosen(role, optional)
             ]
         found: list[str] = self._done["roles", ""]
         return found
+
+    def _chosen(self, role: str, optional: bool) -> bool:
+        """Whether the site has a service: if optional it chose it, and the one it goes `with`."""
+        needed = {role} if optional else set()
+        needed |= {self.raw(role)["with"]} if "with" in self.raw(role) else set()
+        return needed <= set(self.site.get("services", []))
 
     def raw(self, role: str) -> Mapping[str, Any]:
         """A role's description before templating."""

@@ -1,9 +1,11 @@
 """Hold INI files against a service's code: `oslo-config-validator` for all files in one process.
 
 Run by the Python of a staged virtualenv, with this file's text as its program; importing the code
-is what costs, and it is paid once. Input: JSON of path to namespaces on standard input. Output:
-JSON of path to what is wrong with the file (an empty text when nothing is). The rule is
-oslo.config's own, with warnings as errors: no unknown and no deprecated option.
+is what costs, and it is paid once. Input: JSON of path to {namespaces, like} on standard input.
+Output: JSON of path to what is wrong with the file (an empty text when nothing is). The rule is
+oslo.config's own, with warnings as errors: no unknown and no deprecated option. `like` is for
+sections of which the code does not tell all that may stand in them, such as one of cinder's back
+ends, whose name is the operator's: section to sections whose options it has too.
 """
 
 from __future__ import annotations
@@ -13,14 +15,33 @@ import io
 import json
 import logging
 import sys
+from typing import Any
 
 
-def refused(path: str, namespaces: list[str]) -> str:
+def known(namespaces: list[str], like: dict[str, list[str]]) -> dict[str, Any]:
+    """All options of the namespaces, as oslo.config's generator describes them to its validator."""
+    from oslo_config import cfg, generator
+
+    conf = cfg.ConfigOpts()
+    generator.register_cli_opts(conf)
+    groups = generator._get_groups(generator._list_opts(namespaces))
+    data: dict[str, Any] = generator._generate_machine_readable_data(groups, conf)
+    options, deprecated = data["options"], data["deprecated_options"]
+    for section, others in like.items():
+        names = {section, *others}
+        more = {"opts": [opt for name in names for opt in options.get(name, {}).get("opts", [])]}
+        options[section] = options.get(section, {}) | more
+        deprecated[section] = [opt for name in names for opt in deprecated.get(name, [])]
+    return data
+
+
+def refused(path: str, namespaces: list[str], like: dict[str, list[str]]) -> str:
     """What `oslo-config-validator --fatal-warnings` says against a file; empty when nothing."""
     from oslo_config import validator
 
-    words = [f"--namespace={namespace}" for namespace in namespaces]
-    sys.argv = ["oslo-config-validator", f"--input-file={path}", "--fatal-warnings", *words]
+    validator.load_opt_data = lambda _: known(namespaces, like)
+    words = [f"--input-file={path}", "--opt-data=known", "--fatal-warnings"]
+    sys.argv = ["oslo-config-validator", *words]
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     handler.setLevel(logging.WARNING)
@@ -34,7 +55,7 @@ def refused(path: str, namespaces: list[str]) -> str:
 def main() -> None:
     """Answer for every file."""
     with contextlib.redirect_stdout(io.StringIO()):
-        answers = {path: refused(path, names) for path, names in json.load(sys.stdin).items()}
+        answers = {path: refused(path, **told) for path, told in json.load(sys.stdin).items()}
     json.dump(answers, sys.stdout)
 
 

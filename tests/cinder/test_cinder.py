@@ -1,0 +1,240 @@
+"""What cinder and its initiators put on hosts, where it is easy to get wrong."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cairn.model import Model
+
+Ini = Callable[..., dict[str, dict[str, str]]]
+Units = Callable[..., dict[str, dict[str, Any]]]
+Content = Callable[..., str]
+CINDER = {"services": ["cinder"]}
+NFS = {**CINDER, "cinder_backends": ["nfs"], "cinder_nfs_shares": ["192.0.2.9:/a", "192.0.2.9:/b"]}
+
+
+def packages(model: Model, role: str) -> set[str]:
+    manifest = model.manifest(role)
+    return set(manifest["packages"]) if manifest else set()
+
+
+def test_a_site_without_cinder_has_nothing_of_it(
+    make_model: Callable[..., Model], ini: Ini
+) -> None:
+    model = make_model("compute1", services=["heat"])
+    assert not {"cinder", "iscsi"} & set(model.roles())
+    assert "cinder" not in ini("nova", "nova.conf", "compute1", services=["heat"])
+
+
+def test_controllers_decide_and_storage_hosts_keep(units: Units) -> None:
+    assert set(units("cinder", "controller1", **CINDER)) == {"cinder-api", "cinder-scheduler"}
+    assert set(units("cinder", "storage1", **CINDER)) == {"cinder-targets", "cinder-volume"}
+
+
+def test_volumes_cross_the_storage_plane_and_ask_for_a_password(ini: Ini) -> None:
+    lvm = ini("cinder", "cinder.conf", "storage1", **CINDER)["lvm"]
+    assert lvm["target_ip_address"] == "198.51.100.31"
+    assert (lvm["target_helper"], lvm["use_chap_auth"]) == ("lioadm", "true")
+
+
+def test_each_host_is_known_to_targets_by_a_name_of_its_own(content: Content) -> None:
+    names = {
+        re.search(r"^InitiatorName=(iqn\S+)$", content("iscsi", path, host, **CINDER), re.M)
+        for path in ["/etc/iscsi/initiatorname.iscsi"]
+        for host in ("compute1", "compute2", "storage1")
+    }
+    assert None not in names
+    assert len({found[1] for found in names if found}) == 3
+
+
+def test_an_initiators_name_stays_and_is_no_other_clouds(
+    script: Callable[[str], ModuleType],
+) -> None:
+    name = script("filter_plugins/iscsi.py").initiator_name
+    here = {"region": "RegionOne", "vips": {"internal": "192.0.2.10"}}
+    there = {**here, "vips": {"internal": "192.0.2.20"}}
+    assert name(here, "compute1") == name(here, "compute1") != name(there, "compute1")
+    assert re.fullmatch(r"iqn\.1993-08\.org\.debian:01:[0-9a-f]{16}", name(here, "compute1"))
+
+
+@pytest.mark.parametrize(("multipath", "seconds"), [(False, "-1"), (True, "15")])
+def test_io_waits_for_a_lost_target_unless_another_path_takes_over(
+    multipath: bool, seconds: str, content: Content, units: Units, ini: Ini
+) -> None:
+    arguments = {**CINDER, "iscsi_multipath": multipath}
+    settings = content("iscsi", "/etc/iscsi/iscsid.conf", "compute1", **arguments)
+    assert f"replacement_timeout = {seconds}\n" in settings
+    assert ("multipathd" in units("iscsi", "compute1", **arguments)) is multipath
+    libvirt = ini("nova", "nova.conf", "compute1", **arguments)["libvirt"]
+    assert libvirt["volume_use_multipath"] == str(multipath).lower()
+    default = ini("cinder", "cinder.conf", "storage1", **arguments)["DEFAULT"]
+    assert default["use_multipath_for_image_xfer"] == str(multipath).lower()
+
+
+def test_shares_instead_of_a_volume_group(
+    ini: Ini, content: Content, units: Units, make_model: Callable[..., Model]
+) -> None:
+    conf = ini("cinder", "cinder.conf", "storage1", **NFS, cinder_nfs_mount_options="vers=4.2")
+    assert conf["DEFAULT"]["enabled_backends"] == conf["DEFAULT"]["default_volume_type"] == "nfs"
+    assert conf["nfs"]["nfs_mount_options"] == "vers=4.2"
+    assert "lvm" not in conf
+    shares = content("cinder", "nfs_shares", "storage1", **NFS)
+    assert shares == "192.0.2.9:/a\n192.0.2.9:/b\n"
+    assert set(units("cinder", "storage1", **NFS)) == {"cinder-volume"}
+    storage, compute = make_model("storage1", **NFS), make_model("compute1", **NFS)
+    assert packages(storage, "cinder") == {"nfs-common", "qemu-utils"}
+    assert "nfs-common" in packages(compute, "nova")
+    manifest = storage.manifest("cinder")
+    assert manifest is not None
+    assert manifest["records"] == {}
+
+
+def test_two_back_ends_beside_each_other(ini: Ini) -> None:
+    conf = ini("cinder", "cinder.conf", "storage1", **(NFS | {"cinder_backends": ["nfs", "lvm"]}))
+    assert conf["DEFAULT"]["enabled_backends"] == "nfs,lvm"
+    assert {conf[name]["volume_backend_name"] for name in ("nfs", "lvm")} == {"nfs", "lvm"}
+
+
+def test_backups_go_to_swift_and_without_it_nothing_waits_for_them(ini: Ini, units: Units) -> None:
+    assert "cinder-backup" not in units("cinder", "storage1", **CINDER)
+    both = {"services": ["cinder", "swift"]}
+    assert "cinder-backup" in units("cinder", "storage1", **both)
+    default = ini("cinder", "cinder.conf", "storage1", **both)["DEFAULT"]
+    assert default["swift_catalog_info"].endswith(":internalURL")
+
+
+def test_quotas_of_the_inventory_become_cinders(ini: Ini) -> None:
+    quotas = {"volumes": 20, "gigabytes": 500}
+    default = ini("cinder", "cinder.conf", "controller1", **CINDER, cinder_quotas=quotas)["DEFAULT"]
+    assert (default["quota_volumes"], default["quota_gigabytes"]) == ("20", "500")
+
+
+def test_a_new_disk_makes_the_role_extend_the_volume_group(
+    make_model: Callable[..., Model],
+) -> None:
+    records = []
+    for disks in (["/dev/vdb"], ["/dev/vdb", "/dev/vdc"]):
+        manifest = make_model("storage1", **CINDER, cinder_volume_disks=disks).manifest("cinder")
+        assert manifest is not None
+        records.append(manifest["records"])
+    assert records[0] != records[1]
+
+
+def test_nova_asks_cinder_inside_and_cinder_tells_nova_as_itself(ini: Ini) -> None:
+    for host in ("controller1", "compute1"):
+        section = ini("nova", "nova.conf", host, **CINDER)["cinder"]
+        assert section["catalog_info"] == "block-storage::internalURL"
+        assert section["username"] == "nova"
+    for host in ("controller1", "storage1"):
+        conf = ini("cinder", "cinder.conf", host, **CINDER)
+        assert (conf["nova"]["username"], conf["nova"]["interface"]) == ("cinder", "internal")
+        assert conf["service_user"]["send_service_user_token"] == "true"
+
+
+def test_only_storage_hosts_may_do_anything_as_root(make_model: Callable[..., Model]) -> None:
+    for host, expected in (("controller1", False), ("storage1", True)):
+        manifest = make_model(host, **CINDER).manifest("cinder")
+        assert manifest is not None
+        paths = {file["path"] for file in manifest["files"]}
+        assert ("/etc/sudoers.d/cairn-cinder" in paths) is expected
+        assert ("rootwrap.conf" in paths) is expected
+
+
+def test_privileged_helpers_are_started_as_sudo_allows_it(ini: Ini, content: Content) -> None:
+    helper = ini("cinder", "cinder.conf", "storage1", **CINDER)["cinder_sys_admin"][
+        "helper_command"
+    ]
+    rules = content("cinder", "/etc/sudoers.d/cairn-cinder", "storage1", **CINDER).splitlines()
+    (rule,) = [line for line in rules if "privsep-helper " in line]
+    pattern = rule.partition("privsep-helper ")[2]
+    asked = helper.removeprefix("sudo privsep-helper ") + (
+        " --privsep_context cinder.privsep.sys_admin_pctxt --privsep_sock_path /tmp/x1/privsep.sock"
+    )
+    assert re.fullmatch(pattern, asked)
+
+
+@pytest.fixture(scope="module")
+def python(root: Path) -> str:
+    """The Python of cinder's virtualenv."""
+    found = root / ".cache/venvs/2026.1/cinder/bin/python"
+    if not found.exists():
+        pytest.skip("no virtualenv for cinder: make venvs")
+    return str(found)
+
+
+def test_back_ends_get_volume_types_that_stay_as_changed(
+    python: str, root: Path, tmp_path: Path
+) -> None:
+    conf = tmp_path / "cinder.conf"
+    conf.write_text(
+        f"[DEFAULT]\nstate_path = {tmp_path}\n[database]\nconnection = sqlite:///{tmp_path}/db\n"
+        f"[oslo_concurrency]\nlock_path = {tmp_path}\n"
+    )
+    types = str(root / "roles/cinder/templates/types.py")
+    program = (
+        "import runpy, sys\n"
+        "from cinder import context, db\n"
+        "from cinder.common import config\n"
+        "config.CONF(['--config-file', sys.argv[1]], project='cinder')\n"
+        "from cinder.db import migration\n"
+        "migration.db_sync()\n"
+        "sys.argv[0] = sys.argv.pop()\n"
+        "config.CONF.reset()\n"
+        "for _ in range(2):\n"
+        "    runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "    admin = context.get_admin_context()\n"
+        "    found = db.volume_type_get_all(admin)\n"
+        "    print(sorted((n, t['extra_specs']) for n, t in found.items()))\n"
+        "    db.volume_type_extra_specs_update_or_create(\n"
+        "        admin, found['lvm']['id'], {'volume_backend_name': 'other'})\n"
+    )
+    done = subprocess.run(
+        [python, "-c", program, str(conf), "lvm", "nfs", types],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = [line for line in done.stdout.splitlines() if line.startswith("made")]
+    assert made == ["made volume type lvm", "made volume type nfs"]
+    first, second = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert "('lvm', {'volume_backend_name': 'lvm'})" in first
+    assert "('lvm', {'volume_backend_name': 'other'})" in second
+
+
+RESTORE = """
+import runpy, sys, types
+known = {targets!r}
+class Root:
+    targets = known
+    def restore_from_file(self):
+        print("restored")
+        {restore}
+sys.modules["rtslib_fb"] = types.SimpleNamespace(RTSRoot=Root)
+runpy.run_path({path!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("targets", "restore", "printed", "said"),
+    [
+        (["iqn.x"], "return []", "", ""),
+        ([], "return []", "restored\n", ""),
+        ([], "raise FileNotFoundError", "restored\n", ""),
+        ([], "return ['no /dev/x']", "restored\n", "no /dev/x\n"),
+    ],
+)
+def test_after_a_boot_targets_come_back_but_those_in_use_are_left_alone(
+    targets: list[str], restore: str, printed: str, said: str, root: Path
+) -> None:
+    path = str(root / "roles/cinder/templates/targets.py")
+    program = RESTORE.format(targets=targets, restore=restore, path=path)
+    done = subprocess.run(["python3", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (printed, said)
+    assert done.returncode == bool(said)

@@ -84,6 +84,7 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 .PHONY: test lint unit venvs molecule bench
 test: setup  ## everything: lint, unit tests, roles, cloud, bad days
+	@tools/setup --browser
 	@python tools/run_tests.py
 lint: setup  ## ruff, mypy, yamllint, ansible-lint
 	@python tools/run_tests.py lint

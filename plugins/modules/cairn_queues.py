@@ -7,9 +7,9 @@ DOCUMENTATION = r"""
 module: cairn_queues
 short_description: Keep RabbitMQ's users, virtual hosts and permissions
 description:
-  - Each user gets the virtual host listed for it, all permissions there, and none elsewhere. New
-    queues in it are quorum queues. The user C(guest) is removed; other users that are not listed
-    are left alone.
+  - Each user gets the virtual host listed for it, all permissions there, and elsewhere those of
+    its O(queues[].grants) and no others. New queues in it are quorum queues, its policies are those
+    listed. The user C(guest) is removed; other users that are not listed are left alone.
   - Starting C(rabbitmqctl) takes seconds, so it is started once to compare, and once more only to
     change.
   - As an action it takes no arguments and finds them in the services' descriptions.
@@ -23,6 +23,14 @@ options:
       user: {description: The user., type: str, required: true}
       vhost: {description: Its virtual host., type: str, required: true}
       password: {description: The user's password., type: str, required: true}
+      grants:
+        description: "What it may do elsewhere: vhost, configure, write, read."
+        type: list
+        elements: dict
+      policies:
+        description: "Rules for queues of its virtual host: name, pattern, definition."
+        type: list
+        elements: dict
   record:
     description: What to note on the host after success, so that the next run need not ask.
     type: str
@@ -68,6 +76,8 @@ APPLY = """
  || User <- maps:get(<<"delete_users">>, Work)],
 [ok = rabbit_auth_backend_internal:clear_permissions(User, Vhost, <<"cairn">>)
  || [User, Vhost] <- maps:get(<<"clear_permissions">>, Work)],
+[ok = rabbit_policy:delete(Vhost, Name, <<"cairn">>)
+ || [Vhost, Name] <- maps:get(<<"delete_policies">>, Work)],
 ok = rabbit_definitions:import_raw(rabbit_json:encode(maps:get(<<"import">>, Work))).
 """
 
@@ -89,7 +99,7 @@ def is_password(password: str, user: dict[str, Any]) -> bool:
     return secrets.compare_digest(hashed(password, salt), user["password_hash"])
 
 
-def plan(queues: list[dict[str, str]], have: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+def plan(queues: list[dict[str, Any]], have: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """What is to be done, in words and as the data that APPLY takes.
 
     `have` is what `rabbitmqctl export_definitions` gives.
@@ -97,8 +107,10 @@ def plan(queues: list[dict[str, str]], have: dict[str, Any]) -> tuple[list[str],
     words: list[str] = []
     users = {user["name"]: user for user in have.get("users", [])}
     vhosts = {vhost["name"]: vhost for vhost in have.get("vhosts", [])}
-    permissions = {(p["user"], p["vhost"]): p for p in have.get("permissions", [])}
-    new: dict[str, list[dict[str, Any]]] = {"users": [], "vhosts": [], "permissions": []}
+    granted = {(p["user"], p["vhost"]): p for p in have.get("permissions", [])}
+    new: dict[str, list[dict[str, Any]]] = {
+        kind: [] for kind in ("users", "vhosts", "permissions", "policies")
+    }
     for queue in queues:
         name, vhost = queue["user"], queue["vhost"]
         if vhost not in vhosts:
@@ -111,16 +123,60 @@ def plan(queues: list[dict[str, str]], have: dict[str, Any]) -> tuple[list[str],
                 {"name": name, "password_hash": salted, "hashing_algorithm": ALGORITHM, "tags": []}
             )
             words.append(f"user {name}: {'new password' if name in users else 'make'}")
-        granted = permissions.get((name, vhost), {})
-        if any(granted.get(verb) != pattern for verb, pattern in EVERYTHING.items()):
-            new["permissions"].append({"user": name, "vhost": vhost, **EVERYTHING})
+    wanted = permissions(queues)
+    for (name, vhost), patterns in wanted.items():
+        now = granted.get((name, vhost), {})
+        if any(now.get(verb) != pattern for verb, pattern in patterns.items()):
+            new["permissions"].append({"user": name, "vhost": vhost, **patterns})
             words.append(f"user {name}: allow virtual host {vhost}")
-    own = {queue["user"]: queue["vhost"] for queue in queues}
-    foreign = sorted([u, v] for u, v in permissions if u in own and v != own[u])
+    own = {queue["user"] for queue in queues}
+    foreign = sorted([u, v] for u, v in granted if u in own and (u, v) not in wanted)
     words += [f"user {user}: no more on virtual host {vhost}" for user, vhost in foreign]
+    ruled = {(p["vhost"], p["name"]): p for p in have.get("policies", [])}
+    rules = policies(queues)
+    for (vhost, name), rule in rules.items():
+        now = ruled.get((vhost, name), {})
+        if any(now.get(key) != value for key, value in rule.items()):
+            new["policies"].append(rule)
+            words.append(f"virtual host {vhost}: policy {name}")
+    mine = {queue["vhost"] for queue in queues}
+    outdated = sorted([v, n] for v, n in ruled if v in mine and (v, n) not in rules)
+    words += [f"virtual host {vhost}: no more policy {name}" for vhost, name in outdated]
     delete = ["guest"] if "guest" in users else []
     words += [f"user {user}: remove" for user in delete]
-    return words, {"delete_users": delete, "clear_permissions": foreign, "import": new}
+    return words, {
+        "delete_users": delete,
+        "clear_permissions": foreign,
+        "delete_policies": outdated,
+        "import": new,
+    }
+
+
+def permissions(queues: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, str]]:
+    """What each user may do in which virtual host, by user and virtual host."""
+    found = {}
+    for queue in queues:
+        found[queue["user"], queue["vhost"]] = EVERYTHING
+        for grant in queue.get("grants") or []:
+            patterns = {verb: grant[verb] for verb in EVERYTHING}
+            found[queue["user"], grant["vhost"]] = patterns
+    return found
+
+
+def policies(queues: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rules for queues as RabbitMQ's definitions have them, by virtual host and name."""
+    return {
+        (queue["vhost"], rule["name"]): {
+            "vhost": queue["vhost"],
+            "name": rule["name"],
+            "pattern": rule["pattern"],
+            "apply-to": "queues",
+            "definition": rule["definition"],
+            "priority": 0,
+        }
+        for queue in queues
+        for rule in queue.get("policies") or []
+    }
 
 
 def rabbitmqctl(*arguments: str) -> str:
@@ -180,6 +236,8 @@ def main() -> None:
                     "user": {"type": "str", "required": True},
                     "vhost": {"type": "str", "required": True},
                     "password": {"type": "str", "required": True, "no_log": True},
+                    "grants": {"type": "list", "elements": "dict"},
+                    "policies": {"type": "list", "elements": "dict"},
                 },
             },
             "record": {"type": "str"},

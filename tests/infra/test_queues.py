@@ -55,7 +55,8 @@ def test_what_is_right_is_left_alone(module: ModuleType, right: dict[str, Any]) 
     assert work == {
         "delete_users": [],
         "clear_permissions": [],
-        "import": {"users": [], "vhosts": [], "permissions": []},
+        "delete_policies": [],
+        "import": {"users": [], "vhosts": [], "permissions": [], "policies": []},
     }
 
 
@@ -98,6 +99,37 @@ def test_permissions_elsewhere_and_guest_go(module: ModuleType, right: dict[str,
     _words, work = module.plan(QUEUES, right)
     assert work["clear_permissions"] == [["nova", "/neutron"]]
     assert work["delete_users"] == ["guest"]
+
+
+def test_a_granted_permission_on_anothers_virtual_host_is_given_and_stays(
+    module: ModuleType, right: dict[str, Any]
+) -> None:
+    patterns = {"configure": "^x$", "write": "^y$", "read": "^z$"}
+    queues = [QUEUES[0] | {"grants": [{"vhost": "/neutron", **patterns}]}, QUEUES[1]]
+    words, work = module.plan(queues, right)
+    assert words == ["user nova: allow virtual host /neutron"]
+    given = {"user": "nova", "vhost": "/neutron", **patterns}
+    assert work["import"]["permissions"] == [given]
+    right["permissions"].append(given)
+    assert module.plan(queues, right)[0] == []
+    # Without the grant it goes again.
+    assert module.plan(QUEUES, right)[1]["clear_permissions"] == [["nova", "/neutron"]]
+
+
+def test_policies_are_made_changed_and_taken_away(
+    module: ModuleType, right: dict[str, Any]
+) -> None:
+    rule = {"name": "bound", "pattern": "^n", "definition": {"max-length-bytes": 1000}}
+    queues = [QUEUES[0] | {"policies": [rule]}, QUEUES[1]]
+    words, work = module.plan(queues, right)
+    assert words == ["virtual host /nova: policy bound"]
+    (made,) = work["import"]["policies"]
+    assert made == {"vhost": "/nova", "apply-to": "queues", "priority": 0, **rule}
+    right["policies"] = [made, {"vhost": "/backup", "name": "another's", "pattern": "."}]
+    assert module.plan(queues, right)[0] == []
+    changed = [QUEUES[0] | {"policies": [rule | {"definition": {"max-length-bytes": 1}}]}]
+    assert module.plan(changed, right)[0] == ["virtual host /nova: policy bound"]
+    assert module.plan(QUEUES, right)[1]["delete_policies"] == [["/nova", "bound"]]
 
 
 def test_noise_around_the_definitions_is_passed_over(

@@ -28,8 +28,8 @@ SECRETS = {
 }
 
 
-def derive(**words: Any) -> oslo.Sections:
-    return oslo.derive(words, role="nova", site=SITE, me={}, secrets=SECRETS, venv="/v")
+def derive(site: dict[str, Any] = SITE, **words: Any) -> oslo.Sections:
+    return oslo.derive(words, role="nova", site=site, me={}, secrets=SECRETS, venv="/v")
 
 
 def test_a_database_is_reached_over_verified_tls() -> None:
@@ -58,10 +58,55 @@ def test_fanout_streams_come_with_the_prefetch_limit_that_they_demand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "driver"), [(True, "noop"), ({"notifications": True}, "messagingv2")]
+    ("asked", "services", "driver"),
+    [
+        (True, [], "noop"),
+        (True, ["ceilometer"], "messagingv2"),
+        ({"notifications": False}, ["ceilometer"], "noop"),
+        ({"notifications": True}, [], "messagingv2"),
+    ],
 )
-def test_notifications_are_sent_only_where_asked_for(asked: Any, driver: str) -> None:
-    assert derive(messaging=asked)["oslo_messaging_notifications"]["driver"] == driver
+def test_notifications_are_sent_where_somebody_takes_them(
+    asked: Any, services: list[str], driver: str
+) -> None:
+    sections = derive(SITE | {"services": services}, messaging=asked)
+    assert sections["oslo_messaging_notifications"]["driver"] == driver
+
+
+def test_notifications_go_to_ceilometers_virtual_host_by_the_services_own_account() -> None:
+    sections = derive(SITE | {"services": ["ceilometer"]}, messaging=True)
+    assert sections["oslo_messaging_notifications"]["transport_url"] == (
+        "rabbit://nova:q%3Au%3F@192.0.2.1:5671,nova:q%3Au%3F@192.0.2.2:5671//ceilometer"
+    )
+    assert sections["DEFAULT"]["transport_url"].endswith("//nova")
+
+
+def test_a_lost_broker_does_not_hold_up_what_is_notified_about() -> None:
+    sections = derive(SITE | {"services": ["ceilometer"]}, messaging=True)
+    assert sections["oslo_messaging_notifications"]["retry"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "allowed"),
+    [
+        ("configure", "nova", True),
+        ("configure", "notifications.info", True),
+        ("write", "notifications.error", True),
+        ("read", "nova", True),
+        ("read", "notifications.info", False),
+        ("write", "glance", False),
+        ("write", "metering.sample", False),
+        ("configure", "nova.secret", False),
+        ("configure", "notifications.info.copy", False),
+    ],
+)
+def test_a_service_can_send_notifications_and_read_none(
+    verb: str, name: str, allowed: bool
+) -> None:
+    grant = oslo.notification_grant("nova")
+    assert grant["vhost"] == "/ceilometer"
+    # RabbitMQ, too, searches the pattern in the name.
+    assert bool(re.search(grant[verb], name)) is allowed
 
 
 def test_tokens_are_validated_inside_and_users_sent_outside() -> None:

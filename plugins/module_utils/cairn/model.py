@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from . import oslo
 from .errors import DescriptionError
-from .manifest import Manifest, build, catalog_entries, digest
+from .manifest import Manifest, build, catalog_entries, check_keys, digest
 
 PROJECT = Path(__file__).resolve().parents[3]
+
+QUEUE_KEYS = {"policies"}
 
 Load = Callable[[Path], Any]
 Template = Callable[[Any, Mapping[str, Any]], Any]
@@ -260,7 +263,7 @@ class Model:
             if oslo.notified(self.site) and role != oslo.NOTIFIED:
                 tenant["grants"] = [oslo.notification_grant(role)]
             if isinstance(wanted, Mapping):
-                manifest.check_keys(f"{role}_service.queue", wanted, QUEUE_KEYS)
+                check_keys(f"{role}_service.queue", wanted, QUEUE_KEYS)
                 tenant["policies"] = list(wanted.get("policies", []))
             found.append(tenant)
         return found

@@ -20,6 +20,8 @@ KEYSTONE_PORT = 5000
 MEMCACHED_PORT = 11211
 SERVICE_PROJECT = "service"
 DOMAIN = "Default"
+NOTIFIED = "ceilometer"
+"""The service that notifications are for."""
 
 Sections = dict[str, dict[str, Any]]
 
@@ -105,9 +107,11 @@ def sections_messaging(
     site: Mapping[str, Any],
     secrets: Mapping[str, str],
 ) -> Sections:
-    """Return what RPC over RabbitMQ needs: every broker, TLS, replicated queues.
+    """Return what RPC and notifications over RabbitMQ need: every broker, TLS, replicated queues.
 
-    `parameters`: `notifications` (false): whether notifications are sent to the queue.
+    `parameters`: `notifications`: whether notifications are sent; by default where ceilometer is
+    deployed. They go to ceilometer's virtual host, in which every service may write its own (see
+    `notification_grant`), so that what nobody fetches stands in no other service's way.
 
     Stream queues, which carry the fanouts, refuse a consumer without a prefetch limit. The queue
     manager shares a file between processes of different users, so it stays off.
@@ -116,6 +120,14 @@ def sections_messaging(
     brokers = ",".join(
         f"{login}@{bracketed(address)}:{AMQP_PORT}" for address in addresses(site, "controller")
     )
+    notifications: dict[str, Any] = {"driver": "noop"}
+    if parameters.get("notifications", notified(site)):
+        notifications = {
+            "driver": "messagingv2",
+            "transport_url": f"rabbit://{brokers}//{NOTIFIED}",
+            # Without an end to it, a lost broker would hold up what is notified about.
+            "retry": 2,
+        }
     return {
         "DEFAULT": {"transport_url": f"rabbit://{brokers}//{quote(role, safe='')}"},
         "oslo_messaging_rabbit": {
@@ -129,9 +141,29 @@ def sections_messaging(
             "heartbeat_timeout_threshold": 60,
             "heartbeat_rate": 3,
         },
-        "oslo_messaging_notifications": {
-            "driver": "messagingv2" if parameters.get("notifications") else "noop"
-        },
+        "oslo_messaging_notifications": notifications,
+    }
+
+
+def notified(site: Mapping[str, Any]) -> bool:
+    """Whether the site has someone to send notifications to."""
+    return NOTIFIED in site.get("services", [])
+
+
+def notification_grant(role: str) -> dict[str, str]:
+    """Return the permissions with which `role` sends notifications, and can read nobody's.
+
+    A sender makes its exchange (named like the service, oslo.messaging's control_exchange) and the
+    queues `notifications.<priority>`, and binds these to it, for which RabbitMQ wants to see the
+    exchange read.
+    """
+    exchange = re.escape(role)
+    both = rf"^({exchange}|notifications\.[a-z]+)$"
+    return {
+        "vhost": f"/{NOTIFIED}",
+        "configure": both,
+        "write": both,
+        "read": rf"^{exchange}$",
     }
 
 

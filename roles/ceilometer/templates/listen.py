@@ -1,0 +1,105 @@
+"""Print what ceilometer publishes on the message queue, as any other consumer would read it.
+
+As the user ceilometer, with the Python of ceilometer's virtualenv:
+
+    listen.py [--events] [--resource ID] [--count N] [--seconds S]
+
+One line of JSON for each meter (or event). The queue is its own and goes with it, so that nothing
+is taken away from others. Exit code 1 when fewer than N came within S seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import kombu
+import oslo_messaging
+from oslo_config import cfg
+
+CONFIGURATION = "/etc/ceilometer/ceilometer.conf"
+TOPICS = {False: "metering.sample", True: "event.sample"}
+
+
+def connection(conf: cfg.ConfigOpts) -> kombu.Connection:
+    """A connection to the brokers of the configuration's transport_url."""
+    oslo_messaging.get_notification_transport(conf)  # registers the options that are read here
+    url = oslo_messaging.TransportURL.parse(conf)
+    hosts = [
+        f"pyamqp://{host.username}:{host.password}@"
+        f"{f'[{host.hostname}]' if ':' in host.hostname else host.hostname}:{host.port}/"
+        for host in url.hosts
+    ]
+    return kombu.Connection(
+        hosts[0],
+        alternates=hosts[1:],
+        virtual_host=url.virtual_host,
+        ssl={"ca_certs": conf.oslo_messaging_rabbit.ssl_ca_file},
+        failover_strategy="round-robin",
+    )
+
+
+def published(body: Any) -> list[dict[str, Any]]:
+    """The meters or events in a message as oslo.messaging sends it."""
+    told = json.loads(body) if isinstance(body, (str, bytes)) else body
+    if "oslo.message" in told:
+        told = json.loads(told["oslo.message"])
+    payload = told["payload"]
+    return payload if isinstance(payload, list) else [payload]
+
+
+def belongs(one: dict[str, Any], resource: str | None) -> bool:
+    """Whether a meter or event is about the resource."""
+    if resource is None or one.get("resource_id") == resource:
+        return True
+    return any(trait[2] == resource for trait in one.get("traits", []))
+
+
+def listen(conf: cfg.ConfigOpts, topic: str, seconds: float) -> Iterator[dict[str, Any]]:
+    """What is published from now on, for so many seconds."""
+    heard: list[dict[str, Any]] = []
+    deadline = time.monotonic() + seconds
+    with connection(conf) as broker:
+        broker.ensure_connection(max_retries=3)
+        exchange = kombu.Exchange("ceilometer", type="topic", durable=False, passive=True)
+        # Exclusive: RabbitMQ removes it with the connection.
+        queue = kombu.Queue("", exchange, routing_key=topic, exclusive=True, durable=False)
+        with broker.Consumer(
+            queue, callbacks=[lambda body, _: heard.extend(published(body))], no_ack=True
+        ):
+            while (left := deadline - time.monotonic()) > 0:
+                try:
+                    broker.drain_events(timeout=min(left, 1))
+                except TimeoutError:
+                    continue
+                yield from heard
+                heard.clear()
+
+
+def main() -> int:
+    """Print; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", action="store_true", help="events instead of meters")
+    parser.add_argument("--resource", help="only about this one")
+    parser.add_argument("--count", type=int, default=0, help="end after so many")
+    parser.add_argument("--seconds", type=float, default=1e9, help="end after so long")
+    wanted = parser.parse_args()
+    conf = cfg.ConfigOpts()
+    conf(["--config-file", CONFIGURATION], project="ceilometer")
+    found = 0
+    for one in listen(conf, TOPICS[wanted.events], wanted.seconds):
+        if not belongs(one, wanted.resource):
+            continue
+        print(json.dumps(one, sort_keys=True), flush=True)
+        found += 1
+        if found == wanted.count:
+            return 0
+    return int(found < wanted.count)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -103,6 +103,7 @@ def test_a_lost_broker_does_not_hold_up_what_is_notified_about() -> None:
 def test_a_service_can_send_notifications_and_read_none(
     verb: str, name: str, allowed: bool
 ) -> None:
+    assert derive(messaging=True)["DEFAULT"]["control_exchange"] == "nova"
     grant = oslo.notification_grant("nova")
     assert grant["vhost"] == "/ceilometer"
     # RabbitMQ, too, searches the pattern in the name.

@@ -129,7 +129,10 @@ def sections_messaging(
             "retry": 2,
         }
     return {
-        "DEFAULT": {"transport_url": f"rabbit://{brokers}//{quote(role, safe='')}"},
+        "DEFAULT": {
+            "transport_url": f"rabbit://{brokers}//{quote(role, safe='')}",
+            "control_exchange": role,
+        },
         "oslo_messaging_rabbit": {
             "ssl": True,
             "ssl_ca_file": CA_FILE,
@@ -153,9 +156,8 @@ def notified(site: Mapping[str, Any]) -> bool:
 def notification_grant(role: str) -> dict[str, str]:
     """Return the permissions with which `role` sends notifications, and can read nobody's.
 
-    A sender makes its exchange (named like the service, oslo.messaging's control_exchange) and the
-    queues `notifications.<priority>`, and binds these to it, for which RabbitMQ wants to see the
-    exchange read.
+    A sender makes its exchange (control_exchange) and the queues `notifications.<priority>`, and
+    binds these to it, for which it must be allowed to read the exchange.
     """
     exchange = re.escape(role)
     both = rf"^({exchange}|notifications\.[a-z]+)$"

@@ -251,3 +251,21 @@ def test_a_built_folder_is_described_in_full(make_model, edit, change, told):
     edit({"build": [STATIC | change]})
     with pytest.raises(DescriptionError, match=told):
         make_model().manifest("example")
+
+
+def test_a_mount_is_there_before_the_services_that_need_it(make_model, edit):
+    mount = {"what": "/dev/vdb", "where": "/srv/a1", "type": "xfs", "options": "noatime"}
+    edit({"mounts": [mount]})
+    made = units(make_model("c1"))["srv-a1"]
+    assert made["unit"] == "srv-a1.mount"
+    assert "Before=example-api.service" in made["text"]
+    assert "[Mount]\nWhat=/dev/vdb\nWhere=/srv/a1\nType=xfs\nOptions=noatime\n" in made["text"]
+    assert made["on_change"] == "none"
+
+
+@pytest.mark.parametrize("where", ["srv/a1", "/srv/a-1", "/srv/a b"])
+def test_a_mount_point_whose_unit_would_have_another_name_is_refused(make_model, edit, where):
+    mount = {"what": "/dev/vdb", "where": where, "type": "xfs", "options": "noatime"}
+    edit({"mounts": [mount]})
+    with pytest.raises(DescriptionError, match="letters, digits"):
+        make_model("c1").manifest("example")

@@ -16,6 +16,8 @@ from cairn.masking import MASK, mask_known, mask_pair, mask_urls
         "memcache_secret_key = tiger",
         "admin_password: tiger",
         "    auth_pass = tiger",
+        "auth_key = tiger",
+        "swift_hash_path_prefix = tiger",
         "url = amqp://nova:tiger@192.0.2.1/",
     ],
 )

@@ -16,7 +16,8 @@ OPTION = re.compile(r"^(?P<head>\s*(?P<name>[A-Za-z0-9_.-]+)\s*[=:]\s*)(?P<value
 SECRET_NAMES = re.compile(
     r"(?:^|_|-)(?:password|passwd|secret|secret_key|auth_pass|encryption_key|fernet_key)(?:$|_|-)"
     r"|^(?:connection|slave_connection|transport_url|admin_token|auth_encryption_key"
-    r"|memcache_secret_key|metadata_proxy_shared_secret|cluster_cookie|wsrep_sst_auth)$",
+    r"|memcache_secret_key|metadata_proxy_shared_secret|cluster_cookie|wsrep_sst_auth"
+    r"|auth_key|swift_hash_path_prefix|swift_hash_path_suffix)$",
     re.IGNORECASE,
 )
 """Names of options that hold secrets, as oslo.config, MariaDB and HAProxy call them."""

@@ -268,6 +268,8 @@ def make_ring(
     if due:
         lines.append(f"more is to move, not before {due} ({after.min_part_hours} h between moves)")
     saved, ring = save(after)
+    if content and not changed:
+        saved = content
     return Made(lines, changed, after.version, saved, ring, due)
 
 
@@ -280,8 +282,8 @@ def due_time(wanted: rings.Ring, builder: Any, circumstances: Mapping[str, Any])
         new, found = rebalanced(wanted.name, later, ())
         if not found.moved or not worthwhile(later, new):
             return ""
-    when = time.gmtime(time.time() + builder.min_part_seconds_left)
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", when)
+    passed = builder._last_part_moves_epoch + builder.min_part_hours * 3600
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(passed))
 
 
 def load(cls: Any, content: bytes) -> Any:

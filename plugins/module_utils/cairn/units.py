@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +82,11 @@ UWSGI: dict[str, Any] = {
 }
 
 
+MOUNT_KEYS = {"what", "where", "type", "options"}
+# What may hold files open on a service's mounts is stopped before them.
+LAST_TO_GO = {"LazyUnmount": True, "DirectoryMode": "0755"}
+
+
 @dataclass
 class Built:
     """Units of one host, and the files (uWSGI's) that go with them."""
@@ -112,7 +118,7 @@ def build(
     me: Mapping[str, Any],
     user: Mapping[str, Any],
 ) -> Built:
-    """All units of a description that belong on the host `me`, in the description's order."""
+    """All units of a description that belong on the host `me`, in its order; mounts come last."""
     built = Built()
     for name, unit in (description.get("units") or {}).items():
         where = f"{role}_service.units.{name}"
@@ -146,7 +152,47 @@ def build(
         if unit.get("timer"):
             built.units.append(_timer(name, unit))
             built.units[-2].update(state="idle", enabled=False, health={})
+    servers = [unit["unit"] for unit in built.units if unit["text"]]
+    built.units += [_mount(role, mount, servers) for mount in description.get("mounts") or []]
     return built
+
+
+def _mount(role: str, mount: Mapping[str, Any], servers: list[str]) -> dict[str, Any]:
+    """A file system that a service's files are on, mounted before its own units start."""
+    if set(mount) != MOUNT_KEYS or not re.fullmatch(r"(/[A-Za-z0-9_.]+)+", mount["where"]):
+        raise DescriptionError(
+            f"{role}_service.mounts {mount.get('where')}: needs {sorted(MOUNT_KEYS)}, and a path "
+            "of letters, digits, _ and ."
+        )
+    name = mount["where"].strip("/").replace("/", "-")
+    text = unit_text(
+        {
+            "Unit": {
+                "Description": f"Cairn: {mount['where']} for {role}",
+                "Before": " ".join(servers),
+            },
+            "Mount": {
+                "What": mount["what"],
+                "Where": mount["where"],
+                "Type": mount["type"],
+                "Options": mount["options"],
+                **LAST_TO_GO,
+            },
+            "Install": {"WantedBy": "multi-user.target"},
+        }
+    )
+    return {
+        "name": name,
+        "unit": f"{name}.mount",
+        "text": text,
+        "dropin": None,
+        "enabled": True,
+        "state": "started",
+        # Other options hold from the next mount on: files are open on this one.
+        "on_change": "none",
+        "config_files": [],
+        "health": {},
+    }
 
 
 def _inputs(name: str, unit: Mapping[str, Any]) -> list[str] | None:

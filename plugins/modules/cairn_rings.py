@@ -1,0 +1,106 @@
+#!/usr/bin/python
+"""Module: the object store's rings on one host; see the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_rings
+short_description: Read, make and keep the rings of the object store
+description:
+  - A ring's builder file is state. Every controller has all of them, and the newest counts.
+  - The action plugin of the same name calls this with what it decided; tasks give that I(state)
+    and what the inventory wants.
+options:
+  state:
+    description:
+      - V(known) tells of builders, rings and disks; V(made) computes rings and writes nothing;
+        V(given) writes them.
+    type: str
+    choices: [known, made, given]
+    required: true
+  payload:
+    description: What is to be made or written, packed.
+    type: str
+    default: ""
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Ask for builders, rings and disks
+  cairn_rings:
+    state: known
+  register: __swift_known
+"""
+
+RETURN = r"""
+rings:
+  description:
+    - For V(known), ring to version; for V(made), ring to its lines, version, files and due time.
+  returned: success
+  type: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork, ringwork
+
+
+def made(payload: dict[str, Any]) -> dict[str, Any]:
+    """The rings that are asked for, as plain data."""
+    contents = {name: ringwork.decode(text) for name, text in payload["builders"].items()}
+    found = ringwork.make(
+        Path(payload["venv"]), payload["rings"], contents, **payload["circumstances"]
+    )
+    return {
+        "rings": {
+            name: {
+                "lines": ring.lines,
+                "changed": ring.changed,
+                "version": ring.version,
+                "due": ring.due,
+                "builder": ringwork.encode(ring.builder),
+                "ring": ringwork.encode(ring.ring),
+            }
+            for name, ring in found.items()
+        },
+        "changed": any(ring.changed for ring in found.values()),
+    }
+
+
+def given(payload: dict[str, Any]) -> dict[str, Any]:
+    """Write builders, rings and records; `done` names the files."""
+    done = ringwork.give(
+        {name: ringwork.decode(text) for name, text in payload["builders"].items()},
+        {name: ringwork.decode(text) for name, text in payload["rings"].items()},
+        payload["records"],
+    )
+    return {"done": done, "changed": bool(done)}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["known", "made", "given"], "required": True},
+            "payload": {"type": "str", "default": "", "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    payload = hostwork.unpack(module.params["payload"]) if module.params["payload"] else {}
+    try:
+        if module.params["state"] == "known":
+            result = {"changed": False, **ringwork.read()}
+        elif module.params["state"] == "made":
+            result = made(payload)
+        else:
+            with hostwork.host_lock():
+                result = given(payload)
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

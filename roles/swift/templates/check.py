@@ -1,0 +1,49 @@
+"""Holds swift's configuration against its own code: swift-check <folder>; says what is wrong.
+
+Run by the staged virtualenv's Python. Policies must be whole, and every pipeline must be made of
+filters that exist; nothing is started, no ring or disk is needed.
+"""
+
+from __future__ import annotations
+
+import configparser
+import sys
+from pathlib import Path
+
+from paste.deploy import loadwsgi
+from swift.common.storage_policy import PolicyError, parse_storage_policies
+
+
+def pipeline_problem(path: Path) -> str:
+    """What is wrong with the pipeline of a file; empty when nothing is."""
+    try:
+        loadwsgi.loadcontext(loadwsgi.APP, f"config:{path}", global_conf={"log_level": "ERROR"})
+    except Exception as error:  # paste lets through whatever it meets
+        return f"{path.name}: {type(error).__name__}: {error}"
+    return ""
+
+
+def policy_problem(path: Path) -> str:
+    """What is wrong with the storage policies of swift.conf; empty when nothing is."""
+    conf = configparser.ConfigParser()
+    conf.read(path)
+    try:
+        parse_storage_policies(conf)
+    except (PolicyError, ValueError) as error:
+        return f"{path.name}: {error}"
+    return ""
+
+
+def main() -> int:
+    """Check everything in the folder; 1 when something is wrong."""
+    folder = Path(sys.argv[1])
+    problems = [policy_problem(folder / "swift.conf")]
+    for path in sorted(folder.glob("*.conf")):
+        if "[pipeline:main]" in path.read_text():
+            problems.append(pipeline_problem(path))
+    print("\n".join(filter(None, problems)), file=sys.stderr)
+    return int(any(problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""What the role puts on hosts, held against swift's own code where it says something."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cairn.model import Model
+
+DISKS = [{"name": f"d{n}", "device": f"/dev/vd{letter}"} for n, letter in ((1, "b"), (2, "c"))]
+POLICIES = [
+    {"index": 0, "name": "standard", "default": True},
+    {"index": 1, "name": "coded", "type": "erasure_coding", "data_fragments": 4,
+     "parity_fragments": 2},
+]  # fmt: skip
+
+
+@pytest.fixture
+def model(make_model: Callable[..., Model]) -> Callable[..., Model]:
+    """The model of a host in a site with three storage hosts of two disks each."""
+
+    def make(name: str = "controller1", **variables: Any) -> Model:
+        hostvars = {f"storage{n}": {"swift_disks": DISKS, "swift_zone": n} for n in (1, 2, 3)}
+        own = hostvars.get(name, {})
+        return make_model(name, services=["swift"], hostvars=hostvars, **{**own, **variables})
+
+    return make
+
+
+@pytest.fixture
+def file(model: Callable[..., Model]) -> Callable[..., str]:
+    """The content of a file of a host."""
+
+    def get(path: str, name: str, **variables: Any) -> str:
+        manifest = model(name, **variables).manifest("swift")
+        assert manifest is not None
+        (found,) = [f["content"] for f in manifest["files"] if f["path"] == path]
+        return str(found)
+
+    return get
+
+
+def units(made: Model) -> dict[str, dict[str, Any]]:
+    manifest = made.manifest("swift")
+    assert manifest is not None
+    return {unit["unit"]: unit for unit in manifest["units"]}
+
+
+def test_proxies_are_on_controllers_and_disks_on_storage_hosts(model: Any) -> None:
+    assert set(units(model("controller1"))) == {"swift-proxy-server.service"}
+    storage = set(units(model("storage1")))
+    assert {"swift-object-server.service", "rsync.service", "srv-node-d1.mount"} <= storage
+    assert "swift-proxy-server.service" not in storage
+    assert model("compute1").manifest("swift") is None
+
+
+def test_daemons_for_fragments_and_several_policies_run_where_there_are_some(model: Any) -> None:
+    more = {"swift-object-reconstructor.service", "swift-container-reconciler.service"}
+    assert not more & set(units(model("storage1")))
+    assert more <= set(units(model("storage1", swift_policies=POLICIES)))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "address"),
+    [
+        ("controller1", "proxy-server.conf", "bind_ip = 192.0.2.1\n"),
+        ("storage2", "object-server.conf", "bind_ip = 198.51.100.32\n"),
+        ("storage2", "/etc/rsyncd.conf", "address = 198.51.100.32\n"),
+    ],
+)
+def test_users_come_over_management_and_objects_go_over_storage(
+    name: str, path: str, address: str, file: Callable[..., str]
+) -> None:
+    assert address in file(path, name)
+
+
+def test_all_hosts_of_the_service_record_the_same_rings(model: Any) -> None:
+    texts = {
+        model(name).manifest("swift")["records"]["swift-rings"]
+        for name in ("controller1", "storage1", "storage3")
+    }
+    assert len(texts) == 1
+    (text,) = texts
+    assert '"ip": "198.51.100.33"' in text
+    assert '"zone": 3' in text
+
+
+def test_disks_are_mounted_by_label_before_the_servers_start(model: Any) -> None:
+    text = units(model("storage1"))["srv-node-d2.mount"]["text"]
+    assert "What=/dev/disk/by-label/swift-d2\n" in text
+    assert "Options=noatime" in text
+    (before,) = [line for line in text.splitlines() if line.startswith("Before=")]
+    assert "swift-object-server.service" in before
+
+
+def test_a_disk_that_is_gone_is_not_waited_for(model: Any) -> None:
+    device = {"real": "/dev/vdb", "size_mb": 2048, "used": "", "signatures": []}
+    host = {
+        "cpus": 1,
+        "devices": {"/dev/vdb": device, "/dev/vdc": None},
+        "labels": {},
+        "records": {"swift-disk-d2": "/dev/vdc"},
+    }
+    mounts = [unit for unit in units(model("storage1", cairn_host=host)) if "mount" in unit]
+    assert mounts == ["srv-node-d1.mount"]
+
+
+def test_every_storage_host_expires_its_share(file: Callable[..., str]) -> None:
+    texts = [file("object-expirer.conf", f"storage{n}") for n in (1, 2, 3)]
+    assert all("processes = 3\n" in text for text in texts)
+    assert [text.split("process = ")[1][0] for text in texts] == ["0", "1", "2"]
+
+
+def test_one_processor_forks_no_workers(file: Callable[..., str]) -> None:
+    for cpus, workers in ((1, 0), (2, 2), (64, 4)):
+        text = file("object-server.conf", "storage1", cairn_host={"cpus": cpus})
+        assert f"workers = {workers}\n" in text
+
+
+def test_ratelimit_is_there_when_it_is_set(file: Callable[..., str]) -> None:
+    assert "ratelimit" not in file("proxy-server.conf", "controller1")
+    text = file("proxy-server.conf", "controller1", swift_ratelimit={"account_ratelimit": 10})
+    assert " ratelimit s3api " in text
+    assert "account_ratelimit = 10\n" in text
+
+
+def test_s3_keys_are_asked_for_by_a_service_and_not_cached(file: Callable[..., str]) -> None:
+    text = file("proxy-server.conf", "controller1")
+    section = text.split("[filter:s3token]")[1].split("\n[")[0]
+    assert "password = service-of-swift\n" in section
+    assert "secret_cache_duration = 0\n" in section
+
+
+def test_tokens_are_encrypted_in_the_cache(file: Callable[..., str]) -> None:
+    text = file("authtoken.conf", "controller1")
+    assert "memcache_security_strategy = ENCRYPT\n" in text
+    assert "use_stderr" not in text
+
+
+def test_overrides_reach_any_file(file: Callable[..., str]) -> None:
+    override = {"proxy-server.conf": {"app:proxy-server": {"read_affinity": "r1=100"}}}
+    assert "read_affinity = r1=100\n" in file(
+        "proxy-server.conf", "controller1", swift_config=override
+    )
+
+
+@pytest.mark.parametrize("name", ["controller1", "storage1"])
+def test_swifts_own_code_takes_the_configuration(
+    name: str, model: Any, root: Path, tmp_path: Path
+) -> None:
+    assert check(name, model(name, swift_policies=POLICIES), root, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ({"proxy-server.conf": {"pipeline:main": {"pipeline": "s3apy proxy-server"}}}, "s3apy"),
+        ({"proxy-server.conf": {"filter:slo": {"use": "egg:swift#sloo"}}}, "sloo"),
+        ({"swift.conf": {"storage-policy:1": {"name": "Standard"}}}, "Standard"),
+    ],
+)
+def test_swifts_own_code_refuses_what_is_wrong(
+    override: dict[str, Any], text: str, model: Any, root: Path, tmp_path: Path
+) -> None:
+    assert text in check("controller1", model(swift_config=override), root, tmp_path)
+
+
+def check(name: str, made: Model, root: Path, folder: Path) -> str:
+    """What the check that runs at staging says of a host's files."""
+    python = root / ".cache/venvs/2026.1/swift/bin/python"
+    if not python.exists():
+        pytest.skip("no virtualenv of swift: make venvs")
+    manifest = made.manifest("swift")
+    assert manifest is not None
+    for one in manifest["files"]:
+        if not one["path"].startswith("/"):
+            (folder / one["path"]).write_text(one["content"])
+    assert manifest["validate"] == [["{venv}/bin/python", "{etc}/check.py", "{etc}"]]
+    done = subprocess.run(
+        [str(python), str(folder / "check.py"), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bool(done.returncode) == bool(done.stderr.strip())
+    return done.stderr.strip()
+
+
+def test_every_daemon_finds_its_section(model: Any, file: Callable[..., str]) -> None:
+    for unit in units(model("storage1", swift_policies=POLICIES)).values():
+        started = re.search(r"^ExecStart=\S+/bin/swift-(\S+) (\S+)", unit["text"] or "", re.M)
+        if not started or started[1].endswith("-server"):
+            continue
+        section, words = started[1], started[2]
+        conf = words.removeprefix("/etc/swift/")
+        assert f"[{section}]\n" in file(conf, "storage1", swift_policies=POLICIES)

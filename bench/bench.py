@@ -1,9 +1,10 @@
-"""Measure Cairn in its lab: `bench.py [lab] [again] [option] [instance] [floor]`, all by default.
+"""Measure Cairn in its lab: `bench.py [lab] [again] [option] [instance] [many] [floor]`, or all.
 
     lab       wall time and memory of the last `make lab`, phase by phase, as it was recorded
     again     site.yml over an unchanged lab
     option    one option of nova changed, and changed back
     instance  from `openstack server create` to ACTIVE and to a ping, as verify.yml last saw it
+    many      site.yml over 10, 50 and 100 simulated compute hosts that lack nothing
     floor     the bare commands that no deployment can avoid, in the same kind of machines
 
 Prints a table with the budgets of the design and writes `bench/last.json`.
@@ -20,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from bench import many
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
@@ -167,11 +170,20 @@ def measure_floor() -> dict[str, Any]:
     return {**parts, "seconds": round(sum(parts.values()), 1), "by_schema": schemas}
 
 
+def measure_many() -> dict[str, dict[str, float]]:
+    """Return the controller's cost of idle hosts, by their number."""
+    try:
+        return many.measure()
+    except RuntimeError as error:
+        raise BenchError(str(error)) from error
+
+
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "lab": measure_lab,
     "again": measure_again,
     "option": measure_option,
     "instance": measure_instance,
+    "many": measure_many,
     "floor": measure_floor,
 }
 
@@ -201,6 +213,12 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
             table.append((f"{what}: remote calls", calls, "≤ 15 a compute host, unchanged"))
     for name, seconds in result.get("instance", {}).items():
         table.append((f"server create to {name}", f"{seconds} s", ""))
+    for number, cost in result.get("many", {}).items():
+        figure = (
+            f"{cost['seconds']} s, {cost['processor_seconds']} s of processor, "
+            f"{cost['memory_mb']} MiB"
+        )
+        table.append((f"{number} idle compute hosts", figure, "≤ 60 s for 100, linear"))
     floor = result.get("floor")
     if floor:
         for name in ("packages", "virtualenvs", "schemas", "starts"):

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cairn.planes import read_site
 
-from bench import bench, on_host
+from bench import bench, many, on_host
 
 RUN: dict[str, Any] = {
     "plays": [{"name": "Stage", "seconds": 4.0}],
@@ -50,6 +51,30 @@ def test_the_table_sets_figures_beside_budgets() -> None:
     assert table["site.yml / floor"] == ("1.50", "≤ 1.5")
 
 
+def test_simulated_hosts_stand_in_the_table_by_their_number() -> None:
+    cost = {"seconds": 31.5, "processor_seconds": 58.0, "memory_mb": 80}
+    assert bench.rows({"many": {"100": cost}}) == [
+        (
+            "100 idle compute hosts",
+            "31.5 s, 58.0 s of processor, 80 MiB",
+            "≤ 60 s for 100, linear",
+        )
+    ]
+
+
+def test_simulated_hosts_are_a_valid_site() -> None:
+    made = many.inventory(100)
+    groups = made["hosts"]["all"]["children"]
+    variables = {
+        host: {**made["variables"], **own}
+        for group in groups.values()
+        for host, own in group["hosts"].items()
+    }
+    site, problems = read_site(variables, {name: list(g["hosts"]) for name, g in groups.items()})
+    assert problems == []
+    assert len(site.hosts) == 108
+
+
 def test_nothing_measured_gives_only_the_heading() -> None:
     assert bench.rows({}) == []
     assert bench.show([("what", "measured", "budget")]) == "what  measured  budget"
@@ -66,7 +91,7 @@ def test_a_missing_record_names_the_command_that_makes_it(
 
 def test_an_unknown_measurement_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["speed"]) == 2
-    assert "use lab, again, option, instance, floor" in capsys.readouterr().err
+    assert "use lab, again, option, instance, many, floor" in capsys.readouterr().err
 
 
 def test_schemas_are_timed_beside_the_real_databases() -> None:

@@ -29,6 +29,7 @@ def site() -> dict[str, Any]:
     return {
         "planes": {"management": {"mtu": 1500}, "storage": {"mtu": 9000}},
         "hosts": {"controller1": host("controller", 11), "compute1": host("compute", 13)},
+        "services": [],
         "names": {"internal": "api.internal", "public": "10.0.30.10"},
         "vips": {"internal": "10.0.0.10", "public": "10.0.30.10"},
     }

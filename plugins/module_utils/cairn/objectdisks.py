@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import pwd
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,12 +190,13 @@ def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None
     if erase:
         hostwork.must(["wipefs", "--all", path], f"clearing {path}")
     uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid
-    # mkfs.xfs itself still refuses a disk with anything on it: there is no -f here.
-    hostwork.must(
-        ["mkfs.xfs", "-L", label(name), "-p", "/dev/stdin", path],
-        f"formatting {path}",
-        stdin=f"/\n0 0\nd--755 {uid} {gid}\n$\n",
-    )
+    with tempfile.NamedTemporaryFile("w") as prototype:
+        prototype.write(f"/\n0 0\nd--755 {uid} {gid}\n$\n")
+        prototype.flush()
+        # mkfs.xfs itself still refuses a disk with anything on it: there is no -f here.
+        hostwork.must(
+            ["mkfs.xfs", "-L", label(name), "-p", prototype.name, path], f"formatting {path}"
+        )
     hostwork.must(["udevadm", "settle", "--timeout=30"], "waiting for the label")
     hostwork.record(record(name), path)
     mount_point = Path("/srv/node") / name

@@ -58,7 +58,30 @@ def host_findings(task_vars: Any) -> list[Any]:
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
         disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
         found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
+        if "swift" in site["services"] and "devices" in host:
+            disks = hostvars[name].get("swift_disks") or []
+            found += checks.check_object_disks(name, host, disks)
+        found += volume_findings(name, hostvars[name], site)
     return found
+
+
+def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
+    """What speaks against making volumes on a host, if it is to keep some."""
+    host = variables["cairn_host"]
+    if "cinder" not in site["services"] or "devices" not in host:
+        return []
+    claims = {
+        "cinder_volume_disks": list(variables.get("cinder_volume_disks") or []),
+        "swift_disks": [d["device"] for d in variables.get("swift_disks") or [] if "device" in d],
+    }
+    found = checks.check_shared_disks(name, host, claims)
+    default = catalogue.defaults("cinder")
+    backends, group = (
+        variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
+    )
+    if "storage" in site["hosts"][name]["groups"] and "lvm" in backends:
+        found += checks.check_volume_group(name, host, group, claims["cinder_volume_disks"])
+    return list(found)
 
 
 class ActionModule(ActionBase):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from cairn.catalogue import descriptions, etc_folders, of_site
 from cairn.peers import neighbours
+
+# What may be on a disk is asked before anything is done to it: role to its variable.
+DISKS = {"swift": "swift_disks", "cinder": "cinder_volume_disks"}
 
 
 def is_address(text: str) -> bool:
@@ -18,6 +22,16 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def devices(variables: Mapping[str, Any], site: Mapping[str, Any]) -> list[str]:
+    """Paths of the disks that the host's variables give to services of the site."""
+    found = []
+    for role, name in DISKS.items():
+        if role in site.get("services", []):
+            disks = variables.get(name) or []
+            found += [str(d.get("device", "") if isinstance(d, Mapping) else d) for d in disks]
+    return list(filter(None, dict.fromkeys(found)))
 
 
 class ActionModule(ActionBase):
@@ -35,6 +49,7 @@ class ActionModule(ActionBase):
             "names": [n for n in site["names"].values() if not is_address(n)],
             "etc": etc_folders(of_site(descriptions(), site)),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
+            "devices": devices(task_vars["hostvars"][task_vars["inventory_hostname"]], site),
         }
         before = time.time()
         answer: dict[str, Any] = self._execute_module("cairn_probe", arguments, task_vars=task_vars)

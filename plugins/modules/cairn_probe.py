@@ -6,9 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn.blockdevices import read_device, read_labels
 from ansible.module_utils.cairn.hostfacts import read_host
 from ansible.module_utils.cairn.hoststate import read_state
 from ansible.module_utils.cairn.ping import ask_peers
+from ansible.module_utils.cairn.volumegroup import read_volume_groups
 
 DOCUMENTATION = r"""
 module: cairn_probe
@@ -33,6 +35,11 @@ options:
     type: list
     elements: dict
     default: []
+  devices:
+    description: Paths of disks that services are to have.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -55,6 +62,18 @@ network:
   description: hash of the confirmed units, trial (one is under way) and drift (sentences).
   returned: success
   type: dict
+devices:
+  description: Path of each disk asked for to what it is and holds, null where there is none.
+  returned: success
+  type: dict
+volume_groups:
+  description: LVM volume group to its disks.
+  returned: success
+  type: dict
+labels:
+  description: Label of each file system to its device.
+  returned: success
+  type: dict
 services:
   description: Role to its current, previous and staged generations and drift.
   returned: success
@@ -71,6 +90,7 @@ def main() -> None:
             "names": {"type": "list", "elements": "str", "default": []},
             "etc": {"type": "list", "elements": "str", "default": []},
             "peers": {"type": "list", "elements": "dict", "default": []},
+            "devices": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -79,7 +99,13 @@ def main() -> None:
     # Only from an interface that is there: before the first run most planes are not.
     peers = [p for p in asked["peers"] if p["device"] in host["nics"]]
     module.exit_json(
-        changed=False, peers=ask_peers(peers, PEER_TIMEOUT) if peers else [], **host, **read_state()
+        changed=False,
+        peers=ask_peers(peers, PEER_TIMEOUT) if peers else [],
+        devices={path: read_device(path) for path in asked["devices"]},
+        labels=read_labels(),
+        volume_groups=read_volume_groups(),
+        **host,
+        **read_state(),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from .manifest import chosen
+
 PROJECT = Path(__file__).resolve().parents[3]
 
 
@@ -26,10 +28,15 @@ def of_site(
     described: Mapping[str, Mapping[str, Any]], site: Mapping[str, Any]
 ) -> dict[str, Mapping[str, Any]]:
     """Those descriptions whose services the site has."""
-    chosen = site.get("services", [])
-    return {
-        role: told for role, told in described.items() if not told.get("optional") or role in chosen
-    }
+    return {role: told for role, told in described.items() if chosen(role, told, site)}
+
+
+def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
+    """A role's default variables, Jinja not filled in."""
+    loaded: dict[str, Any] = yaml.safe_load(
+        (project / "roles" / role / "defaults" / "main.yml").read_text()
+    )
+    return loaded
 
 
 def roles(project: Path = PROJECT) -> list[str]:

@@ -12,9 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .objectdisks import WRONG
+from .objectdisks import judge as judge_disk
 from .peers import judge
 from .planes import GROUPS
 from .suggest import nearest
+from .volumegroup import plan as plan_volume_group
 
 ERROR, WARNING = "error", "warning"
 DEBIAN, PYTHON = "13", (3, 13)
@@ -516,6 +519,47 @@ def check_network(name: str, host: Mapping[str, Any]) -> list[Finding]:
     if not host["nics"]:
         text = "shows no NIC; is iproute2 missing?"
         found.append(Finding(ERROR, "network", text, "apt-get install iproute2", name))
+    return found
+
+
+def check_object_disks(
+    name: str, host: Mapping[str, Any], disks: Iterable[Mapping[str, Any]]
+) -> list[Finding]:
+    """Disks for objects are there, and hold nothing but objects: each is named, none is guessed."""
+    found, seen = [], set()
+    for disk in disks:
+        for what in (disk["name"], disk["device"]):
+            if what in seen:
+                text = f"{what} is in swift_disks twice"
+                found.append(Finding(ERROR, "disks", text, "name each disk once", name))
+            seen.add(what)
+        judged = judge_disk(disk, host)
+        if judged.text:
+            severity = ERROR if judged.state == WRONG else WARNING
+            found.append(Finding(severity, "disks", judged.text, judged.remedy, name))
+    return found
+
+
+def check_volume_group(
+    name: str, host: Mapping[str, Any], group: str, disks: Sequence[str]
+) -> list[Finding]:
+    """The volume group of a storage host is there or can be made, of disks that hold nothing."""
+    problems = plan_volume_group(group, disks, host).problems
+    return [Finding(ERROR, "disks", text, remedy, name) for text, remedy in problems]
+
+
+def check_shared_disks(
+    name: str, host: Mapping[str, Any], claims: Mapping[str, Iterable[str]]
+) -> list[Finding]:
+    """No disk is given to two services; `claims`: variable to the paths that it names."""
+    found, owners = [], dict[str, str]()
+    for variable, paths in claims.items():
+        for path in paths:
+            real = (host["devices"].get(path) or {}).get("real", path)
+            other = owners.setdefault(real, variable)
+            if other != variable:
+                text = f"{path} is in {variable} and in {other}"
+                found.append(Finding(ERROR, "disks", text, "take it out of one of them", name))
     return found
 
 

@@ -32,6 +32,7 @@ DESCRIPTION_KEYS = {
     "files",
     "build",
     "units",
+    "mounts",
     "databases",
     "queue",
     "catalog",
@@ -77,6 +78,13 @@ def digest(value: Any, length: int = 12) -> str:
 def catalog_entries(catalog: Any) -> list[Mapping[str, Any]]:
     """The entries of a description's `catalog`, which may be one, a list of them or missing."""
     return [catalog] if isinstance(catalog, Mapping) else list(catalog or [])
+
+
+def chosen(role: str, description: Description, site: Mapping[str, Any]) -> bool:
+    """Whether a site has a service: an optional one only by name, one `with` another with it."""
+    needed = {role} if description.get("optional") else set()
+    needed |= {description["with"]} if "with" in description else set()
+    return needed <= set(site.get("services", []))
 
 
 def in_groups(entry: Mapping[str, Any], default: list[str], me: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import oslo
 from .errors import DescriptionError
-from .manifest import Manifest, build, catalog_entries, check_keys, digest
+from .manifest import Manifest, build, catalog_entries, check_keys, chosen, digest
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -81,17 +81,11 @@ class Model:
         if ("roles", "") not in self._done:
             self._done["roles", ""] = [
                 role
-                for role, optional in described(self._load, self.project).items()
-                if self._chosen(role, optional)
+                for role in described(self._load, self.project)
+                if chosen(role, self.raw(role), self.site)
             ]
         found: list[str] = self._done["roles", ""]
         return found
-
-    def _chosen(self, role: str, optional: bool) -> bool:
-        """Whether the site has a service: if optional it chose it, and the one it goes `with`."""
-        needed = {role} if optional else set()
-        needed |= {self.raw(role)["with"]} if "with" in self.raw(role) else set()
-        return needed <= set(self.site.get("services", []))
 
     def raw(self, role: str) -> Mapping[str, Any]:
         """A role's description before templating."""

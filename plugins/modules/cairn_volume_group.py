@@ -1,0 +1,65 @@
+#!/usr/bin/python
+"""Module: make the volume group of a storage host, of blank disks only."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cairn_volume_group
+short_description: Make or extend a volume group of blank disks
+description:
+  - Looks at every disk first. If one is missing, in use or holds anything, none is touched and
+    the module fails.
+  - Takes no disk away from the group. A group that was made here and is gone is not made anew.
+options:
+  name:
+    description: The volume group.
+    type: str
+    required: true
+  disks:
+    description: Its disks. With none it must be there already.
+    type: list
+    elements: path
+    required: true
+author: [Cairn]
+"""
+
+EXAMPLES = r"""
+- name: Make the volume group of its disks
+  cairn_volume_group:
+    name: cinder-volumes
+    disks: [/dev/disk/by-id/nvme-eui.0025385b01409b11]
+"""
+
+RETURN = r"""
+done:
+  description: What was done, as sentences.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork, volumegroup
+from ansible.module_utils.cairn.hoststate import read_records
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "disks": {"type": "list", "elements": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    name, disks = module.params["name"], module.params["disks"]
+    try:
+        with hostwork.host_lock():
+            done = volumegroup.prepare(name, disks, read_records(), module.check_mode)
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(done), done=done)
+
+
+if __name__ == "__main__":
+    main()

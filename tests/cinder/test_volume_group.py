@@ -1,0 +1,182 @@
+"""Of which disks a volume group is made, and which are left alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from cairn import hostwork, volumegroup
+from cairn.checks import check_shared_disks, check_volume_group
+from cairn.volumegroup import plan
+
+Data = dict[str, Any]
+NAME = "cinder-volumes"
+EXT4 = {"type": "ext4", "label": "home", "uuid": "5ef332d4"}
+
+
+def device(real: str, *signatures: Data, used: str = "") -> Data:
+    return {"real": real, "size_mb": 8192, "used": used, "signatures": list(signatures)}
+
+
+@pytest.fixture
+def host() -> Data:
+    """A host with two blank disks."""
+    return {
+        "devices": {"/dev/vdb": device("/dev/vdb"), "/dev/vdc": device("/dev/vdc")},
+        "disks": {"vda": {}, "vdb": {}, "vdc": {}},
+        "volume_groups": {},
+        "records": {},
+    }
+
+
+def problems(disks: list[str], host: Data) -> list[str]:
+    return [text for text, _ in plan(NAME, disks, host).problems]
+
+
+def test_blank_disks_become_the_group(host: Data) -> None:
+    found = plan(NAME, ["/dev/vdb", "/dev/vdc"], host)
+    assert (found.create, found.extend, found.problems) == (["/dev/vdb", "/dev/vdc"], [], [])
+
+
+def test_a_disk_is_known_by_any_of_its_names(host: Data) -> None:
+    host["devices"]["/dev/disk/by-id/x"] = device("/dev/vdb", {"type": "LVM2_member"})
+    host["volume_groups"] = {NAME: ["/dev/vdb"]}
+    assert plan(NAME, ["/dev/disk/by-id/x"], host) == volumegroup.Plan()
+
+
+def test_a_further_disk_extends_the_group(host: Data) -> None:
+    host["volume_groups"] = {NAME: ["/dev/vdb"]}
+    assert plan(NAME, ["/dev/vdb", "/dev/vdc"], host).extend == ["/dev/vdc"]
+
+
+def test_an_operators_own_group_needs_no_disks(host: Data) -> None:
+    host["volume_groups"] = {NAME: ["/dev/md0"]}
+    assert plan(NAME, [], host) == volumegroup.Plan()
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (device("/dev/vdb", EXT4), "disk /dev/vdb holds data: ext4 home"),
+        (device("/dev/vdb", {"type": "gpt"}, {"type": "PMBR"}), "holds data: gpt, PMBR"),
+        (device("/dev/vdb", used="mounted on /srv"), "disk /dev/vdb is in use: mounted on /srv"),
+        (None, "has no disk /dev/vdb; it has /dev/vda, /dev/vdb, /dev/vdc"),
+    ],
+)
+def test_a_disk_that_is_not_blank_is_refused_and_so_is_the_whole(
+    found: Data | None, text: str, host: Data
+) -> None:
+    host["devices"]["/dev/vdb"] = found
+    decided = plan(NAME, ["/dev/vdc", "/dev/vdb"], host)
+    assert decided.create == []
+    (problem,) = decided.problems
+    assert text in problem[0]
+
+
+def test_how_to_force_it_is_said(host: Data) -> None:
+    host["devices"]["/dev/vdb"] = device("/dev/vdb", EXT4)
+    ((_, remedy),) = plan(NAME, ["/dev/vdb"], host).problems
+    assert "wipefs --all /dev/vdb" in remedy
+
+
+def test_a_disk_of_another_group_is_refused(host: Data) -> None:
+    host["volume_groups"] = {"system": ["/dev/vdb"]}
+    assert problems(["/dev/vdb"], host) == ["disk /dev/vdb belongs to volume group system"]
+
+
+def test_before_lvm_can_tell_whose_a_disk_is_it_is_not_touched(host: Data) -> None:
+    host["devices"]["/dev/vdb"] = device("/dev/vdb", {"type": "LVM2_member"})
+    ((text, remedy),) = plan(NAME, ["/dev/vdb"], host).problems
+    assert "LVM2_member" in text
+    assert "apt-get install lvm2" in remedy
+
+
+def test_one_disk_named_twice(host: Data) -> None:
+    host["devices"]["/dev/disk/by-id/x"] = device("/dev/vdb")
+    assert problems(["/dev/vdb", "/dev/disk/by-id/x"], host) == [
+        "/dev/disk/by-id/x is the same disk as /dev/vdb"
+    ]
+
+
+def test_a_group_that_was_there_is_not_made_anew_on_blank_disks(host: Data) -> None:
+    host["records"] = {volumegroup.RECORD: "hash"}
+    (text,) = problems(["/dev/vdb"], host)
+    assert "is missing, and was there" in text
+
+
+def test_no_group_and_nothing_to_make_it_of(host: Data) -> None:
+    (text,) = problems([], host)
+    assert text == f"has no volume group {NAME}, and no disk to make it of"
+
+
+def test_a_group_that_lost_a_disk(host: Data) -> None:
+    host["volume_groups"] = {NAME: ["/dev/vdb", volumegroup.LOST]}
+    assert problems(["/dev/vdb"], host) == [f"volume group {NAME} lacks a disk"]
+
+
+# --- preflight ---------------------------------------------------------------------------------
+
+
+def test_preflight_stops_at_a_disk_that_holds_data(host: Data) -> None:
+    host["devices"]["/dev/vdb"] = device("/dev/vdb", EXT4)
+    (finding,) = check_volume_group("storage1", host, NAME, ["/dev/vdb"])
+    assert (finding.severity, finding.check, finding.host) == ("error", "disks", "storage1")
+    assert check_volume_group("storage1", host, NAME, ["/dev/vdc"]) == []
+
+
+def test_preflight_stops_at_a_disk_of_two_services(host: Data) -> None:
+    host["devices"]["/dev/disk/by-id/x"] = device("/dev/vdb")
+    claims = {"cinder_volume_disks": ["/dev/vdb"], "swift_disks": ["/dev/disk/by-id/x"]}
+    (finding,) = check_shared_disks("storage1", host, claims)
+    assert "/dev/disk/by-id/x is in swift_disks and in cinder_volume_disks" in finding.text
+    assert check_shared_disks("storage1", host, claims | {"swift_disks": ["/dev/vdc"]}) == []
+
+
+# --- on the host -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Commands that would have been run on a host with one group `system` on /dev/vda3."""
+    ran: list[list[str]] = []
+    disks = [
+        {"pv_name": "/dev/vda3", "vg_name": "system"},
+        {"pv_name": "/dev/vdz", "vg_name": ""},
+    ]
+
+    def must(command: list[str], _: str, **__: Any) -> str:
+        if command[0] != "pvs":
+            ran.append(command)
+        return json.dumps({"report": [{"pv": disks}]})
+
+    monkeypatch.setattr(hostwork, "must", must)
+    monkeypatch.setattr(volumegroup.shutil, "which", lambda *_, **__: "/usr/sbin/pvs")
+    monkeypatch.setattr(volumegroup, "read_device", lambda path: device(path))
+    return ran
+
+
+def test_groups_are_read_with_their_disks(commands: list[list[str]]) -> None:
+    assert volumegroup.read_volume_groups() == {"system": ["/dev/vda3"]}
+
+
+def test_the_group_is_made_once_all_disks_were_found_in_order(commands: list[list[str]]) -> None:
+    done = volumegroup.prepare(NAME, ["/dev/vdb", "/dev/vdc"], {}, check=False)
+    assert commands == [["vgcreate", NAME, "/dev/vdb", "/dev/vdc"]]
+    assert done == [f"vgcreate {NAME} /dev/vdb /dev/vdc"]
+
+
+def test_check_mode_only_tells(commands: list[list[str]]) -> None:
+    assert volumegroup.prepare(NAME, ["/dev/vdb"], {}, check=True)
+    assert commands == []
+
+
+def test_nothing_is_touched_if_any_disk_is_wrong(commands: list[list[str]]) -> None:
+    with pytest.raises(hostwork.HostError, match=r"(?s)no disk was touched.*volume group system"):
+        volumegroup.prepare(NAME, ["/dev/vdb", "/dev/vda3"], {}, check=False)
+    assert commands == []
+
+
+def test_a_host_without_lvm_has_no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volumegroup.shutil, "which", lambda *_, **__: None)
+    assert volumegroup.read_volume_groups() == {}

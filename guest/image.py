@@ -20,7 +20,12 @@ from lab.run import LabError, call
 ROOT = Path(__file__).with_name("root")
 # In the order in which they must be loaded.
 MODULES = ["failover", "net_failover", "virtio_net", "virtio_blk"]
-FOLDERS = ["bin", "dev", "modules", "proc", "run", "sys", "www", "www/cgi-bin"]
+FOLDERS = [
+    *("bin", "dev", "etc", "lib", "lib64", "modules", "proc", "run", "sys"),
+    *("www", "www/cgi-bin"),
+]
+LOADER = "ld-linux-x86-64.so.2"
+LIBRARIES = ["libssl.so.3", "libcrypto.so.3", "libc.so.6", "libz.so.1", "libzstd.so.1"]
 
 SECTOR = 512
 MEBIBYTE = 1024 * 1024
@@ -97,7 +102,11 @@ def initramfs(fetched: Fetched) -> list[Entry]:
     entries = [Entry(name, stat.S_IFDIR | 0o755) for name in FOLDERS]
     # The kernel opens /dev/console before anything of ours could mount /dev.
     entries.append(Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
-    entries.append(Entry("bin/busybox", stat.S_IFREG | 0o755, fetched.busybox.read_bytes()))
+    programs = {"bin/busybox": fetched.busybox, "bin/openssl": fetched.openssl}
+    programs |= {f"lib64/{LOADER}": fetched.library(LOADER)}
+    programs |= {f"lib/{name}": fetched.library(name) for name in LIBRARIES}
+    for path, source in programs.items():
+        entries.append(Entry(path, stat.S_IFREG | 0o755, source.read_bytes()))
     for name in MODULES:
         content = module_bytes(fetched.module(name))
         entries.append(Entry(f"modules/{name}.ko", stat.S_IFREG | 0o644, content))

@@ -12,6 +12,8 @@ from lab.run import LabError, Progress, call, stream
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 KERNEL = "linux-image-cloud-amd64"
 SHELL = "busybox-static"
+# What verifies certificates, which busybox's own TLS does not, with all that it is linked to.
+TLS = ("openssl", "libssl3t64", "libc6", "libzstd1", "zlib1g")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,15 @@ class Fetched:
     def busybox(self) -> Path:
         """The statically linked busybox."""
         return self.tree / "usr/bin/busybox"
+
+    @property
+    def openssl(self) -> Path:
+        """The program that speaks TLS."""
+        return self.tree / "usr/bin/openssl"
+
+    def library(self, name: str) -> Path:
+        """A shared library, or the loader of such, by the name under which programs ask for it."""
+        return self.tree / "usr/lib/x86_64-linux-gnu" / name
 
     def module(self, name: str) -> Path:
         """The file of a kernel module (`name` without ending); LabError if there is none."""
@@ -72,7 +83,7 @@ def depended_kernel(depends: str) -> str:
 
 
 def fetch(folder: Path, progress: Progress, log: Path) -> Fetched:
-    """Fetch kernel and busybox of Debian 13 into `folder` and unpack them there."""
+    """Fetch kernel, busybox and openssl of Debian 13 into `folder` and unpack them there."""
     for name in ("state/lists/partial", "cache/archives/partial", "tree"):
         (folder / name).mkdir(parents=True)
     (folder / "state/status").touch()
@@ -83,7 +94,7 @@ def fetch(folder: Path, progress: Progress, log: Path) -> Fetched:
     depends = call(["apt-cache", *options, "depends", "--no-recommends", KERNEL])
     kernel = depended_kernel(depends)
     stream(
-        ["apt-get", *options, "download", kernel, SHELL],
+        ["apt-get", *options, "download", kernel, SHELL, *TLS],
         progress, "downloading", log, cwd=folder / "cache",
     )  # fmt: skip
     tree = folder / "tree"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cairn import certificates
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from guest.__main__ import build
 
@@ -23,15 +30,26 @@ pytestmark = pytest.mark.lab
 
 BOOT_SECONDS = 60
 METADATA = {"uuid": "6f1c", "hostname": "cairn-verify-1", "name": "cairn-verify-1"}
+# What the guest's network calls this machine.
+MACHINE = "169.254.0.2"
+USER_DATA = """\
+#!/bin/sh
+echo nonce-42
+cat >/run/ca.pem <<END
+{authority}END
+export SSL_CERT_FILE=/run/ca.pem
+send PUT {url} word-1
+send POST {url} word-2 'X-Auth-Token: seven'
+SSL_CERT_FILE=/dev/null send PUT {url} word-3
+"""
 # QEMU starts this for each connection that the guest makes to the metadata address.
 SERVICE = """\
-import json, sys
+import pathlib, sys
 path = sys.stdin.readline().split()[1]
 while sys.stdin.readline().strip():
     pass
-answers = {"/openstack/latest/meta_data.json": sys.argv[1],
-           "/openstack/latest/user_data": "#!/bin/sh\\necho nonce-42\\n"}
-body = answers.get(path, "")
+file = pathlib.Path(sys.argv[1], pathlib.Path(path).name)
+body = file.read_text() if file.exists() else ""
 status = "200 OK" if body else "404 Not Found"
 sys.stdout.write(f"HTTP/1.0 {status}\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n{body}")
 """
@@ -68,8 +86,52 @@ def free_port() -> int:
     return port
 
 
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with the request's method, its body and its token."""
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        token = self.headers["X-Auth-Token"]
+        answer = f"{self.command} {self.path} {body.decode()} {token}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_PUT  # noqa: N815 - the library's name for it
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+def echo(authority: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL, as the guest sees it, of a server with TLS 1.3 and a certificate for its address."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(certificates.named("machine"))
+    pem = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    own = tmp_path_factory.mktemp("tls") / "own.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    own.write_text(secret + certificates.sign(pem, [MACHINE], *authority, days=1))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(own)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://{MACHINE}:{server.server_port}/a%3Ab?c=d"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def guest(
+    echo: str, authority: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guest]:
     folder = tmp_path_factory.mktemp("guest")
     root, second = folder / "root.raw", folder / "second.raw"
     shutil.copy(build(), root)
@@ -78,12 +140,14 @@ def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     service = folder / "metadata.sh"
     answer = folder / "metadata.py"
     answer.write_text(SERVICE)
-    service.write_text(f"#!/bin/sh\nexec {sys.executable} {answer} '{json.dumps(METADATA)}'\n")
+    (folder / "meta_data.json").write_text(json.dumps(METADATA))
+    (folder / "user_data").write_text(USER_DATA.format(authority=authority[0], url=echo))
+    service.write_text(f"#!/bin/sh\nexec {sys.executable} {answer} {folder}\n")
     service.chmod(0o755)
     port, console = free_port(), folder / "console.log"
     console.touch()
     network = (
-        "user,id=n,restrict=on,net=169.254.0.0/16,dhcpstart=169.254.0.15,"
+        f"user,id=n,net=169.254.0.0/16,host={MACHINE},dhcpstart=169.254.0.15,"
         f"hostfwd=tcp:127.0.0.1:{port}-169.254.0.15:80,"
         f"guestfwd=tcp:169.254.169.254:80-cmd:{service}"
     )
@@ -114,7 +178,14 @@ def test_it_serves_the_metadata_that_it_was_given(guest: Guest) -> None:
 
 
 def test_it_runs_its_user_data(guest: Guest) -> None:
-    assert guest.get("/user_data.txt") == "nonce-42\n"
+    assert guest.get("/user_data.txt").splitlines()[0] == "nonce-42"
+
+
+def test_it_trusts_certificates_of_the_authority_that_it_is_given_and_no_others(
+    guest: Guest,
+) -> None:
+    answers = guest.get("/user_data.txt").splitlines()[1:]
+    assert answers == ["PUT /a%3Ab?c=d word-1 None", "POST /a%3Ab?c=d word-2 seven"]
 
 
 def test_it_tells_of_an_attached_disk(guest: Guest) -> None:

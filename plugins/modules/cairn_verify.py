@@ -17,10 +17,11 @@ options:
       - V(prepare) makes a project with a user, image, network and floating IP.
       - V(boot) creates an instance as that user and waits until it is active.
       - V(reach) reaches it over its floating IP and its console.
+      - V(meters) reads meters of what was made, in gnocchi and as heard on the message queue.
       - V(trace) follows the creation through its 24 steps and fails if one lacks evidence.
       - V(clean) removes everything.
     type: str
-    choices: [prepare, boot, reach, trace, clean]
+    choices: [prepare, boot, reach, meters, trace, clean]
     required: true
   config:
     description: The clouds.yaml with the administrator's cloud.
@@ -50,9 +51,13 @@ options:
     type: str
     default: ""
   seconds:
-    description: How long V(boot) waits for the instance and V(reach) for a ping.
+    description: How long V(boot) waits for the instance, V(reach) for a ping, V(meters) for them.
     type: int
     default: 300
+  heard:
+    description: For V(meters), a line that ceilometer's listen.py printed.
+    type: str
+    default: ""
   hosts:
     description: For V(trace), what M(cairn_verify_host) returned, by host.
     type: dict
@@ -92,12 +97,13 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.cairn import proof, proof_steps
 
 try:
-    from ansible.module_utils.cairn import proof_cloud, proof_reach
+    from ansible.module_utils.cairn import proof_cloud, proof_meters, proof_reach
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
     MISSING = None
 
+SWEEPERS = () if MISSING else (proof_meters.forget,)
 SECRET = ("password", "nonce", "public_key")
 
 
@@ -195,7 +201,7 @@ def main() -> None:
         argument_spec={
             "phase": {
                 "type": "str",
-                "choices": ["prepare", "boot", "reach", "trace", "clean"],
+                "choices": ["prepare", "boot", "reach", "meters", "trace", "clean"],
                 "required": True,
             },
             "config": {"type": "path", "required": True},
@@ -206,6 +212,7 @@ def main() -> None:
             "external": {"type": "dict"},
             "problem": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 300},
+            "heard": {"type": "str", "default": ""},
             "hosts": {"type": "dict", "default": {}},
         },
         required_if=[
@@ -230,7 +237,7 @@ def main() -> None:
 
 def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Remove leftovers, make what an instance needs."""
-    left = proof_cloud.sweep(admin)
+    left = proof_cloud.sweep(admin, SWEEPERS)
     lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
     run = proof_cloud.new_run()
     save(state, run)
@@ -262,6 +269,14 @@ def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
 
 
+def meters(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Read meters of what was made."""
+    run = load(state)
+    heard, seconds = wanted["heard"], wanted["seconds"]
+    findings = kept(state, run, lambda: proof_meters.meters(admin, run, heard, seconds))
+    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+
+
 def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Follow the creation through its steps; ProofError with the table and the reason."""
     run = load(state) if state.exists() else None
@@ -280,12 +295,19 @@ def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 
 def clean(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Remove everything."""
-    removed = proof_cloud.sweep(admin)
+    removed = proof_cloud.sweep(admin, SWEEPERS)
     state.unlink(missing_ok=True)
     return {"lines": [f"removed: {', '.join(removed) or 'nothing was left'}"], "run": {}}
 
 
-PHASES = {"prepare": prepare, "boot": boot, "reach": reach, "trace": trace, "clean": clean}
+PHASES = {
+    "prepare": prepare,
+    "boot": boot,
+    "reach": reach,
+    "meters": meters,
+    "trace": trace,
+    "clean": clean,
+}
 
 if __name__ == "__main__":
     main()

@@ -170,3 +170,27 @@ def test_something_that_went_by_itself_is_no_failure(cloud: Cloud) -> None:
     cloud.network.delete_ip = gone
     proof_cloud.sweep(cloud)
     assert cloud.left() == []
+
+
+def test_what_others_know_of_a_project_goes_before_it(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+    project = cloud.resources["projects"][0]
+
+    def other(admin: Any, ident: str) -> list[str]:
+        assert admin is cloud
+        assert project in cloud.resources["projects"]
+        return [f"meters of {ident}"]
+
+    removed = proof_cloud.sweep(cloud, [other])
+    assert removed.index(f"meters of {project.id}") < removed.index(f"project {PREFIX}1")
+
+
+def test_what_others_cannot_remove_keeps_the_project(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+
+    def other(admin: Any, ident: str) -> list[str]:
+        raise exceptions.HttpException("no meters today")
+
+    with pytest.raises(ProofError, match="no meters today"):
+        proof_cloud.sweep(cloud, [other])
+    assert f"projects {PREFIX}1" in cloud.left()

@@ -10,7 +10,7 @@ import base64
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -371,10 +371,11 @@ def names_begin(found: Iterator[Any]) -> list[Any]:
     return [one for one in found if (one.name or "").startswith(PREFIX)]
 
 
-def sweep(admin: Any) -> list[str]:
+def sweep(admin: Any, others: Sequence[Callable[[Any, str], list[str]]] = ()) -> list[str]:
     """Remove everything that any run has made; returns what was removed, in words.
 
-    Goes on after a resource that cannot be removed, so that as little as possible stays; raises
+    `others` remove what they know of a project, given by its id, and tell it in the same way. Goes
+    on after a resource that cannot be removed, so that as little as possible stays; raises
     ProofError with all that failed at the end.
     """
     removed: list[str] = []
@@ -394,6 +395,11 @@ def sweep(admin: Any) -> list[str]:
     projects = names_begin(admin.identity.projects())
     for project in projects:
         sweep_project(admin, project, remove)
+        for other in others:
+            try:
+                removed += other(admin, project.id)
+            except ERRORS as error:
+                failed.append(f"project {project.name}: {error}")
     for user in names_begin(admin.identity.users()):
         for key in admin.compute.keypairs(user_id=user.id):
             remove("key", key, admin.compute.delete_keypair, key.name, user_id=user.id)

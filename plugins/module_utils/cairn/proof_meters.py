@@ -1,0 +1,85 @@
+"""Meters of what a run has made: in gnocchi as its user sees them, and on the message queue."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from keystoneauth1.exceptions import EndpointNotFound
+from openstack import exceptions
+
+from .proof_cloud import ProofError, Run, explained, user_cloud, wait
+from .proof_reach import Finding
+
+SERVICE = "metric"
+POLLED = "cpu"
+"""A meter of an instance that only its host's agent can know."""
+
+
+def call(cloud: Any, verb: str, path: str, **more: Any) -> Any:
+    """Gnocchi's answer; None when it knows no such thing."""
+    where = {"service_type": SERVICE, "interface": "public"}
+    answer = getattr(cloud.session, verb)(path, endpoint_filter=where, raise_exc=False, **more)
+    if answer.status_code == 404:
+        return None
+    exceptions.raise_from_response(answer)
+    return answer.json()
+
+
+def measures(cloud: Any, kind: str, resource: str, meter: str) -> list[Any]:
+    """The measures of a resource's meter as [time, granularity, value], none while unknown."""
+    path = f"/v1/resource/{kind}/{resource}/metric/{meter}/measures"
+    return call(cloud, "get", path) or []
+
+
+def meters(admin: Any, run: Run, heard: str, seconds: float) -> list[Finding]:
+    """Meters of the run's instance and volume, within `seconds`; ProofError with what is missing.
+
+    `heard` is a line of ceilometer's listen.py: a sample as it came over the queue.
+    """
+    found = [Finding("meter on the queue", on_the_queue(heard, run))]
+    user = user_cloud(admin, run)
+    wanted = [("instance", run.ids["server"], POLLED)]
+    if "volume" in run.ids:
+        wanted.append(("volume", run.ids["volume"], "volume.size"))
+    began = time.monotonic()
+    for kind, resource, meter in wanted:
+        with explained(f"asking gnocchi for {meter} of the {kind}"):
+            got = wait(
+                f"measures of {meter} of {kind} {resource} in gnocchi",
+                max(seconds - (time.monotonic() - began), 0),
+                partial(measures, user, kind, resource, meter),
+                interval=2,
+            )
+        when, _, value = got[-1]
+        found.append(Finding(f"meter in gnocchi: {meter}", f"{value:g} of the {kind} at {when}"))
+    run.times["meters"] = time.time()
+    return found
+
+
+def on_the_queue(line: str, run: Run) -> str:
+    """What was heard, in words; ProofError if it is no signed meter of the run's instance."""
+    try:
+        sample = json.loads(line)
+    except ValueError:
+        raise ProofError(f"not heard on the message queue: a meter, but {line[:80]!r}") from None
+    if sample.get("resource_id") != run.ids["server"]:
+        raise ProofError(f"heard on the message queue: a meter of {sample.get('resource_id')}")
+    if not sample.get("message_signature"):
+        raise ProofError("heard on the message queue: a meter without a signature")
+    when = datetime.fromisoformat(sample["timestamp"]).time().isoformat("seconds")
+    name, volume, unit = (sample[f"counter_{key}"] for key in ("name", "volume", "unit"))
+    return f"{name} {volume:g} {unit} of the instance, at {when}"
+
+
+def forget(admin: Any, project: str) -> list[str]:
+    """Remove what gnocchi, if there is one, has of a project; tells it in words."""
+    try:
+        answer = call(admin, "delete", "/v1/resource/generic", json={"=": {"project_id": project}})
+    except EndpointNotFound:
+        return []
+    number = (answer or {}).get("deleted", 0)
+    return [f"meters of {number} resources"] if number else []

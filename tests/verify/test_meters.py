@@ -1,0 +1,152 @@
+"""Meters of the instance and the volume: heard on the queue, read in gnocchi as the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from json import dumps
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from ansible.module_utils.cairn import proof_cloud, proof_meters
+from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from keystoneauth1.exceptions import EndpointNotFound
+from openstack import exceptions
+
+CPU = "/v1/resource/instance/i1/metric/cpu/measures"
+SIZE = "/v1/resource/volume/v1/metric/volume.size/measures"
+MEASURES = [["2026-11-23T10:00:00+00:00", 300.0, 12.0], ["2026-11-23T10:05:00+00:00", 300.0, 15.0]]
+
+
+class Session:
+    """A keystone session that knows gnocchi's answers: path to status and body."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers: dict[str, tuple[int, Any]] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.sent: Any = None
+        self.endpoint = True
+
+    def get(self, path: str, **how: Any) -> Any:
+        return self.request("GET", path, **how)
+
+    def delete(self, path: str, **how: Any) -> Any:
+        return self.request("DELETE", path, **how)
+
+    def request(
+        self, verb: str, path: str, endpoint_filter: Any, raise_exc: bool, json: Any = None
+    ) -> Any:
+        if not self.endpoint:
+            raise EndpointNotFound("no metric")
+        assert endpoint_filter["service_type"] == "metric"
+        assert raise_exc is False
+        self.asked.append((verb, path))
+        self.sent = json
+        status, body = self.answers.get(path, (404, {}))
+        answer = requests.Response()
+        answer.status_code, answer.url = status, path
+        answer.headers["content-type"] = "application/json"
+        answer._content = dumps(body).encode()
+        answer.request = requests.Request(verb, f"https://gnocchi{path}").prepare()
+        return answer
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Session:
+    made = Session()
+    monkeypatch.setattr(
+        proof_meters, "user_cloud", lambda admin, run: SimpleNamespace(session=made)
+    )
+    monkeypatch.setattr(proof_cloud.time, "sleep", lambda seconds: None)
+    return made
+
+
+@pytest.fixture
+def run() -> Run:
+    made = proof_cloud.new_run()
+    made.ids.update(server="i1")
+    return made
+
+
+def heard(**changed: Any) -> str:
+    sample = {
+        "resource_id": "i1",
+        "counter_name": "cpu",
+        "counter_volume": 1.5e9,
+        "counter_unit": "ns",
+        "timestamp": "2026-11-23T10:02:03.123456+00:00",
+        "message_signature": "abc",
+    }
+    return dumps(sample | changed)
+
+
+def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: Run) -> None:
+    session.answers[CPU] = (200, MEASURES)
+    found = proof_meters.meters(None, run, heard(), 10)
+    assert [one.text for one in found] == [
+        "cpu 1.5e+09 ns of the instance, at 10:02:03",
+        "15 of the instance at 2026-11-23T10:05:00+00:00",
+    ]
+    assert "meters" in run.times
+
+
+def test_a_volume_is_measured_where_there_is_one(session: Session, run: Run) -> None:
+    run.ids["volume"] = "v1"
+    session.answers |= {CPU: (200, MEASURES), SIZE: (200, MEASURES)}
+    assert len(proof_meters.meters(None, run, heard(), 10)) == 3
+    session.answers[SIZE] = (200, [])
+    with pytest.raises(ProofError, match=r"volume\.size of volume v1 in gnocchi: not within"):
+        proof_meters.meters(None, run, heard(), 0)
+
+
+@pytest.mark.parametrize("answer", [(404, {}), (200, [])])
+def test_a_meter_that_does_not_come_is_missed(
+    session: Session, run: Run, answer: tuple[int, Any]
+) -> None:
+    session.answers[CPU] = answer
+    with pytest.raises(ProofError, match="measures of cpu of instance i1 in gnocchi: not within"):
+        proof_meters.meters(None, run, heard(), 0)
+
+
+def test_a_broken_gnocchi_is_an_error_at_once(session: Session, run: Run) -> None:
+    session.answers[CPU] = (503, {})
+    with pytest.raises(ProofError, match="asking gnocchi for cpu of the instance: HTTP 503"):
+        proof_meters.meters(None, run, heard(), 60)
+    assert len(session.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("", "not heard on the message queue"),
+        (heard(resource_id="another"), "a meter of another"),
+        (heard(message_signature=""), "without a signature"),
+    ],
+)
+def test_what_is_heard_must_be_a_signed_meter_of_the_instance(
+    session: Session, run: Run, line: str, what: str
+) -> None:
+    with pytest.raises(ProofError, match=what):
+        proof_meters.meters(None, run, line, 10)
+
+
+def test_what_gnocchi_has_of_a_project_is_removed(session: Session) -> None:
+    admin = SimpleNamespace(session=session)
+    session.answers["/v1/resource/generic"] = (200, {"deleted": 4})
+    assert proof_meters.forget(admin, "p1") == ["meters of 4 resources"]
+    assert session.sent == {"=": {"project_id": "p1"}}
+
+
+def test_without_gnocchi_there_is_nothing_to_remove(session: Session) -> None:
+    session.endpoint = False
+    assert proof_meters.forget(SimpleNamespace(session=session), "p1") == []
+
+
+def test_meters_that_cannot_be_removed_keep_their_project(
+    session: Session, script: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.answers["/v1/resource/generic"] = (500, {})
+    with pytest.raises(exceptions.HttpException):
+        proof_meters.forget(SimpleNamespace(session=session), "p1")
+    assert proof_meters.forget in script("plugins/modules/cairn_verify.py").SWEEPERS

@@ -1,7 +1,8 @@
 """Run the project's tests: `run_tests.py [lint | unit | lab | molecule [ROLE…]]`, all by default.
 
 Every step runs even when one before it failed, except that without a lab nothing is tried in it.
-Output goes to the terminal and to `.cache/tests/<step>.log`; the last line counts.
+What does not touch the cloud runs beside what does, and is shown when it ends. Output goes to the
+terminal and to `.cache/tests/<step>.log`; the last line counts.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +29,8 @@ ROLES = (
     *("cinder", "swift", "heat", "gnocchi", "ceilometer", "horizon"),
 )
 RELEASE = "2026.1"
+# Folders of tests marked `lab` that start machines of their own.
+OWN_LABS = ("guest", "lab", "network")
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
@@ -39,6 +43,7 @@ class Step:
     command: str
     junit: bool = False
     needed: bool = False  # without it the rest of its group makes no sense
+    beside: bool = False  # has nothing to do with the cloud in the lab
 
 
 @dataclass
@@ -63,19 +68,19 @@ def python_paths(root: Path) -> list[str]:
 def lint(root: Path) -> list[Step]:
     """Return the steps that read the source only."""
     return [
-        Step("ruff", "ruff check ."),
-        Step("ruff-format", "ruff format --check ."),
-        Step("mypy", f"mypy {' '.join(python_paths(root))}"),
-        Step("yamllint", "yamllint --strict ."),
-        Step("ansible-lint", "ansible-lint --strict"),
+        Step("ruff", "ruff check .", beside=True),
+        Step("ruff-format", "ruff format --check .", beside=True),
+        Step("mypy", f"mypy {' '.join(python_paths(root))}", beside=True),
+        Step("yamllint", "yamllint --strict .", beside=True),
+        Step("ansible-lint", "ansible-lint --strict", beside=True),
     ]
 
 
 def unit(root: Path) -> list[Step]:
     """Return the tests that need no lab; with the release's code at hand its validator judges."""
     return [
-        Step("venvs", f"python tools/venvs.py --release {RELEASE} --if-possible"),
-        Step("unit", "pytest -q -m 'not lab'", junit=True),
+        Step("venvs", f"python tools/venvs.py --release {RELEASE} --if-possible", beside=True),
+        Step("unit", "pytest -q -m 'not lab'", junit=True, beside=True),
     ]
 
 
@@ -110,11 +115,14 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
 
 
 def lab(root: Path) -> list[Step]:
-    """Return the tests of the whole cloud."""
+    """Return the tests of the whole cloud, and of labs of their own beside it."""
+    apart = " ".join(f"tests/{name}" for name in OWN_LABS)
+    rest = " ".join(f"--ignore=tests/{name}" for name in OWN_LABS)
     return [
+        Step("labs", f"pytest -q -m lab {apart}", junit=True, beside=True),
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
-        Step("bad-days", "pytest -q -m lab", junit=True),
+        Step("bad-days", f"pytest -q -m lab {rest}", junit=True),
     ]
 
 
@@ -130,27 +138,29 @@ def junit_count(path: Path) -> Count:
     return counts
 
 
-def run(step: Step, logs: Path) -> Count:
-    """Run one step, showing and keeping its output."""
-    print(f"== {step.name}: {step.command}", flush=True)
+def run(step: Step, logs: Path, show: Callable[[str], None]) -> Count:
+    """Run one step, keeping its output and handing it line by line to `show`."""
+    show(f"== {step.name}: {step.command}")
     junit = logs / f"{step.name}.xml"
     junit.unlink(missing_ok=True)
     command = shlex.split(step.command) + ([f"--junitxml={junit}"] if step.junit else [])
     begin = time.monotonic()
-    with (logs / f"{step.name}.log").open("wb") as log:
+    with (logs / f"{step.name}.log").open("w") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
             cwd=ROOT,
             env={**os.environ, "NO_COLOR": "1", "PATH": f"{TOOLS}:{os.environ['PATH']}"},
         )
         assert process.stdout is not None  # noqa: S101 - for mypy
         for line in process.stdout:
-            sys.stdout.buffer.write(line)
-            sys.stdout.flush()
+            show(line.rstrip("\n"))
             log.write(line)
+            log.flush()
         status = process.wait()
     count = Count(passed=int(status == 0), failed=int(status != 0))
     if step.junit and junit.exists():
@@ -158,26 +168,57 @@ def run(step: Step, logs: Path) -> Count:
         # A runner that dies after its tests has failed, whatever they said.
         count = counted if counted.failed or not status else Count(counted.passed, 1)
     told = "ok" if not count.failed else f"FAILED (exit {status})"
-    print(f"== {step.name}: {told}, {time.monotonic() - begin:.0f} s\n", flush=True)
+    show(f"== {step.name}: {told}, {time.monotonic() - begin:.0f} s\n")
     return count
 
 
-def run_all(steps: Sequence[Step], logs: Path) -> Count:
-    """Run the steps; after a needed one that failed, the rest are named and left out."""
-    logs.mkdir(parents=True, exist_ok=True)
-    total, failed, broken = Count(), [], ""
+def tell(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
+
+
+@dataclass
+class Result:
+    """What came of some steps: their tests, and the names of those that failed."""
+
+    count: Count = field(default_factory=Count)
+    failed: list[str] = field(default_factory=list)
+
+
+def run_lane(steps: Sequence[Step], logs: Path, *, live: bool) -> Result:
+    """Run steps one after another; after a needed one that failed, the rest are left out.
+
+    Unless `live`, a step is shown when it has ended, so that it does not mix with another's output.
+    """
+    result, broken = Result(), ""
     for step in steps:
         if broken:
-            print(f"== {step.name}: not run, since {broken} failed", flush=True)
+            tell(f"== {step.name}: not run, since {broken} failed")
             continue
-        count = run(step, logs)
-        total += count
+        shown: list[str] = []
+        count = run(step, logs, tell if live else shown.append)
+        if shown:
+            tell("\n".join(shown))
+        result.count += count
         if count.failed:
-            failed.append(step.name)
+            result.failed.append(step.name)
             broken = step.name if step.needed else ""
+    return result
+
+
+def run_all(steps: Sequence[Step], logs: Path) -> Count:
+    """Run the steps, those `beside` at the same time as the others; say what failed."""
+    logs.mkdir(parents=True, exist_ok=True)
+    beside = [step for step in steps if step.beside]
+    cloud = [step for step in steps if not step.beside]
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(run_lane, beside, logs, live=not cloud)
+        results = [run_lane(cloud, logs, live=True), other.result()]
+    total = results[0].count + results[1].count
+    failed = results[0].failed + results[1].failed
     if failed:
-        print(f"failed: {', '.join(failed)}; their output is in {logs}")
-    print(f"{total.passed} passed, {total.failed} failed", flush=True)
+        tell(f"failed: {', '.join(failed)}; their output is in {logs}")
+    tell(f"{total.passed} passed, {total.failed} failed")
     return total
 
 

@@ -33,6 +33,19 @@ def test_nothing_is_tried_without_what_it_needs(
     assert "site: not run, since lab-up failed" in capfd.readouterr().out
 
 
+def test_what_is_beside_the_cloud_runs_at_the_same_time_and_is_not_mixed_in(
+    tool: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Each waits for a file that the other makes: one after another they would never end.
+    wait = "sh -c 'echo {0}1; touch {2}/{0}; until [ -e {2}/{1} ]; do sleep 0.1; done; echo {0}2'"
+    steps = [
+        tool.Step("left", wait.format("a", "b", tmp_path), beside=True),
+        tool.Step("right", wait.format("b", "a", tmp_path)),
+    ]
+    assert tool.run_all(steps, tmp_path / "logs") == tool.Count(passed=2)
+    assert "a1\na2\n" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("body", "counted"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import subprocess
@@ -81,7 +80,7 @@ def test_only_what_is_named_is_erased(
     assert found.state == state
 
 
-@pytest.mark.parametrize("used", ["mounted on /home", "held by dm-0", "has partitions vdb1"])
+@pytest.mark.parametrize("used", ["mounted on /home", "held by dm-0", "vdb1 is swap space"])
 def test_a_disk_in_use_is_refused_whatever_is_to_be_erased(used: str) -> None:
     known = host({"/dev/vdb": device(EXT4, used=used)})
     found = judge({**DISK, "erase": "9a11"}, known)
@@ -98,6 +97,14 @@ def test_a_disk_that_is_gone_stops_nothing() -> None:
     found = judge(DISK, host({"/dev/vdb": None}, **{"swift-disk-d1": "/dev/vdb"}))
     assert found.state == "missing"
     assert "replace it under the same name" in found.remedy
+
+
+@pytest.mark.parametrize(("record", "state"), [({"swift-disk-d1": "x"}, "missing"), ({}, "wrong")])
+def test_a_disk_that_cannot_be_read_is_as_good_as_gone(record: dict[str, str], state: str) -> None:
+    broken = {**device(), "error": "wipefs: error: /dev/vdb: Input/output error"}
+    found = judge(DISK, host({"/dev/vdb": broken}, **record))
+    assert found.state == state
+    assert "cannot be read: wipefs: error: /dev/vdb: Input/output error" in found.text
 
 
 def test_a_disk_that_the_kernel_numbers_anew_is_still_ours() -> None:
@@ -216,13 +223,12 @@ def test_wipefs_is_asked_and_changes_nothing(
     image = tmp_path / "disk"
     image.touch()
     os.truncate(image, 64 << 20)
-    assert blockdevices.read_signatures(str(image)) == []
+    assert blockdevices.read_signatures(str(image)) == ([], "")
     subprocess.run(["mkswap", "--label", "old", str(image)], check=True, capture_output=True)
-    (found,) = blockdevices.read_signatures(str(image))
+    (found,), _ = blockdevices.read_signatures(str(image))
     assert (found["type"], found["label"]) == ("swap", "old")
-    again = blockdevices.read_signatures(str(image))
-    assert again == [found]
-    assert json.dumps(again)
+    assert blockdevices.read_signatures(str(image)) == ([found], "")
+    assert "No such file" in blockdevices.read_signatures(str(tmp_path / "none"))[1]
 
 
 def test_what_is_no_block_device_is_no_disk(tmp_path: Path) -> None:

@@ -27,10 +27,11 @@ def read_labels(folder: Path = LABELS) -> dict[str, str]:
 
 
 def read_device(path: str) -> dict[str, Any] | None:
-    """A block device: its real path, size_mb, what uses it (a sentence) and its signatures.
+    """A block device: its real path, size_mb, what uses it, its signatures and what is wrong.
 
-    Signatures are wipefs': type, perhaps label and uuid; partition tables are among them. None
-    where there is no such block device.
+    `used` and `error` are sentences, empty if there is nothing to say. Signatures are wipefs':
+    type, perhaps label and uuid; partition tables are among them. None where there is no such
+    block device.
     """
     try:
         info = Path(path).stat()
@@ -40,17 +41,19 @@ def read_device(path: str) -> dict[str, Any] | None:
         return None
     real = str(Path(path).resolve())
     system = Path(f"/sys/dev/block/{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}")
+    signatures, error = read_signatures(real)
     return {
         "real": real,
         "size_mb": int((system / "size").read_text()) // 2048,
         "used": _used(real, system),
-        "signatures": read_signatures(real),
+        "signatures": signatures,
+        "error": error,
     }
 
 
 def _used(real: str, system: Path) -> str:
-    """What uses a device, in words; empty when nothing does."""
-    major, _, minor = system.resolve().joinpath("dev").read_text().strip().partition(":")
+    """What uses a device or one of its partitions, in words; empty when nothing does."""
+    major, _, minor = (system / "dev").read_text().strip().partition(":")
     number = os.makedev(int(major), int(minor))
     for line in Path("/proc/self/mounts").read_text().splitlines():
         device, where = line.split()[:2]
@@ -62,15 +65,20 @@ def _used(real: str, system: Path) -> str:
     holders = sorted(path.name for path in (system / "holders").glob("*"))
     if holders:
         return f"held by {', '.join(holders)}"
-    parts = sorted(path.parent.name for path in system.glob("*/partition"))
-    return f"has partitions {', '.join(parts)}" if parts else ""
+    for part in sorted(path.parent for path in system.glob("*/partition")):
+        if used := _used(f"/dev/{part.name}", part):
+            return f"{part.name} is {used}"
+    return ""
 
 
-def read_signatures(path: str) -> list[dict[str, str]]:
-    """What wipefs would find on a device; nothing is written."""
+def read_signatures(path: str) -> tuple[list[dict[str, str]], str]:
+    """What wipefs would find on a device, and why it could not look; nothing is written."""
     done = subprocess.run(
-        ["wipefs", "--no-act", "--json", path], capture_output=True, text=True, check=True
+        ["wipefs", "--no-act", "--json", path], capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        return [], done.stderr.strip()
     # Without a signature it prints nothing at all.
     found = json.loads(done.stdout or "{}").get("signatures", [])
-    return [{key: one[key] for key in ("type", "label", "uuid") if one.get(key)} for one in found]
+    kept = ("type", "label", "uuid")
+    return [{key: one[key] for key in kept if one.get(key)} for one in found], ""

@@ -77,13 +77,15 @@ def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
     found = host["labels"].get(label(name))
     if found:
         return _labelled(name, path, device, found)
-    if device is None:
+    if device is None or device.get("error"):
         if host.get("records", {}).get(record(name)):
             return Judgement(
                 MISSING,
-                f"disk {name} ({path}) is gone; its objects are served by their other copies",
+                f"disk {name} ({path}) {_state(device)}; its objects are served by other copies",
                 "replace it under the same name, or put it into swift_lost (docs/swift.md)",
             )
+        if device is not None:
+            return Judgement(WRONG, f"disk {name} ({path}) {_state(device)}", "replace it")
         there = ", ".join(sorted(host.get("disks", {}))) or "none"
         return Judgement(
             WRONG,
@@ -91,6 +93,10 @@ def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
             f"correct the device of {name} in swift_disks",
         )
     return _unlabelled(disk, name, path, device)
+
+
+def _state(device: Mapping[str, Any] | None) -> str:
+    return "is gone" if device is None else f"cannot be read: {device['error']}"
 
 
 def _labelled(name: str, path: str, device: Mapping[str, Any] | None, found: str) -> Judgement:

@@ -159,6 +159,23 @@ def test_a_copy_that_is_on_its_way_does_not_count() -> None:
     assert "2 partitions would lose their last sure copy with s4/d1" in text
 
 
+def test_of_fragments_more_than_one_must_stay() -> None:
+    hosts = [device(f"s{number}/d1") for number in range(1, 7)]
+    coded = Ring("object-1", 3, 6, 24, tuple(hosts[:3]), least=4)
+    decision = decide(coded, builder(*hosts, replicas=6), lost=["s4", "s5", "s6"])
+    assert any("8 partitions would lose their last sure copy" in t for t in decision.refusals)
+    two = Ring("object-1", 3, 6, 24, tuple(hosts[:4]), least=4)
+    allowed = decide(two, builder(*hosts, replicas=6), lost=["s5", "s6"])
+    assert not any("last sure copy" in text for text in allowed.refusals)
+
+
+def test_the_number_of_fragments_is_fixed() -> None:
+    hosts = [device(f"s{number}/d1") for number in range(1, 8)]
+    coded = Ring("object-1", 3, 7, 24, tuple(hosts), least=5)
+    text = refusal(decide(coded, builder(*hosts, replicas=6)))
+    assert "6 fragments cannot become 7" in text
+
+
 def test_fewer_disks_than_copies_are_refused() -> None:
     decision = decide(ring(D1, D2, device("s3/d1", 0)), builder(D1, D2, D3))
     assert "3 copies need 3 disks of weight above 0, and there would be 2" in refusal(decision)
@@ -227,7 +244,7 @@ def test_two_copies_of_a_partition_may_not_move_at_once() -> None:
 def test_copies_on_disks_that_leave_move_together_as_long_as_one_stays() -> None:
     assert rings.moves([[0], [1], [2]], [[3], [4], [2]], leaving=[0, 1]).unsafe == ()
     everything = rings.moves([[0], [1], [2]], [[3], [4], [5]], leaving=[0, 1, 2])
-    assert everything.unsafe == ("no copy of 1 partitions would stay where it is",)
+    assert everything.unsafe == ("too few copies of 1 partitions would stay where they are",)
 
 
 def test_a_copy_more_of_each_partition_is_no_danger() -> None:
@@ -256,6 +273,7 @@ def test_every_policy_and_the_listings_have_a_ring() -> None:
     assert {name: ring["replicas"] for name, ring in found.items()} == {
         "account": 3, "container": 3, "object": 3, "object-1": 6,
     }  # fmt: skip
+    assert {name: ring["least"] for name, ring in found.items()}["object-1"] == 4
     ports = {name: ring["devices"][0]["port"] for name, ring in found.items()}
     assert ports == {"account": 6202, "container": 6201, "object": 6200, "object-1": 6200}
 

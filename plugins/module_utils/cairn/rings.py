@@ -37,13 +37,14 @@ class Device:
 
 @dataclass(frozen=True)
 class Ring:
-    """A ring as the inventory wants it."""
+    """A ring as the inventory wants it; of `least` copies of a partition its data can be had."""
 
     name: str
     part_power: int
     replicas: float
     min_part_hours: int
     devices: tuple[Device, ...]
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,13 @@ def policy_replicas(policy: Mapping[str, Any] | None, default: float) -> float:
     return float(policy.get("replicas") or default)
 
 
+def policy_least(policy: Mapping[str, Any] | None, default: float) -> int:
+    """How many of its copies must be there: one, or all fragments but the parity's number."""
+    if policy is None or policy.get("type") != "erasure_coding":
+        return 1
+    return int(policy_replicas(policy, default)) - int(policy["parity_fragments"])
+
+
 def policy_problems(policies: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is wrong with the storage policies of the inventory, as sentences."""
     found = []
@@ -175,6 +183,7 @@ def wanted_rings(
             "part_power": int(part_power),
             "replicas": policy_replicas(policy, replicas),
             "min_part_hours": int(min_part_hours),
+            "least": policy_least(policy, replicas),
             "devices": [
                 {
                     "host": host,
@@ -196,7 +205,8 @@ def wanted_rings(
 def ring_of(name: str, wanted: Mapping[str, Any]) -> Ring:
     """A Ring from plain data."""
     devices = tuple(Device(**device) for device in wanted["devices"])
-    return Ring(name, wanted["part_power"], wanted["replicas"], wanted["min_part_hours"], devices)
+    rest = {key: value for key, value in wanted.items() if key != "devices"}
+    return Ring(name=name, devices=devices, **rest)
 
 
 # --- decisions --------------------------------------------------------------------------------
@@ -248,7 +258,7 @@ def decide(
             _leaving(there[name], (holding or {}).get(name), decision)
         text = f"remove {name}" + (", which is lost" if name in gone else "")
         decision.steps.append(Step("remove", text, ident=there[name].ident))
-    _check_copies(builder, {there[name].ident for name in gone - set(wanted)}, decision)
+    _check_copies(ring, builder, {there[name].ident for name in gone - set(wanted)}, decision)
     _check_amount(ring, builder, decision)
     return decision
 
@@ -279,7 +289,12 @@ def _settings(ring: Ring, builder: Builder, decision: Decision) -> None:
         decision.steps.append(Step("hours", text, value=ring.min_part_hours))
     if builder.replicas == ring.replicas:
         return
-    if ring.replicas < builder.replicas and (
+    if ring.least > 1:
+        decision.refuse(
+            f"{builder.replicas:g} fragments cannot become {ring.replicas:g}: what was written "
+            "cannot be cut anew; make another policy"
+        )
+    elif ring.replicas < builder.replicas and (
         ring.replicas < 2 or builder.replicas - ring.replicas > 1
     ):
         decision.refuse(
@@ -343,15 +358,20 @@ def _leaving(held: Held, partitions: int | None, decision: Decision) -> None:
         )
 
 
-def _check_copies(builder: Builder, leaving: Collection[int], decision: Decision) -> None:
-    """No partition may lose its last copy, counting one that is on its way as not there yet."""
+def _check_copies(
+    ring: Ring, builder: Builder, leaving: Collection[int], decision: Decision
+) -> None:
+    """No partition may lose its last copy, counting one that is on its way as not there yet.
+
+    With erasure coding the last copy is the last fragment without which nothing can be read.
+    """
     if not leaving:
         return
     bare = 0
     for partition, holders in enumerate(rows(builder.assignments)):
         staying = sum(holder not in leaving for holder in holders)
         on_its_way = partition in builder.recent
-        if staying < len(holders) and staying - on_its_way < 1:
+        if staying < len(holders) and staying - on_its_way < ring.least:
             bare += 1
     if bare:
         names = sorted(h.device.name for h in builder.devices if h.ident in leaving)
@@ -403,11 +423,12 @@ def moves(
     before: Sequence[Sequence[int]],
     after: Sequence[Sequence[int]],
     leaving: Collection[int] = (),
+    least: int = 1,
 ) -> Moves:
     """Compare two assignments; `unsafe` says where more than one sure copy would move at once.
 
     Of each partition one copy may move, and each that was on a device that leaves anyway; where
-    there was more than one, one that stays must remain.
+    there were more than `least`, so many must stay where they are.
     """
     balance: Counter[int] = Counter()
     moved = hurt = bare = 0
@@ -425,13 +446,13 @@ def moves(
         doomed = sum(holder in leaving for holder in old)
         hurt += sum(come.values()) > max(1, doomed) + grown
         stay = (Counter(old) & Counter(holders)).total()
-        bare += len(old) > 1 and stay < 1
+        bare += len(old) > least and stay < least
     copies = sum(len(replica) for replica in after)
     unsafe = []
     if hurt:
         unsafe.append(f"more than one copy of {hurt} partitions would move at once")
     if bare:
-        unsafe.append(f"no copy of {bare} partitions would stay where it is")
+        unsafe.append(f"too few copies of {bare} partitions would stay where they are")
     return Moves(moved, copies, {k: v for k, v in balance.items() if v}, tuple(unsafe))
 
 

@@ -212,7 +212,7 @@ def worthwhile(before: Any, after: Any) -> bool:
     return bool(balance >= WORTHWHILE or before.dispersion - after.dispersion >= WORTHWHILE)
 
 
-def rebalanced(name: str, builder: Any, leaving: Sequence[int]) -> tuple[Any, rings.Moves]:
+def rebalanced(ring: rings.Ring, builder: Any, leaving: Sequence[int]) -> tuple[Any, rings.Moves]:
     """A copy of a builder after one rebalance, and what moved; HostError if swift refuses.
 
     The seed follows from the ring's name and version: a plan and its execution move the same.
@@ -220,11 +220,11 @@ def rebalanced(name: str, builder: Any, leaving: Sequence[int]) -> tuple[Any, ri
     after = copy.deepcopy(builder)
     before = assignments(builder)
     try:
-        after.rebalance(seed=f"{name} {builder.version}")
+        after.rebalance(seed=f"{ring.name} {builder.version}")
         after.validate()
     except Exception as error:  # swift's errors have no common class but Exception
-        raise hostwork.HostError(f"ring {name}: swift's builder refuses: {error}") from None
-    return after, rings.moves(before, assignments(after), leaving)
+        raise hostwork.HostError(f"ring {ring.name}: swift's builder refuses: {error}") from None
+    return after, rings.moves(before, assignments(after), leaving, ring.least)
 
 
 def make_ring(
@@ -255,7 +255,7 @@ def make_ring(
     ]
     if not decision.steps or verbs & REBALANCED:
         first = not builder.ever_rebalanced
-        new, found = rebalanced(name, after, leaving)
+        new, found = rebalanced(wanted, after, leaving)
         if decision.steps or (found.moved and worthwhile(after, new)):
             if found.unsafe:
                 return [f"ring {name}: {text}" for text in found.unsafe]
@@ -279,7 +279,7 @@ def due_time(wanted: rings.Ring, builder: Any, circumstances: Mapping[str, Any])
     later.pretend_min_part_hours_passed()
     decision = rings.decide(wanted, describe(wanted.name, later), **circumstances)
     if not decision.steps:
-        new, found = rebalanced(wanted.name, later, ())
+        new, found = rebalanced(wanted, later, ())
         if not found.moved or not worthwhile(later, new):
             return ""
     passed = builder._last_part_moves_epoch + builder.min_part_hours * 3600

@@ -17,11 +17,12 @@ options:
       - V(prepare) makes a project with a user, image, network and floating IP.
       - V(boot) creates an instance as that user and waits until it is active.
       - V(reach) reaches it over its floating IP and its console.
+      - V(volumes) uses the volume that it was created with, if the cloud has volumes.
       - V(meters) reads meters of what was made, in gnocchi and as heard on the message queue.
       - V(trace) follows the creation through its 24 steps and fails if one lacks evidence.
       - V(clean) removes everything.
     type: str
-    choices: [prepare, boot, reach, meters, trace, clean]
+    choices: [prepare, boot, reach, volumes, meters, trace, clean]
     required: true
   config:
     description: The clouds.yaml with the administrator's cloud.
@@ -97,13 +98,13 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.cairn import proof, proof_steps
 
 try:
-    from ansible.module_utils.cairn import proof_cloud, proof_meters, proof_reach
+    from ansible.module_utils.cairn import proof_cloud, proof_meters, proof_reach, proof_volume
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
     MISSING = None
 
-SWEEPERS = () if MISSING else (proof_meters.forget,)
+SWEEPERS = () if MISSING else (proof_volume.forget, proof_meters.forget)
 SECRET = ("password", "nonce", "public_key")
 
 
@@ -201,7 +202,7 @@ def main() -> None:
         argument_spec={
             "phase": {
                 "type": "str",
-                "choices": ["prepare", "boot", "reach", "meters", "trace", "clean"],
+                "choices": ["prepare", "boot", "reach", "volumes", "meters", "trace", "clean"],
                 "required": True,
             },
             "config": {"type": "path", "required": True},
@@ -243,7 +244,8 @@ def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     save(state, run)
     image = Path(wanted["image"])
     text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))
-    return {"lines": [*lines, text], "run": public(run)}
+    volume = kept(state, run, lambda: proof_volume.prepare(admin, run))
+    return {"lines": [*lines, text, volume], "run": public(run)}
 
 
 def kept(state: Path, run: Any, work: Callable[[], Any]) -> Any:
@@ -266,6 +268,13 @@ def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     run = load(state)
     ca_file = admin.config.config.get("cacert")
     findings = kept(state, run, lambda: proof_reach.reach(admin, run, ca_file, wanted["seconds"]))
+    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+
+
+def volumes(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Use the instance's volume."""
+    run = load(state)
+    findings = kept(state, run, lambda: proof_volume.volumes(admin, run))
     return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
 
 
@@ -304,6 +313,7 @@ PHASES = {
     "prepare": prepare,
     "boot": boot,
     "reach": reach,
+    "volumes": volumes,
     "meters": meters,
     "trace": trace,
     "clean": clean,

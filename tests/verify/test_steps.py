@@ -180,8 +180,26 @@ def test_a_step_without_its_evidence_is_missing(number: int, gone: dict[str, Any
     assert outcome(number, **gone).state == "missing"
 
 
-def test_a_deployed_cinder_is_looked_for() -> None:
-    assert outcome(22, services=frozenset({"block-storage"})).state == "missing"
+ATTACHMENT = "/v3/attachments/6f3b2c1d-0000-4000-8000-000000000001"
+VOLUME_LINES = [
+    access(6.0, "cinder-api", f"PUT {ATTACHMENT}", 200, f"{GLOBAL} req-10", "nova-compute"),
+    access(7.0, "cinder-api", f"POST {ATTACHMENT}/action", 204, f"{GLOBAL} req-11", "nova-compute"),
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "states"),
+    [
+        ([], ["missing", "missing"]),
+        (VOLUME_LINES[:1], ["proved", "missing"]),
+        (VOLUME_LINES, ["proved", "proved"]),
+        ([dataclasses.replace(one, text=one.text.replace(GLOBAL, "req-x")) for one in VOLUME_LINES],
+         ["missing", "missing"]),
+    ],
+)  # fmt: skip
+def test_a_deployed_cinder_is_looked_for(lines: list[Line], states: list[str]) -> None:
+    known = {"lines": [*LINES, *lines], "services": frozenset({"block-storage"})}
+    assert [outcome(number, **known).state for number in (22, 23)] == states
 
 
 def test_ids_that_a_failed_creation_never_got_find_nothing() -> None:

@@ -253,6 +253,8 @@ def create(admin: Any, run: Run) -> None:
         "security_groups": [{"name": run.ids["security_group"]}],
         "user_data": base64.b64encode(script.encode()).decode(),
     }
+    if "volume" in run.ids:
+        wanted["block_device_mapping_v2"] = mapping(run)
     run.times["asked"] = time.time()
     with explained("asking nova-api for the instance"):
         answer = cloud.session.post(
@@ -266,6 +268,16 @@ def create(admin: Any, run: Run) -> None:
     run.ids["server"] = answer.json()["server"]["id"]
     run.ids["request"] = answer.headers["x-openstack-request-id"]
     run.tell("accepted", f"HTTP {answer.status_code}, instance {run.ids['server']}")
+
+
+def mapping(run: Run) -> list[dict[str, Any]]:
+    """The instance's disks: the image on its host's own disk, and the run's volume beside it."""
+    root = {"uuid": run.ids["image"], "source_type": "image", "destination_type": "local"}
+    volume = {"uuid": run.ids["volume"], "source_type": "volume", "destination_type": "volume"}
+    return [
+        root | {"boot_index": 0, "delete_on_termination": True},
+        volume | {"boot_index": None, "delete_on_termination": False},
+    ]
 
 
 def boot(admin: Any, run: Run, seconds: float) -> str:

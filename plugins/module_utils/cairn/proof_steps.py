@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # Lines about tokens carry no id of the request that needed them: hosts send all of the window.
 SIGN_INS = r'"(GET|POST) /v3/auth/tokens[^"]*" status: '
-UNITS = ("keystone*", "glance*", "placement*", "nova*", "neutron*")
+UNITS = ("keystone*", "glance*", "placement*", "nova*", "neutron*", "cinder*")
 
 
 @dataclass(frozen=True)
@@ -246,15 +246,25 @@ STEPS: tuple[Step, ...] = (
     Step(
         22,
         "nova-compute asks cinder for the volume",
-        "cinder logs an attachment with this request id",
-        (Journal("cinder-api", r'"POST /v3/[^"]*attachments" status: 200 ', "attachment made"),),
+        "cinder logs a PUT of the attachment, with the host's connector, with this request id",
+        (
+            Journal(
+                "cinder-api", r'"PUT /v3/[^"]*attachments/[^"]*" status: 200 ', "gave its connector"
+            ),
+        ),
         needs="block-storage",
     ),
     Step(
         23,
         "cinder has the token checked and gives the connection",
-        "cinder logs the attachment's connector with this request id",
-        (Journal("cinder-api", r'"PUT /v3/[^"]*attachments/', "connector given"),),
+        "cinder logs with this request id that the connection it gave is in use",
+        (
+            Journal(
+                "cinder-api",
+                r'"POST /v3/[^"]*attachments/[^"]*/action" status: 204 ',
+                "the connection it gave is in use",
+            ),
+        ),
         needs="block-storage",
     ),
     Step(

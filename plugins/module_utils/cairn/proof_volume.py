@@ -1,0 +1,158 @@
+"""Volumes as a user has them: attached from the start, extended in use, kept, copied."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from openstack import exceptions
+
+from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
+from .proof_reach import Finding, fetch
+
+SERVICE = "block-storage"
+GIB = 1024**3
+EXTEND_VERSION = "3.42"  # extends what is attached
+SECONDS = 180  # for each thing that is asked of cinder or nova
+
+
+def deployed(cloud: Any) -> bool:
+    """Whether the cloud has volumes."""
+    return cloud.session.get_endpoint(service_type=SERVICE, interface="public") is not None
+
+
+def available(user: Any, kind: str, one: Any) -> Any:
+    """Wait until a volume or snapshot is available; ProofError if it fails instead."""
+
+    def ready() -> bool:
+        found = getattr(user.block_storage, f"get_{kind}")(one.id)
+        if "error" in found.status:
+            raise ProofError(f"{kind} {one.id} went to {found.status}")
+        return bool(found.status == "available")
+
+    with explained(f"waiting for a {kind}"):
+        return wait(f"{kind} {one.id} available", SECONDS, ready)
+
+
+def prepare(admin: Any, run: Run) -> str:
+    """Make a volume, where the cloud has some, for the instance to be created with."""
+    if not deployed(admin):
+        return "no volume: the cloud has none"
+    user = user_cloud(admin, run)
+    began = time.monotonic()
+    with explained("making a volume"):
+        volume = user.block_storage.create_volume(name=run.name, size=1)
+    run.ids["volume"] = volume.id
+    available(user, "volume", volume)
+    return f"a volume of 1 GiB after {time.monotonic() - began:.1f} s"
+
+
+def disks(run: Run) -> dict[str, int] | None:
+    """Disks that the guest has beside its first: name to GiB; None while it does not answer."""
+    page = fetch(run.floating_ip, "/cgi-bin/disks")
+    return None if page is None else {d["name"]: d["bytes"] // GIB for d in json.loads(page)}
+
+
+def seen(run: Run, wanted: list[int]) -> list[str]:
+    """Wait until the guest has disks of these sizes; their names, in its order."""
+
+    def there() -> list[str]:
+        found = disks(run)
+        return list(found) if found and list(found.values()) == wanted else []
+
+    names: list[str] = wait(f"disks of {wanted} GiB in the instance", SECONDS, there)
+    return names
+
+
+def unseen(run: Run) -> None:
+    """Wait until the guest has no disk but its first."""
+    wait("the instance without its volume", SECONDS, lambda: disks(run) == {})
+
+
+def word(run: Run, disk: str, write: str = "") -> str:
+    """What the guest reads from the begin of a disk, after it has written `write` there."""
+    query = urlencode({"name": disk} | ({"word": write} if write else {}))
+    page = fetch(run.floating_ip, f"/cgi-bin/disk?{query}")
+    if page is None:
+        raise ProofError(f"the instance cannot {'write' if write else 'read'} {disk}")
+    return page.strip()
+
+
+def expect(run: Run, disk: str, wanted: str, what: str) -> None:
+    """ProofError unless the guest reads `wanted` from a disk."""
+    found = word(run, disk)
+    if found != wanted:
+        raise ProofError(f"{what} holds {found!r}, not {wanted!r}")
+
+
+def volumes(admin: Any, run: Run) -> list[Finding]:
+    """Use the volume that the instance was created with; ProofError with what did not work."""
+    user = user_cloud(admin, run)
+    volume, server, first, second = run.ids["volume"], run.ids["server"], run.nonce, "second"
+    found = []
+    began = time.monotonic()
+
+    def tell(title: str, text: str) -> None:
+        nonlocal began
+        now = time.monotonic()
+        found.append(Finding(title, f"{text} ({now - began:.1f} s)"))
+        began = now
+
+    (disk,) = seen(run, [1])
+    word(run, disk, first)
+    expect(run, disk, first, "the volume")
+    tell("volume in the instance", f"{disk} of 1 GiB takes and gives data")
+
+    with explained("making a snapshot"):
+        snapshot = user.block_storage.create_snapshot(
+            name=run.name, volume_id=volume, is_forced=True
+        )
+    available(user, "snapshot", snapshot)
+    word(run, disk, second)
+    tell("snapshot while attached", f"snapshot {snapshot.id}")
+
+    with explained("extending the volume"):
+        answer = user.block_storage.post(
+            f"/volumes/{volume}/action",
+            json={"os-extend": {"new_size": 2}},
+            microversion=EXTEND_VERSION,
+        )
+        exceptions.raise_from_response(answer)
+    seen(run, [2])
+    tell("extended while attached", "the instance sees 2 GiB")
+
+    with explained("detaching the volume"):
+        user.compute.delete_volume_attachment(server, volume)
+    unseen(run)
+    available(user, "volume", user.block_storage.get_volume(volume))
+    with explained("making a volume of the snapshot"):
+        copy = user.block_storage.create_volume(name=run.name, size=1, snapshot_id=snapshot.id)
+    available(user, "volume", copy)
+    for sizes, one in (([2], volume), ([2, 1], copy.id)):
+        with explained("attaching a volume"):
+            user.compute.create_volume_attachment(server, volume=one)
+        names = seen(run, sizes)
+    expect(run, names[0], second, "the volume that was detached and attached again")
+    tell("detached and attached again", "its data is there")
+    expect(run, names[1], first, "the volume of the snapshot")
+    tell("volume of the snapshot", "it has the data of then")
+    run.times["volumes"] = time.time()
+    return found
+
+
+def forget(admin: Any, project: str) -> list[str]:
+    """Remove a project's snapshots and volumes, if there are any; tells it in words."""
+    if not deployed(admin):
+        return []
+    removed = []
+    for kind in ("snapshot", "volume"):
+        every = getattr(admin.block_storage, f"{kind}s")
+        left = [one for one in every(all_projects=True) if one.project_id == project]
+        for one in left:
+            getattr(admin.block_storage, f"delete_{kind}")(one, force=True)
+        for one in left:
+            admin.block_storage.wait_for_delete(one, wait=DELETE_SECONDS)
+            removed.append(f"{kind} {one.name}")
+    return removed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.machinery
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
@@ -48,6 +50,51 @@ def script() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+# --- the lab, for tests that are marked so ------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def on(root: Path) -> Callable[..., str]:
+    """Run a shell command on a host of the lab, as root; its output."""
+
+    def run(host: str, command: str, stdin: str = "", timeout: float = 300) -> str:
+        argv = [sys.executable, "-m", "lab", "ssh", host, command]
+        done = subprocess.run(
+            argv,
+            cwd=root,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, f"{host}: {command[:80]}: {done.stderr[-2000:]}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def lab_site(root: Path) -> dict[str, Any]:
+    """cairn_site of the lab; making it asks no host."""
+    argv = [str(Path(sys.executable).with_name("ansible")), "-i", "inventories/lab"]
+    done = subprocess.run(
+        [*argv, "controller[0]", "-m", "cairn_site"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = yaml.safe_load(done.stdout.partition("=>")[2])
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab_hosts(lab_site: dict[str, Any]) -> list[str]:
+    """Names of the lab's managed hosts."""
+    return list(lab_site["hosts"])
 
 
 # --- a made-up site ----------------------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""No secret stands where others can read it: on no host, and in nothing that a run leaves here."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+SECRET = "Zr9xQ2mB7vLk4pTn"
+PROGRAM = Path(__file__).with_name("search.py")
+PUBLIC = {"ca_certificate"}
+
+
+@pytest.fixture
+def search(script: Callable[[str], ModuleType]) -> Any:
+    module = script("tests/secrets/search.py")
+    return module.Search({"queue_nova": SECRET, "ca_key": "-----BEGIN\n" + "ab1/" * 16 + "\n"})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder as open as those of a host; pytest closes its own."""
+    place = tmp_path / "open"
+    place.mkdir(mode=0o755)
+    return place
+
+
+def put(folder: Path, name: str, text: str, mode: int = 0o644) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def test_open_files_are_searched_and_values_never_told(search: Any, folder: Path) -> None:
+    put(folder, "a.conf", f"url = rabbit://nova:{SECRET}@192.0.2.1\n")
+    put(folder, "b/key.pem", "x\n" + "ab1/" * 16 + "\n")
+    put(folder, "closed.conf", SECRET, 0o640)
+    put(folder, "clean.conf", "nothing")
+    found = search.files([str(folder)], everybody=True)
+    assert found == {f"queue_nova: {folder}/a.conf", f"ca_key: {folder}/b/key.pem"}
+    assert search.files([str(folder)], everybody=False) == found | {
+        f"queue_nova: {folder}/closed.conf"
+    }
+
+
+def test_what_lies_in_a_closed_folder_is_out_of_reach(search: Any, folder: Path) -> None:
+    put(folder, "closed/a.conf", SECRET)
+    (folder / "closed").chmod(0o750)
+    assert search.files([str(folder)], everybody=True) == set()
+    # Whoever knows a name needs no listing.
+    (folder / "closed").chmod(0o711)
+    assert search.files([str(folder)], everybody=True) == {f"queue_nova: {folder}/closed/a.conf"}
+
+
+def test_arguments_of_processes_are_searched(search: Any) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()", SECRET], stdin=-1) as process:
+        found = search.processes()
+        process.communicate(b"\n")
+    assert f"queue_nova: arguments of {process.pid}" in found
+
+
+def test_what_commands_print_is_searched(search: Any) -> None:
+    assert search.command("journal", ["printf", f"a\\0b {SECRET}\\n"]) == {"queue_nova: journal"}
+    assert search.command("journal", ["printf", "a"]) == set()
+    with pytest.raises(RuntimeError, match="false failed"):
+        search.command("journal", ["false"])
+
+
+# --- in the lab
+
+
+@pytest.fixture(scope="module")
+def values(root: Path) -> dict[str, str]:
+    """The lab's secrets."""
+    inventory = root / "inventories/lab"
+    tool = [str(root / "tools/vault-password"), "-i", str(inventory)]
+    password = subprocess.run(tool, capture_output=True, check=True).stdout.strip()
+    vault = VaultLib([("default", VaultSecret(password))])
+    text = vault.decrypt((inventory / "group_vars/all/secrets.yml").read_bytes())
+    found = yaml.safe_load(text)["cairn_secrets"]
+    return {name: value for name, value in found.items() if name not in PUBLIC}
+
+
+@pytest.mark.lab
+def test_no_host_shows_a_secret(values: dict[str, str], lab_hosts: list[str], on: Any) -> None:
+    command = f"/usr/bin/python3 -c {shlex.quote(PROGRAM.read_text())}"
+    asked = json.dumps({"secrets": values})
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(lambda host: on(host, command, stdin=asked), lab_hosts))
+    found = {host: text.splitlines() for host, text in zip(lab_hosts, said, strict=True) if text}
+    assert found == {}
+
+
+@pytest.mark.lab
+def test_nothing_that_runs_left_here_shows_a_secret(values: dict[str, str], root: Path) -> None:
+    folders = [root / ".cache/tests", root / ".cache/bench", *root.glob(".lab/*/consoles")]
+    files = [*root.glob(".cache/*.json"), *root.glob(".lab/*/*.log")]
+    assert files, "no run has left its figures"
+    asked = {"secrets": values, "folders": [str(path) for path in (*folders, *files)]}
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM)],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.lab
+def test_a_plan_in_every_detail_shows_no_secret(
+    values: dict[str, str], root: Path, script: Callable[[str], ModuleType]
+) -> None:
+    # Beside this option stand a database's URL and a service user's password.
+    changed = {"keystone_config": {"keystone.conf": {"database": {"max_pool_size": 6}}}}
+    done = subprocess.run(
+        [
+            *(str(root / ".venv/bin/ansible-playbook"), "-i", "inventories/lab"),
+            *("playbooks/site.yml", "--check", "--diff", "-vvv", "-e", json.dumps(changed)),
+        ],
+        cwd=root,
+        capture_output=True,
+        check=True,
+        timeout=600,
+    )
+    assert b"+max_pool_size = 6" in done.stdout
+    search = script("tests/secrets/search.py").Search(values)
+    assert search.text("output", done.stdout + done.stderr) == set()

@@ -1,0 +1,91 @@
+"""Gnocchi is down: nothing else fails, and ceilometer goes on by itself when it is back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cairn.proof_cloud import wait
+
+from .conftest import INVENTORY, ROOT, Cloud
+
+pytestmark = pytest.mark.lab
+
+GNOCCHI = "gnocchi-api.service gnocchi-metricd.service"
+CEILOMETER = ("ceilometer-notification.service", "ceilometer-central.service")
+SETTINGS = yaml.safe_load((INVENTORY / "group_vars/all/telemetry.yml").read_text())
+TWO_INTERVALS = 2 * SETTINGS["ceilometer_interval"] + SETTINGS["gnocchi_processing_delay"] + 30
+ASK = """
+import sys
+from pathlib import Path
+from cairn import proof_cloud, proof_meters
+inventory, image = sys.argv[1:]
+admin = proof_cloud.admin_cloud(Path(inventory, ".operator", "clouds.yaml"), "cairn")
+print(len(proof_meters.measures(admin, "image", image, "image.size")))
+"""
+LISTEN = (
+    "runuser --user=ceilometer -- /var/lib/cairn/services/ceilometer/current/venv/bin/python "
+    "/etc/ceilometer/listen.py --count=1 --seconds={seconds} --resource={resource}"
+)
+
+
+def openstack(*words: str) -> Any:
+    """What the openstack command answers, as data."""
+    done = subprocess.run(
+        [str(INVENTORY / ".operator" / "openstack"), *words, "--format=json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def without_gnocchi(cloud: Cloud) -> Iterator[Cloud]:
+    """The cloud with gnocchi stopped; it is started again in the end."""
+    cloud.on("controller1", f"systemctl stop {GNOCCHI}")
+    yield cloud
+    cloud.on("controller1", f"systemctl start {GNOCCHI}")
+
+
+@pytest.fixture
+def image(without_gnocchi: Cloud, tmp_path: Path) -> Iterator[str]:
+    """An image made while gnocchi is down."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(4096))
+    made = openstack("image", "create", f"--file={disk}", "cairn-badday")
+    yield made["id"]
+    subprocess.run(
+        [str(INVENTORY / ".operator" / "openstack"), "image", "delete", made["id"]], check=True
+    )
+
+
+def measured(image: str) -> int:
+    """How many measures of the image's size gnocchi has; asked inside the lab's network."""
+    asked = subprocess.run(
+        [str(ROOT / ".lab/lab/python"), "-c", ASK, str(INVENTORY), image],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return int(asked.stdout)
+
+
+def test_without_gnocchi_all_else_works_and_ceilometer_resumes(without_gnocchi, image):
+    cloud = without_gnocchi
+    before = cloud.processes("controller1", *CEILOMETER)
+    assert cloud.answers()
+    # Other consumers of the message queue still get the meters.
+    command = LISTEN.format(seconds=TWO_INTERVALS, resource=image)
+    heard = json.loads(cloud.on("controller1", command, timeout=TWO_INTERVALS + 60))
+    assert heard["counter_name"].startswith("image.")
+    cloud.on("controller1", f"systemctl start {GNOCCHI}")
+    wait("measures of the image in gnocchi", TWO_INTERVALS, lambda: measured(image), interval=5)
+    assert cloud.processes("controller1", *CEILOMETER) == before

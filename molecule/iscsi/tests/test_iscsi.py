@@ -1,0 +1,30 @@
+"""iSCSI initiators of compute and storage hosts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+testinfra_hosts = ["ansible://compute", "ansible://storage"]
+NAME = re.compile(r"^InitiatorName=(iqn\.\S+)$", re.M)
+known: dict[str, str] = {}
+
+
+def test_the_daemon_runs_and_starts_at_boot(host: Any) -> None:
+    service = host.service("iscsid")
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_the_host_has_a_name_that_no_other_has(host: Any, site: Any) -> None:
+    found = NAME.search(host.file("/etc/iscsi/initiatorname.iscsi").content_string)
+    assert found
+    assert known.setdefault(found[1], site.name) == site.name
+
+
+def test_passwords_of_volumes_are_roots_alone(host: Any) -> None:
+    assert host.file("/etc/iscsi/iscsid.conf").mode == 0o600
+
+
+def test_io_of_a_lost_target_waits(host: Any) -> None:
+    assert "replacement_timeout = -1" in host.file("/etc/iscsi/iscsid.conf").content_string

@@ -1,0 +1,79 @@
+"""An instance on volumes, made and asked from inside the lab's network: guest.py STATE VERB [WORD].
+
+Verbs: `start` boots an instance from a volume with a second one beside it; `write WORD` writes to
+that and `read` prints what it holds, both within the time that the guest's web server is given;
+`stop` removes everything.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cairn import proof_cloud, proof_volume
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventories" / "lab"
+SECONDS = 300
+
+
+def external() -> dict[str, Any]:
+    """Where floating IPs come from."""
+    planes = yaml.safe_load((INVENTORY / "group_vars/all/planes.yml").read_text())
+    return {"physical_network": "physnet1", **planes["cairn_provider_networks"]["external"]}
+
+
+def image() -> Path:
+    """The test guest's disk."""
+    made = subprocess.run(
+        [sys.executable, "-m", "guest"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return Path(made.stdout.splitlines()[-1])
+
+
+def start(admin: Any) -> proof_cloud.Run:
+    """An instance whose root disk is a volume, with a second volume that holds nothing yet."""
+    proof_cloud.sweep(admin, (proof_volume.forget,))
+    run = proof_cloud.new_run()
+    proof_cloud.prepare(admin, run, image(), external())
+    user = proof_cloud.user_cloud(admin, run)
+    root = user.block_storage.create_volume(name=run.name, size=1, image_id=run.ids["image"])
+    proof_volume.available(user, "volume", root)
+    proof_volume.prepare(admin, run)
+    server = user.compute.create_server(
+        name=run.name,
+        flavor_id=run.ids["flavor"],
+        networks=[{"uuid": run.ids["network"]}],
+        security_groups=[{"name": run.ids["security_group"]}],
+        block_device_mapping=[
+            {"uuid": volume, "source_type": "volume", "destination_type": "volume",
+             "boot_index": index}
+            for index, volume in ((0, root.id), (None, run.ids["volume"]))
+        ],
+    )  # fmt: skip
+    run.ids["server"] = server.id
+    user.compute.wait_for_server(server, wait=SECONDS)
+    proof_cloud.attach_floating_ip(user, run)
+    proof_cloud.wait("the guest", SECONDS, lambda: proof_volume.disks(run) == {"vdb": 1})
+    return run
+
+
+def main() -> None:
+    """Do as the words say."""
+    state, verb, *words = sys.argv[1:]
+    admin = proof_cloud.admin_cloud(INVENTORY / ".operator" / "clouds.yaml", "cairn")
+    if verb == "start":
+        Path(state).write_text(json.dumps(start(admin).as_dict()))
+    elif verb == "stop":
+        proof_cloud.sweep(admin, (proof_volume.forget,))
+    else:
+        run = proof_cloud.Run(**json.loads(Path(state).read_text()))
+        print(proof_volume.word(run, "vdb", *words))
+
+
+if __name__ == "__main__":
+    main()

@@ -18,11 +18,12 @@ options:
       - V(boot) creates an instance as that user and waits until it is active.
       - V(reach) reaches it over its floating IP and its console.
       - V(volumes) uses the volume that it was created with, if the cloud has volumes.
+      - V(objects) stores and reads objects by swift's API and by S3's.
       - V(meters) reads meters of what was made, in gnocchi and as heard on the message queue.
       - V(trace) follows the creation through its 24 steps and fails if one lacks evidence.
       - V(clean) removes everything.
     type: str
-    choices: [prepare, boot, reach, volumes, meters, trace, clean]
+    choices: [prepare, boot, reach, volumes, objects, meters, trace, clean]
     required: true
   config:
     description: The clouds.yaml with the administrator's cloud.
@@ -59,6 +60,14 @@ options:
     description: For V(meters), a line that ceilometer's listen.py printed.
     type: str
     default: ""
+  dispersion:
+    description: For V(objects), what swift-dispersion-report printed.
+    type: str
+    default: ""
+  location:
+    description: For V(objects), the region that S3 requests are signed for.
+    type: str
+    default: us-east-1
   hosts:
     description: For V(trace), what M(cairn_verify_host) returned, by host.
     type: dict
@@ -98,13 +107,19 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.cairn import proof, proof_steps
 
 try:
-    from ansible.module_utils.cairn import proof_cloud, proof_meters, proof_reach, proof_volume
+    from ansible.module_utils.cairn import (
+        proof_cloud,
+        proof_meters,
+        proof_objects,
+        proof_reach,
+        proof_volume,
+    )
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
     MISSING = None
 
-SWEEPERS = () if MISSING else (proof_volume.forget, proof_meters.forget)
+SWEEPERS = () if MISSING else (proof_volume.forget, proof_objects.forget, proof_meters.forget)
 SECRET = ("password", "nonce", "public_key")
 
 
@@ -202,7 +217,16 @@ def main() -> None:
         argument_spec={
             "phase": {
                 "type": "str",
-                "choices": ["prepare", "boot", "reach", "volumes", "meters", "trace", "clean"],
+                "choices": [
+                    "prepare",
+                    "boot",
+                    "reach",
+                    "volumes",
+                    "objects",
+                    "meters",
+                    "trace",
+                    "clean",
+                ],
                 "required": True,
             },
             "config": {"type": "path", "required": True},
@@ -214,6 +238,8 @@ def main() -> None:
             "problem": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 300},
             "heard": {"type": "str", "default": ""},
+            "dispersion": {"type": "str", "default": ""},
+            "location": {"type": "str", "default": "us-east-1"},
             "hosts": {"type": "dict", "default": {}},
         },
         required_if=[
@@ -278,6 +304,14 @@ def volumes(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
 
 
+def objects(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Store and read objects."""
+    run = load(state)
+    dispersion, location = wanted["dispersion"], wanted["location"]
+    findings = kept(state, run, lambda: proof_objects.objects(admin, run, dispersion, location))
+    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+
+
 def meters(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Read meters of what was made."""
     run = load(state)
@@ -314,6 +348,7 @@ PHASES = {
     "boot": boot,
     "reach": reach,
     "volumes": volumes,
+    "objects": objects,
     "meters": meters,
     "trace": trace,
     "clean": clean,

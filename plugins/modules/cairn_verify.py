@@ -19,11 +19,12 @@ options:
       - V(reach) reaches it over its floating IP and its console.
       - V(volumes) uses the volume that it was created with, if the cloud has volumes.
       - V(objects) stores and reads objects by swift's API and by S3's.
+      - V(stack) makes, changes and deletes a stack whose instance answers, if the cloud has stacks.
       - V(meters) reads meters of what was made, in gnocchi and as heard on the message queue.
       - V(trace) follows the creation through its 24 steps and fails if one lacks evidence.
       - V(clean) removes everything.
     type: str
-    choices: [prepare, boot, reach, volumes, objects, meters, trace, clean]
+    choices: [prepare, boot, reach, volumes, objects, stack, meters, trace, clean]
     required: true
   config:
     description: The clouds.yaml with the administrator's cloud.
@@ -53,7 +54,9 @@ options:
     type: str
     default: ""
   seconds:
-    description: How long V(boot) waits for the instance, V(reach) for a ping, V(meters) for them.
+    description:
+      - How long V(boot) waits for the instance, V(reach) for a ping, V(stack) for each change of
+        its own, V(meters) for them.
     type: int
     default: 300
   heard:
@@ -112,6 +115,7 @@ try:
         proof_meters,
         proof_objects,
         proof_reach,
+        proof_stack,
         proof_volume,
     )
 except ImportError as error:
@@ -119,6 +123,7 @@ except ImportError as error:
 else:
     MISSING = None
 
+FIRST = () if MISSING else (proof_stack.forget,)
 SWEEPERS = () if MISSING else (proof_volume.forget, proof_objects.forget, proof_meters.forget)
 SECRET = ("password", "nonce", "public_key")
 
@@ -223,6 +228,7 @@ def main() -> None:
                     "reach",
                     "volumes",
                     "objects",
+                    "stack",
                     "meters",
                     "trace",
                     "clean",
@@ -264,7 +270,7 @@ def main() -> None:
 
 def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Remove leftovers, make what an instance needs."""
-    left = proof_cloud.sweep(admin, SWEEPERS)
+    left = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
     lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
     run = proof_cloud.new_run()
     save(state, run)
@@ -312,6 +318,14 @@ def objects(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
 
 
+def stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Make, change and delete a stack."""
+    run = load(state)
+    ca_file = admin.config.config.get("cacert")
+    findings = kept(state, run, lambda: proof_stack.stack(admin, run, ca_file, wanted["seconds"]))
+    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+
+
 def meters(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Read meters of what was made."""
     run = load(state)
@@ -338,7 +352,7 @@ def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 
 def clean(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Remove everything."""
-    removed = proof_cloud.sweep(admin, SWEEPERS)
+    removed = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
     state.unlink(missing_ok=True)
     return {"lines": [f"removed: {', '.join(removed) or 'nothing was left'}"], "run": {}}
 
@@ -349,6 +363,7 @@ PHASES = {
     "reach": reach,
     "volumes": volumes,
     "objects": objects,
+    "stack": stack,
     "meters": meters,
     "trace": trace,
     "clean": clean,

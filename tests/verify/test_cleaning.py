@@ -194,3 +194,15 @@ def test_what_others_cannot_remove_keeps_the_project(cloud: Cloud) -> None:
     with pytest.raises(ProofError, match="no meters today"):
         proof_cloud.sweep(cloud, [other])
     assert f"projects {PREFIX}1" in cloud.left()
+
+
+def test_whoever_would_make_things_again_forgets_before_they_are_removed(cloud: Cloud) -> None:
+    add_run(cloud, f"{PREFIX}1")
+
+    def forget(_: Any, project: str) -> list[str]:
+        assert [one for one in cloud.resources["servers"] if one.project_id == project]
+        return ["stack left"]
+
+    removed = proof_cloud.sweep(cloud, first=[forget])
+    assert removed[0] == "stack left"
+    assert cloud.left() == []

@@ -383,12 +383,17 @@ def names_begin(found: Iterator[Any]) -> list[Any]:
     return [one for one in found if (one.name or "").startswith(PREFIX)]
 
 
-def sweep(admin: Any, others: Sequence[Callable[[Any, str], list[str]]] = ()) -> list[str]:
+def sweep(
+    admin: Any,
+    others: Sequence[Callable[[Any, str], list[str]]] = (),
+    first: Sequence[Callable[[Any, str], list[str]]] = (),
+) -> list[str]:
     """Remove everything that any run has made; returns what was removed, in words.
 
-    `others` remove what they know of a project, given by its id, and tell it in the same way. Goes
-    on after a resource that cannot be removed, so that as little as possible stays; raises
-    ProofError with all that failed at the end.
+    `others` remove what they know of a project, given by its id, and tell it in the same way;
+    `first` are those who would make again what was removed before them. Goes on after a resource
+    that cannot be removed, so that as little as possible stays; raises ProofError with all that
+    failed at the end.
     """
     removed: list[str] = []
     failed: list[str] = []
@@ -404,14 +409,18 @@ def sweep(admin: Any, others: Sequence[Callable[[Any, str], list[str]]] = ()) ->
         else:
             removed.append(f"{kind} {name}")
 
-    projects = names_begin(admin.identity.projects())
-    for project in projects:
-        sweep_project(admin, project, remove)
-        for other in others:
+    def forget(project: Any, those: Sequence[Callable[[Any, str], list[str]]]) -> None:
+        for one in those:
             try:
-                removed += other(admin, project.id)
+                removed.extend(one(admin, project.id))
             except ERRORS as error:
                 failed.append(f"project {project.name}: {error}")
+
+    projects = names_begin(admin.identity.projects())
+    for project in projects:
+        forget(project, first)
+        sweep_project(admin, project, remove)
+        forget(project, others)
     for user in names_begin(admin.identity.users()):
         for key in admin.compute.keypairs(user_id=user.id):
             remove("key", key, admin.compute.delete_keypair, key.name, user_id=user.id)

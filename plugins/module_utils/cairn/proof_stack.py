@@ -1,0 +1,287 @@
+"""A stack made, changed and deleted as a user would, whose instance answers from inside."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from openstack import exceptions
+
+from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
+from .proof_reach import HTTP_SECONDS, Finding, fetch, pings
+
+SERVICE = "orchestration"
+NETWORK = "10.254.253.0/24"
+TRIES = 10  # of the instance, to send a signal: its network may not be whole yet
+PARAMETERS = ("name", "image", "flavor", "external", "user_data")
+
+# What the instance runs. Words between @ are filled in here, those between % by heat.
+USER_DATA = """\
+#!/bin/sh
+cat >/run/ca.pem <<END
+@authority@
+END
+export SSL_CERT_FILE=/run/ca.pem
+@resolve@
+signal() {
+    for try in $(seq @tries@); do
+        send "$@" && return
+        sleep 3
+    done
+}
+said="$(hostname) @nonce@"
+signal POST '%endpoint%' '{"status": "SUCCESS", "data": "'"$said"'"}' 'X-Auth-Token: %token%'
+signal PUT '%signed%' '{"Status": "SUCCESS", "Reason": "up", "UniqueId": "1", "Data": "'"$said"'"}'
+"""
+
+
+def rule(protocol: str, port: int | None = None) -> dict[str, Any]:
+    """What lets a protocol in from everywhere."""
+    ports = {"port_range_min": port, "port_range_max": port} if port else {}
+    return {"protocol": protocol, "remote_ip_prefix": "0.0.0.0/0", **ports}
+
+
+def template(*, seconds: int, volume: bool, page: bool) -> dict[str, Any]:
+    """The stack: an instance with network, floating IP and perhaps a volume, and what it tells.
+
+    `seconds` is how long to wait for the instance's signals, `page` whether port 80 is open.
+    """
+
+    def resource(kind: str, depends_on: str | None = None, **properties: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {"type": kind, "properties": properties}
+        return found | ({"depends_on": depends_on} if depends_on else {})
+
+    def of(name: str) -> dict[str, str]:
+        return {"get_resource": name}
+
+    def given(name: str) -> dict[str, str]:
+        return {"get_param": name}
+
+    signals = {
+        "%endpoint%": {"get_attr": ["handle", "endpoint"]},
+        "%token%": {"get_attr": ["handle", "token"]},
+        "%signed%": of("signed_handle"),
+    }
+    resources = {
+        "network": resource("OS::Neutron::Net"),
+        "subnet": resource("OS::Neutron::Subnet", network=of("network"), cidr=NETWORK),
+        "router": resource(
+            "OS::Neutron::Router", external_gateway_info={"network": given("external")}
+        ),
+        "interface": resource(
+            "OS::Neutron::RouterInterface", router=of("router"), subnet=of("subnet")
+        ),
+        "group": resource(
+            "OS::Neutron::SecurityGroup",
+            rules=[rule("icmp"), *([rule("tcp", 80)] if page else [])],
+        ),
+        "port": resource(
+            "OS::Neutron::Port",
+            network=of("network"),
+            fixed_ips=[{"subnet": of("subnet")}],
+            security_groups=[of("group")],
+        ),
+        "address": resource(
+            "OS::Neutron::FloatingIP",
+            depends_on="interface",
+            floating_network=given("external"),
+            port_id=of("port"),
+        ),
+        "server": resource(
+            "OS::Nova::Server",
+            depends_on="address",
+            name=given("name"),
+            image=given("image"),
+            flavor=given("flavor"),
+            networks=[{"port": of("port")}],
+            user_data_format="RAW",
+            user_data={"str_replace": {"template": given("user_data"), "params": signals}},
+        ),
+        # Two ways to signal: with a token to heat's own API, by a signed URL to CloudFormation's.
+        "handle": resource("OS::Heat::WaitConditionHandle"),
+        "signal": resource(
+            "OS::Heat::WaitCondition", depends_on="server", handle=of("handle"), timeout=seconds
+        ),
+        "signed_handle": resource("AWS::CloudFormation::WaitConditionHandle"),
+        "signed_signal": resource(
+            "AWS::CloudFormation::WaitCondition",
+            depends_on="server",
+            Handle=of("signed_handle"),
+            Timeout=seconds,
+        ),
+    }
+    if volume:
+        resources["volume"] = resource("OS::Cinder::Volume", size=1)
+        resources["attachment"] = resource(
+            "OS::Cinder::VolumeAttachment", instance_uuid=of("server"), volume_id=of("volume")
+        )
+    return {
+        "heat_template_version": "2021-04-16",
+        "parameters": {name: {"type": "string"} for name in PARAMETERS},
+        "resources": resources,
+        "outputs": {
+            "server": {"value": of("server")},
+            "address": {"value": {"get_attr": ["address", "floating_ip_address"]}},
+            "signal": {"value": {"get_attr": ["signal", "data"]}},
+            "signed_signal": {"value": {"get_attr": ["signed_signal", "Data"]}},
+        },
+    }
+
+
+def user_data(endpoint: str, authority: str, nonce: str) -> str:
+    """The instance's script: whom it trusts, where it finds `endpoint`'s host, what it sends."""
+    host = str(urlsplit(endpoint).hostname)
+    try:
+        ipaddress.ip_address(host)
+        resolve = ""
+    except ValueError:
+        # The site's names need not be known to the instance's resolver.
+        resolve = f"echo '{socket.gethostbyname(host)} {host}' >>/etc/hosts"
+    words = {"authority": authority.strip(), "resolve": resolve, "nonce": nonce, "tries": TRIES}
+    text = USER_DATA
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", str(value))
+    return text
+
+
+def settled(user: Any, stack: str, wanted: str, seconds: float) -> Any:
+    """Wait until the stack is `wanted`, and return it; ProofError with what failed in it."""
+
+    def ask() -> Any:
+        found = user.orchestration.get_stack(stack)
+        if found.status.endswith("_FAILED"):
+            failed = [
+                f"{one.name} ({one.resource_type}): {one.status_reason}"
+                for one in user.orchestration.resources(found)
+                if one.status.endswith("_FAILED")
+            ]
+            reasons = "; ".join([str(found.status_reason), *failed])
+            raise ProofError(f"the stack went to {found.status}: {reasons}")
+        return found if found.status == wanted else None
+
+    with explained("asking heat for the stack"):
+        return wait(f"stack {stack} {wanted}", seconds, ask, interval=2)
+
+
+def outputs_of(stack: Any) -> dict[str, Any]:
+    """What a stack gives, by name."""
+    return {one["output_key"]: one["output_value"] for one in stack.outputs}
+
+
+def signalled(outputs: dict[str, Any], name: str, wanted: str) -> str:
+    """What the instance said by a wait condition; ProofError if it is not `wanted`."""
+    said = list(json.loads(outputs[name] or "{}").values())
+    if said != [wanted]:
+        raise ProofError(f"the wait condition {name} has {said}, not {wanted!r}")
+    return wanted
+
+
+def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Finding]:
+    """Create, update and delete a stack; ProofError with what did not work.
+
+    `ca_file` signed the certificate of the public APIs, which the instance calls; `seconds` is how
+    long each of creation, signals and update may take.
+    """
+    user = user_cloud(admin, run)
+    name = f"{run.name}-stack"
+    volume = "block-storage" in run.services
+    with explained("asking neutron for the external network"):
+        external = user.network.get_ip(run.ids["floating_ip"]).floating_network_id
+    endpoint = user.session.get_endpoint(service_type=SERVICE, interface="public")
+    authority = Path(ca_file).read_text() if ca_file else ""
+    values = {
+        "name": name,
+        "image": run.ids["image"],
+        "flavor": run.ids["flavor"],
+        "external": external,
+        "user_data": user_data(endpoint, authority, run.nonce),
+    }
+    found = []
+    began = time.monotonic()
+
+    def tell(title: str, text: str) -> None:
+        nonlocal began
+        now = time.monotonic()
+        found.append(Finding(title, f"{text} ({now - began:.1f} s)"))
+        began = now
+
+    def shape(*, page: bool) -> dict[str, Any]:
+        return {
+            "template": template(seconds=seconds, volume=volume, page=page),
+            "parameters": values,
+        }
+
+    with explained("asking heat for a stack"):
+        made = user.orchestration.create_stack(name=name, **shape(page=False))
+    run.ids["stack"] = made.id
+    outputs = outputs_of(settled(user, made.id, "CREATE_COMPLETE", 2 * seconds))
+    kinds = "instance, network, floating IP" + (", volume" if volume else "")
+    tell("stack created", f"{kinds}; two wait conditions answered")
+    for condition, way in (("signal", "a token"), ("signed_signal", "a signed URL")):
+        said = signalled(outputs, condition, f"{name} {run.nonce}")
+        tell(f"signal from inside, by {way}", f"the instance says {said!r}")
+
+    server, address = outputs["server"], outputs["address"]
+    wait(f"a ping of the stack's floating IP {address}", seconds, lambda: pings(address))
+    if fetch(address, "/cgi-bin/status") is not None:
+        raise ProofError(f"http://{address}/ answers, though the stack's port 80 is closed")
+    with explained("asking heat to change the stack"):
+        user.orchestration.update_stack(made.id, **shape(page=True))
+    outputs = outputs_of(settled(user, made.id, "UPDATE_COMPLETE", seconds))
+    if outputs["server"] != server:
+        raise ProofError(f"the update replaced the instance {server} by {outputs['server']}")
+    disks = wait(
+        f"http://{address}/cgi-bin/disks", HTTP_SECONDS, lambda: fetch(address, "/cgi-bin/disks")
+    )
+    sizes = [disk["bytes"] // 1024**3 for disk in json.loads(disks)]
+    if sizes != ([1] if volume else []):
+        raise ProofError(f"the stack's instance has further disks of {sizes} GiB")
+    tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")
+
+    with explained("asking heat to delete the stack"):
+        user.orchestration.delete_stack(made.id)
+    settled(user, made.id, "DELETE_COMPLETE", DELETE_SECONDS)
+    left = remains(user, server, address)
+    if left:
+        raise ProofError(f"the deleted stack left {', '.join(left)}")
+    tell("stack deleted", "its instance and its floating IP are gone")
+    run.times["stack"] = time.time()
+    return found
+
+
+def remains(user: Any, server: str, address: str) -> list[str]:
+    """What is still there of a stack that was deleted."""
+    with explained("looking for what the stack left"):
+        servers = [f"instance {one.id}" for one in user.compute.servers() if one.id == server]
+        addresses = [
+            f"floating IP {address}" for _ in user.network.ips(floating_ip_address=address)
+        ]
+    return servers + addresses
+
+
+def forget(admin: Any, project: str) -> list[str]:
+    """Delete a project's stacks, if there are any; tells it in words.
+
+    Heat shows stacks to their own project only, so the administrator becomes a member of it.
+    """
+    if admin.session.get_endpoint(service_type=SERVICE, interface="public") is None:
+        return []
+    role = admin.identity.find_role("admin", ignore_missing=False)
+    admin.identity.assign_project_role_to_user(project, admin.current_user_id, role)
+    inside = admin.connect_as(project_id=project)
+    left = [one for one in inside.orchestration.stacks() if one.status != "DELETE_COMPLETE"]
+    for one in left:
+        inside.orchestration.delete_stack(one)
+    for one in left:
+        try:
+            inside.orchestration.wait_for_status(
+                one, "DELETE_COMPLETE", ["DELETE_FAILED"], wait=DELETE_SECONDS
+            )
+        except exceptions.NotFoundException:
+            continue
+    return [f"stack {one.name}" for one in left]

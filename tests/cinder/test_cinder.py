@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,17 @@ def test_only_storage_hosts_may_do_anything_as_root(make_model: Callable[..., Mo
         paths = {file["path"] for file in manifest["files"]}
         assert ("/etc/sudoers.d/cairn-cinder" in paths) is expected
         assert ("rootwrap.conf" in paths) is expected
+
+
+@pytest.mark.skipif(not shutil.which("visudo"), reason="sudo is not installed")
+def test_passwords_of_volumes_do_not_get_into_the_journal(content: Content) -> None:
+    rules = content("cinder", "/etc/sudoers.d/cairn-cinder", "storage1", **CINDER)
+    path = "/var/lib/cairn/services/cinder/current/venv/bin/cinder-rootwrap"
+    assert f"Defaults!{path} !log_allowed\n" in rules
+    done = subprocess.run(
+        ["visudo", "--check", "--quiet", "--file=-"], input=rules, text=True, check=False
+    )
+    assert done.returncode == 0
 
 
 def test_privileged_helpers_are_started_as_sudo_allows_it(ini: Ini, content: Content) -> None:

@@ -37,9 +37,12 @@ def known(namespaces: list[str], like: dict[str, list[str]]) -> dict[str, Any]:
 
 def refused(path: str, namespaces: list[str], like: dict[str, list[str]]) -> str:
     """What `oslo-config-validator --fatal-warnings` says against a file; empty when nothing."""
-    from oslo_config import validator
+    from oslo_config import cfg, validator
 
-    validator.load_opt_data = lambda _: known(namespaces, like)
+    def load(conf: cfg.ConfigOpts) -> dict[str, Any]:
+        return known(namespaces, like)
+
+    validator.load_opt_data = load
     words = [f"--input-file={path}", "--opt-data=known", "--fatal-warnings"]
     sys.argv = ["oslo-config-validator", *words]
     said = io.StringIO()

@@ -1,0 +1,56 @@
+"""Heat is down: nothing else fails, whoever asks for stacks is told, and the next run mends it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from .conftest import INVENTORY, ROOT
+
+pytestmark = pytest.mark.lab
+UNITS = ("heat-api", "heat-api-cfn", "heat-engine")
+OTHERS = ("keystone-api.service", "nova-api.service", "neutron-api.service")
+ASK = "import openstack; list(openstack.connect(cloud='cairn').{}())"
+
+
+def ask(what: str) -> str:
+    """Ask the cloud by its SDK; what went wrong, or an empty text."""
+    done = subprocess.run(
+        [
+            str(ROOT / ".lab" / os.environ.get("CAIRN_LAB", "lab") / "python"),
+            "-c",
+            ASK.format(what),
+        ],
+        env={**os.environ, "OS_CLIENT_CONFIG_FILE": str(INVENTORY / ".operator/clouds.yaml")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return done.stderr if done.returncode else ""
+
+
+@pytest.fixture
+def without_heat(cloud):
+    """The cloud with heat's units stopped; they run afterwards, whatever the test did."""
+    cloud.on("controller1", f"systemctl stop {' '.join(UNITS)}")
+    yield cloud
+    cloud.on("controller1", f"systemctl start {' '.join(UNITS)}")
+
+
+def test_heat_is_down_and_the_next_run_starts_it(without_heat):
+    cloud = without_heat
+    assert "503" in ask("orchestration.stacks")
+    for what in ("compute.servers", "network.networks", "image.images", "identity.projects"):
+        assert ask(what) == ""
+    assert cloud.answers()
+    before = cloud.processes("controller1", *OTHERS)
+    code, text = cloud.run("playbooks/role.yml", "-e", "role=heat")
+    assert code == 0, text
+    assert cloud.on("controller1", f"systemctl is-active {' '.join(UNITS)}").split() == [
+        "active"
+    ] * len(UNITS)
+    assert ask("orchestration.stacks") == ""
+    assert cloud.processes("controller1", *OTHERS) == before

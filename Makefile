@@ -82,7 +82,7 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 # -- proof
 
-.PHONY: test lint unit venvs molecule bench
+.PHONY: test bad-days lint unit venvs molecule bench
 test: setup  ## everything: lint, unit tests, roles, cloud, bad days
 	@tools/setup --browser
 	@python tools/run_tests.py

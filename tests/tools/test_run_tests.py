@@ -83,6 +83,21 @@ def test_everything_has_a_place_in_the_whole(tool: ModuleType, root: Path) -> No
     assert len({step.name for step in whole}) == len(whole)
 
 
+def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) -> None:
+    folders = {
+        path.relative_to(root).parts[1]
+        for path in root.glob("tests/*/test_*.py")
+        if "mark.lab" in path.read_text()
+    }
+    (labs,) = [step for step in tool.lab(root) if step.name == "labs"]
+    (cloud,) = [step for step in tool.lab(root) if step.name == "cloud"]
+    (bad,) = [step for step in tool.bad_days(root) if step.name == "bad-days"]
+    for folder in folders:
+        apart, hurting = f"tests/{folder}" in labs.command, f"tests/{folder}" in bad.command
+        ignored = f"--ignore=tests/{folder}" in cloud.command
+        assert [apart, hurting, not ignored].count(True) == 1, folder
+
+
 def test_every_role_has_its_place_in_the_build_order(tool: ModuleType, root: Path) -> None:
     scenarios = {path.parent.name for path in root.glob("molecule/*/molecule.yml")} - {"default"}
     assert scenarios <= set(tool.ROLES)

@@ -104,6 +104,39 @@ def test_a_sites_own_minimum_counts(action: ModuleType, task_vars: Data) -> None
     assert text.endswith("a compute host needs 1000000")
 
 
+@pytest.fixture
+def storage(task_vars: Data) -> Data:
+    """Variables of a storage host with one blank disk, in a site with cinder."""
+    task_vars["cairn_site"]["services"] = ["cinder"]
+    host = task_vars["cairn_site"]["hosts"]["compute1"]
+    host["groups"] = ["storage"]
+    found: Data = task_vars["hostvars"]["compute1"]
+    blank = {"real": "/dev/vdb", "used": "", "signatures": []}
+    found["cairn_host"] |= {"devices": {"/dev/vdb": blank}, "volume_groups": {}, "records": {}}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({"cinder_volume_disks": ["/dev/vdb"]}, None),
+        ({"cinder_volume_disks": ["/dev/vdx"]}, "has no disk /dev/vdx; it has none"),
+        ({}, "has no volume group cinder-volumes, and no disk to make it of"),
+        ({"cinder_backends": ["nfs"]}, None),
+        (
+            {"cinder_volume_disks": ["/dev/vdb"], "swift_disks": [{"device": "/dev/vdb"}]},
+            "/dev/vdb is in swift_disks and in cinder_volume_disks",
+        ),
+    ],
+)
+def test_disks_for_volumes(
+    variables: Data, text: str | None, action: ModuleType, task_vars: Data, storage: Data
+) -> None:
+    storage |= variables
+    found = [t for t in texts(action, task_vars) if "cairn_secrets" not in t]
+    assert found == ([text] if text else [])
+
+
 def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Data) -> None:
     task_vars["hostvars"]["compute1"]["cairn_host"]["os"]["version"] = "12"
     assert texts(action, task_vars) == ["runs debian 12"]

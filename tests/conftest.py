@@ -57,14 +57,17 @@ def script() -> Callable[[str], ModuleType]:
 
 @pytest.fixture(scope="session")
 def on(root: Path) -> Callable[..., str]:
-    """Run a shell command on a host of the lab, as root; its output."""
+    """Run a shell command on a host of the lab, as root; its output.
 
-    def run(host: str, command: str, stdin: str = "", timeout: float = 300) -> str:
+    What it reads comes from a file, for pytest shows the arguments of whatever fails.
+    """
+
+    def run(host: str, command: str, stdin: Any = subprocess.DEVNULL, timeout: float = 300) -> str:
         argv = [sys.executable, "-m", "lab", "ssh", host, command]
         done = subprocess.run(
             argv,
             cwd=root,
-            input=stdin,
+            stdin=stdin,
             capture_output=True,
             text=True,
             check=False,

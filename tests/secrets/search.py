@@ -1,8 +1,7 @@
 """Search a host, as root, for secrets where others can read them; standard library only.
 
-Standard input: a JSON object of secrets by name, and after them the folders to search (by default
-those of a managed host). Standard output: a line for each finding, which names the secret and the
-place and never shows the value.
+Standard input: JSON, the secrets by name under `secrets`. Standard output: a line for each finding,
+which names the secret and the place and never shows the value.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pathlib import Path
 
 FOLDERS = ["/etc", "/var", "/opt", "/run", "/tmp", "/usr/local", "/home", "/srv"]
 LOGS = "/var/log"
+VENVS = Path("/opt/cairn/venvs")
 # Keys that were made on the host itself.
 OWN_KEYS = ("etc/cairn/tls/host.key", "var/lib/keystone/*-keys/*")
 SHORTEST_LINE = 40  # of a PEM text; shorter ones are its frame
@@ -76,10 +76,16 @@ class Search:
     def files(self, folders: Iterable[str], *, everybody: bool) -> set[str]:
         """Search files below folders: all, or those that everybody can open."""
         there = [folder for folder in folders if Path(folder).exists()]
+        # What was installed by hash, and not touched since, is as it was published.
+        published = [
+            word
+            for stamp in VENVS.glob("*/.cairn-complete")
+            for word in ("!", "(", "-path", f"{stamp.parent}/*", "!", "-newer", str(stamp), ")")
+        ]
         closed = ["-type", "d", "!", "-perm", "-o=x", "-prune", "-o"] if everybody else []
         readable = ["-perm", "-o=r"] if everybody else []
         listing = subprocess.run(
-            ["find", *there, "-xdev", *closed, "-type", "f", *readable, "-print0"],
+            ["find", *there, "-xdev", *closed, "-type", "f", *readable, *published, "-print0"],
             capture_output=True,
             check=False,  # files come and go
         ).stdout
@@ -112,20 +118,15 @@ class Search:
 
 def main() -> int:
     """Search this host."""
-    asked = json.load(sys.stdin)
-    folders = asked.get("folders")
-    search = Search(asked["secrets"] | own_keys())
-    if folders is None:
-        found = search.files(FOLDERS, everybody=True)
-        found |= search.files([LOGS], everybody=False)
-        found |= search.processes()
-        # Every field of the journal: also the arguments of whoever wrote to it.
-        found |= search.command("journal", ["journalctl", "--output=export", "--all", "--merge"])
-        show = ["systemctl", "show", "*", "--property=Environment,ExecStart", "--no-pager"]
-        found |= search.command("a unit's environment or command", show)
-    else:
-        found = search.files(folders, everybody=False)
-    print("\n".join(sorted(found)))
+    search = Search(json.load(sys.stdin)["secrets"] | own_keys())
+    found = search.files(FOLDERS, everybody=True)
+    found |= search.files([LOGS], everybody=False)
+    found |= search.processes()
+    # Every field of the journal: also the arguments of whoever wrote to it.
+    found |= search.command("journal", ["journalctl", "--output=export", "--all", "--merge"])
+    show = ["systemctl", "show", "*", "--property=Environment,ExecStart", "--no-pager"]
+    found |= search.command("a unit's environment or command", show)
+    sys.stdout.writelines(f"{line}\n" for line in sorted(found))
     return os.EX_OK
 
 

@@ -134,6 +134,12 @@ def test_a_catalog_may_have_several_entries(make_model, edit):
     assert [u["name"] for u in catalog["users"]] == ["example"]
 
 
+def test_a_misspelt_word_in_a_catalog_is_an_error(make_model, edit):
+    edit({"catalog": {"type": "example", "port": 9999, "role": ["admin"]}})
+    with pytest.raises(DescriptionError, match="example_service.catalog: unknown key 'role'"):
+        make_model().catalog()
+
+
 def test_a_site_may_do_without_an_optional_service(make_model, edit):
     edit({"optional": True})
     without = make_model()

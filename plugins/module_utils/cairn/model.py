@@ -18,6 +18,10 @@ from .manifest import Manifest, build, catalog_entries, check_keys, chosen, dige
 PROJECT = Path(__file__).resolve().parents[3]
 
 QUEUE_KEYS = {"policies"}
+CATALOG_KEYS = {
+    *("type", "name", "description", "port", "path"),
+    *("user", "roles", "domain", "extra_roles"),
+}
 
 Load = Callable[[Path], Any]
 Template = Callable[[Any, Mapping[str, Any]], Any]
@@ -268,6 +272,7 @@ class Model:
         names = self.site["names"]
         for role in self.roles():
             for entry in catalog_entries(self.part(role, "catalog")):
+                check_keys(f"{role}_service.catalog", entry, CATALOG_KEYS)
                 if entry.get("type"):
                     url = f":{entry['port']}{entry.get('path', '')}"
                     services.append(

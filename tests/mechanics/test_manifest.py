@@ -136,7 +136,7 @@ def test_a_catalog_may_have_several_entries(make_model, edit):
 
 def test_a_misspelt_word_in_a_catalog_is_an_error(make_model, edit):
     edit({"catalog": {"type": "example", "port": 9999, "role": ["admin"]}})
-    with pytest.raises(DescriptionError, match="example_service.catalog: unknown key 'role'"):
+    with pytest.raises(DescriptionError, match=r"example_service.catalog: unknown key 'role'"):
         make_model().catalog()
 
 

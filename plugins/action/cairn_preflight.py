@@ -58,7 +58,8 @@ def host_findings(task_vars: Any) -> list[Any]:
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
         disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
         found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
-        if "swift" in site["services"] and "devices" in host:
+        keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]
+        if keeps and "devices" in host:
             disks = hostvars[name].get("swift_disks") or []
             found += checks.check_object_disks(name, host, disks)
         found += volume_findings(name, hostvars[name], site)

@@ -90,7 +90,7 @@ def read(path: Path, vault: VaultLib) -> dict[str, Any]:
         content = yaml.safe_load(vault.decrypt(raw)) or {}
     except AnsibleError as error:
         raise SecretsError(
-            f"{path}: the vault password does not open it; the file is left as it was. {DOCS}"
+            f"{path}: cannot be decrypted; the file is left as it was: {error}. {DOCS}"
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("cairn_secrets", {}), dict):
         raise SecretsError(f"{path}: cairn_secrets is not a mapping: `ansible-vault edit {path}`")

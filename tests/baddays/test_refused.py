@@ -24,9 +24,10 @@ def untouched(cloud):
 def test_a_wrong_vault_password(cloud, tmp_path):
     wrong = tmp_path / "password"
     wrong.write_text("not the one\n")
-    code, text = cloud.site(environment={"ANSIBLE_VAULT_PASSWORD_FILE": str(wrong)})
+    code, text = cloud.site(environment={"CAIRN_VAULT_PASSWORD_FILE": str(wrong)})
     assert code
-    assert "Decryption failed" in text
+    assert "group_vars/all/secrets.yml: the vault password does not open it" in text
+    assert str(wrong) in text
 
 
 def test_a_lock_with_a_wrong_hash(cloud, copy):

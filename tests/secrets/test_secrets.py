@@ -170,7 +170,7 @@ def test_a_wrong_password_is_told_and_changes_nothing(tool: ModuleType, site: Pa
     before = secrets_file(site).read_bytes()
     (site / ".vault-password").write_text("not it\n")
     describe_role(site.parent, "heat", {"queue": True})
-    with pytest.raises(secrets.SecretsError, match="does not open it; the file is left"):
+    with pytest.raises(secrets.SecretsError, match="does not open it; nothing was changed"):
         make(tool, site)
     assert secrets_file(site).read_bytes() == before
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 PATH = "tools/vault-password"
 
@@ -62,6 +63,36 @@ def test_an_executable_file_is_run(tool: ModuleType, tmp_path: Path) -> None:
 
 def test_a_clone_without_secrets_needs_no_password(tool: ModuleType, tmp_path: Path) -> None:
     assert tool.password(str(tmp_path), {}) == tool.NOTHING_ENCRYPTED
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """An inventory with secrets that the password `right` opens."""
+    path = tmp_path / "group_vars/all/secrets.yml"
+    path.parent.mkdir(parents=True)
+    vault = VaultLib([("default", VaultSecret(b"right"))])
+    path.write_bytes(vault.encrypt("cairn_secrets: {}\n"))
+    return tmp_path
+
+
+def test_the_right_password_opens_the_secrets(tool: ModuleType, site: Path) -> None:
+    (site / ".vault-password").write_text("right\n")
+    assert tool.password(str(site), {}) == "right"
+
+
+def test_a_wrong_password_is_told_with_both_files(tool: ModuleType, site: Path) -> None:
+    (site / ".vault-password").write_text("wrong\n")
+    with pytest.raises(LookupError) as caught:
+        tool.password(str(site), {})
+    said = str(caught.value)
+    assert said.startswith(f"{site}/group_vars/all/secrets.yml: the vault password does not open")
+    assert f"{site}/.vault-password holds another site's" in said
+
+
+def test_a_file_that_is_no_vault_is_left_to_others(tool: ModuleType, tmp_path: Path) -> None:
+    plain = tmp_path / "secrets.yml"
+    plain.write_text("cairn_secrets: {}\n")
+    assert tool.opens("any", plain)
 
 
 @pytest.mark.parametrize("content", [None, "\n"])

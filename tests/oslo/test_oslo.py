@@ -29,7 +29,7 @@ SECRETS = {
 
 
 def derive(site: dict[str, Any] = SITE, **words: Any) -> oslo.Sections:
-    return oslo.derive(words, role="nova", site=site, me={}, secrets=SECRETS, venv="/v")
+    return oslo.derive(words, role="nova", site=site, secrets=SECRETS)
 
 
 def test_a_database_is_reached_over_verified_tls() -> None:
@@ -167,9 +167,7 @@ def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
 
 def test_a_missing_secret_says_how_to_make_it() -> None:
     with pytest.raises(oslo.OsloError, match=r"database_nova is missing; `make secrets`"):
-        oslo.derive(
-            {"database": {"database": "nova"}}, role="nova", site=SITE, me={}, secrets={}, venv="/v"
-        )
+        oslo.derive({"database": {"database": "nova"}}, role="nova", site=SITE, secrets={})
 
 
 def test_logs_go_to_the_journal_whatever_else_is_asked_for() -> None:

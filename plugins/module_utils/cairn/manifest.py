@@ -205,7 +205,6 @@ def _config_files(
     overrides: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """INI files: derived sections, then the role's, then the operator's, in this order."""
-    venv = str(paths.current(role) / "venv")
     merged: dict[str, dict[str, dict[str, Any]]] = {}
     meta: dict[str, dict[str, Any]] = {}
     for entry in description.get("config", []):
@@ -220,10 +219,7 @@ def _config_files(
             n for n in entry.get("namespaces", []) if n not in known["namespaces"]
         ]
         if entry.get("oslo"):
-            _merge(
-                sections,
-                oslo.derive(entry["oslo"], role=role, site=site, me=me, secrets=secrets, venv=venv),
-            )
+            _merge(sections, oslo.derive(entry["oslo"], role=role, site=site, secrets=secrets))
         _merge(sections, entry.get("sections", {}))
     described = {entry["file"] for entry in description.get("config", [])}
     for name in overrides:

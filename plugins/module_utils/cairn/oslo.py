@@ -270,16 +270,13 @@ def derive(
     *,
     role: str,
     site: Mapping[str, Any],
-    me: Mapping[str, Any],
     secrets: Mapping[str, str],
-    venv: str,
 ) -> Sections:
     """Return the sections that `oslo`, a word per need, stands for in one file of `role`.
 
-    `site` is cairn_site, `me` the host (cairn_me), `secrets` cairn_secrets, `venv` the path of the
-    virtualenv. Every file logs to standard error and thereby to the journal. `privsep` makes no
-    section: oslo's own command suits where sudo is the root helper; see `sudoers`. Raises OsloError
-    for an unknown word.
+    `site` is cairn_site, `secrets` cairn_secrets. Every file logs to standard error and thereby to
+    the journal. `privsep` makes no section: oslo's own command suits where sudo is the root helper;
+    see `sudoers`. Raises OsloError for an unknown word.
     """
     unknown = sorted(set(oslo) - set(KNOWN))
     if unknown:

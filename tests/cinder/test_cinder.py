@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -220,33 +222,89 @@ def test_back_ends_get_volume_types_that_stay_as_changed(
     assert "('lvm', {'volume_backend_name': 'other'})" in second
 
 
-RESTORE = """
-import runpy, sys, types
-known = {targets!r}
 class Root:
-    targets = known
-    def restore_from_file(self):
-        print("restored")
-        {restore}
-sys.modules["rtslib_fb"] = types.SimpleNamespace(RTSRoot=Root)
-runpy.run_path({path!r}, run_name="__main__")
-"""
+    """As much of rtslib's root as the script uses; a restored target has its volume."""
+
+    def __init__(self) -> None:
+        self.served: dict[str, bool] = {}
+        self.absent: set[str] = set()
+        self.restored: list[str] = []
+
+    @property
+    def targets(self) -> list[Any]:
+        return [
+            SimpleNamespace(wwn=name, tpgs=[SimpleNamespace(luns=["lun0"] if whole else [])])
+            for name, whole in self.served.items()
+        ]
+
+    def restore(
+        self, record: Any, target: str, storage_object: str, clear_existing: bool
+    ) -> list[str]:
+        assert (target, clear_existing) == (storage_object, True)
+        self.restored.append(target)
+        self.served[target] = target not in self.absent
+        return [f"no volume {target}"] if target in self.absent else []
 
 
-@pytest.mark.parametrize(
-    ("targets", "restore", "printed", "said"),
-    [
-        (["iqn.x"], "return []", "", ""),
-        ([], "return []", "restored\n", ""),
-        ([], "raise FileNotFoundError", "restored\n", ""),
-        ([], "return ['no /dev/x']", "restored\n", "no /dev/x\n"),
-    ],
-)
-def test_after_a_boot_targets_come_back_but_those_in_use_are_left_alone(
-    targets: list[str], restore: str, printed: str, said: str, root: Path
+@pytest.fixture
+def target_root(monkeypatch: pytest.MonkeyPatch) -> Root:
+    root = Root()
+    monkeypatch.setitem(sys.modules, "rtslib_fb", SimpleNamespace(RTSRoot=lambda: root))
+    return root
+
+
+@pytest.fixture
+def targets(
+    script: Callable[[str], ModuleType],
+    target_root: Root,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ModuleType:
+    """The script, with a record of three targets and disks that are there at once or never."""
+    module = script("roles/cinder/templates/targets.py")
+    record = tmp_path / "saveconfig.json"
+    record.write_text(json.dumps({"targets": [{"wwn": f"iqn.{name}"} for name in "abc"]}))
+    monkeypatch.setattr(module, "RECORD", record)
+    monkeypatch.setattr(module, "WAIT", 0)
+    monkeypatch.setattr(module, "PAUSE", 0)
+    monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: None)
+    return module
+
+
+def test_after_a_boot_volumes_are_exported_again(targets: ModuleType, target_root: Root) -> None:
+    assert targets.main("cinder-volumes") is None
+    assert target_root.served == {"iqn.a": True, "iqn.b": True, "iqn.c": True}
+
+
+def test_a_target_in_use_is_left_alone_and_an_empty_one_is_mended(
+    targets: ModuleType, target_root: Root
 ) -> None:
-    path = str(root / "roles/cinder/templates/targets.py")
-    program = RESTORE.format(targets=targets, restore=restore, path=path)
-    done = subprocess.run(["python3", "-c", program], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == (printed, said)
-    assert done.returncode == bool(said)
+    target_root.served = {"iqn.a": True, "iqn.b": False}
+    assert targets.main("cinder-volumes") is None
+    assert target_root.restored == ["iqn.b", "iqn.c"]
+
+
+def test_a_volume_that_is_gone_is_told_and_the_others_are_exported(
+    targets: ModuleType, target_root: Root
+) -> None:
+    target_root.absent = {"iqn.b"}
+    assert targets.main("cinder-volumes") == "no volume iqn.b"
+    assert target_root.served == {"iqn.a": True, "iqn.b": False, "iqn.c": True}
+
+
+def test_a_disk_that_comes_late_is_waited_for(
+    targets: ModuleType, target_root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target_root.absent = {"iqn.b"}
+    monkeypatch.setattr(targets, "WAIT", 60)
+    monkeypatch.setattr(targets.time, "sleep", lambda _: target_root.absent.clear())
+    assert targets.main("cinder-volumes") is None
+    assert target_root.served["iqn.b"]
+
+
+def test_a_host_that_never_exported_anything_has_nothing_to_restore(
+    targets: ModuleType, target_root: Root
+) -> None:
+    targets.RECORD.unlink()
+    assert targets.main("cinder-volumes") is None
+    assert target_root.restored == []

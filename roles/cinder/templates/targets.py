@@ -1,24 +1,47 @@
-"""Export again what was exported before this host went down.
+"""Export again what was exported before this host went down: targets.py VOLUME_GROUP.
 
-The file is cinder's own record of its targets. Targets that are there already stay untouched:
-instances may be using them.
+What that is stands in cinder's own record. A target that serves its volume already stays untouched:
+an instance may be using it.
 """
 
+import json
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 from rtslib_fb import RTSRoot
 
+RECORD = Path("/etc/target/saveconfig.json")
+WAIT = 120  # seconds for disks that show up late
+PAUSE = 5
 
-def main():
-    """Restore where there is nothing; None or what could not be exported."""
+
+def restore(record):
+    """Make the targets that are missing or empty; what could not be done, as sentences."""
     root = RTSRoot()
-    if any(root.targets):
+    whole = {target.wwn for target in root.targets if any(tpg.luns for tpg in target.tpgs)}
+    problems = []
+    for name in (target["wwn"] for target in record["targets"]):
+        if name not in whole:
+            # Cinder gives a target and the one volume behind it the same name.
+            problems += root.restore(record, target=name, storage_object=name, clear_existing=True)
+    return problems
+
+
+def main(group):
+    """Restore until nothing is missing; None or what still is."""
+    if not RECORD.exists():
         return None
-    try:
-        return "\n".join(root.restore_from_file()) or None
-    except FileNotFoundError:
-        return None  # nothing was ever exported
+    record = json.loads(RECORD.read_text())
+    end = time.monotonic() + WAIT
+    while True:
+        subprocess.run(["vgchange", "--activate", "y", group], check=False)
+        problems = restore(record)
+        if not problems or time.monotonic() > end:
+            return "\n".join(problems) or None
+        time.sleep(PAUSE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

@@ -35,7 +35,7 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def script() -> Callable[[str], ModuleType]:
     """Return a function that imports a script of the project by its path, with any ending."""
 

@@ -198,3 +198,15 @@ def test_every_daemon_finds_its_section(model: Any, file: Callable[..., str]) ->
         section, words = started[1], started[2]
         conf = words.removeprefix("/etc/swift/")
         assert f"[{section}]\n" in file(conf, "storage1", swift_policies=POLICIES)
+
+
+def test_servers_finish_what_they_are_at_and_write_to_disks_only(model: Any) -> None:
+    for name, unit in (
+        ("controller1", "swift-proxy-server.service"),
+        ("storage1", "swift-object-server.service"),
+    ):
+        text = units(model(name))[unit]["text"]
+        assert "KillSignal=SIGHUP\n" in text
+        assert "KillMode=control-group\n" in text
+        assert ("ReadWritePaths=/srv/node\n" in text) == (name == "storage1")
+        assert "ProtectSystem=strict\n" in text

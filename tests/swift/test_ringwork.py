@@ -154,6 +154,11 @@ def test_a_disk_drains_and_leaves(make: Make, four: dict[str, Any]) -> None:
     while ring["due"]:
         ring = make(drained, ring, hours=25)
     assert ring["parts"]["s4/d1"] == 0
+    waiting = make(drained, ring, hours=1, holding={"s4/d1": 3})
+    assert waiting["lines"] == ["s4/d1 drains: data of 3 partitions still to be handed on"]
+    empty = make(drained, ring, hours=1, holding={"s4/d1": 0})
+    assert empty["lines"] == ["s4/d1 is empty: take it out of swift_disks"]
+    assert not empty["changed"]
     refused = make(THREE, ring, hours=1, holding={"s4/d1": 3})
     assert "s4/d1 still has data of 3 partitions" in refused["refused"]
     gone = make(THREE, ring, hours=1, holding={"s4/d1": 0})

@@ -264,6 +264,7 @@ def make_ring(
                 f"{found.copies} partition copies placed" if first
                 else rings.moves_text(found, names)
             )  # fmt: skip
+    lines += drains(after, circumstances.get("holding") or {})
     due = due_time(wanted, after, circumstances)
     if due:
         lines.append(f"more is to move, not before {due} ({after.min_part_hours} h between moves)")
@@ -271,6 +272,23 @@ def make_ring(
     if content and not changed:
         saved = content
     return Made(lines, changed, after.version, saved, ring, due)
+
+
+def drains(builder: Any, holding: Mapping[str, int | None]) -> list[str]:
+    """How far each device of weight 0 has come: in the ring, and on the disk itself."""
+    lines = []
+    for dev in devices(builder):
+        name = device_of(dev).name
+        left = holding.get(name)
+        if dev["weight"]:
+            continue
+        if dev["parts"]:
+            lines.append(f"{name} drains: {dev['parts']} partitions still to move")
+        elif left:
+            lines.append(f"{name} drains: data of {left} partitions still to be handed on")
+        elif left == 0:
+            lines.append(f"{name} is empty: take it out of swift_disks")
+    return lines
 
 
 def due_time(wanted: rings.Ring, builder: Any, circumstances: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 Verbs: `start` boots an instance from a volume with a second one beside it; `write WORD` writes to
 that and `read` prints what it holds, both within the time that the guest's web server is given;
-`stop` removes everything.
+`rescue` makes a backup of it, deletes it, and attaches what the backup gives back; `stop` removes
+everything.
 """
 
 from __future__ import annotations
@@ -62,16 +63,45 @@ def start(admin: Any) -> proof_cloud.Run:
     return run
 
 
+def rescue(admin: Any, run: proof_cloud.Run) -> None:
+    """Lose the second volume, and have it back from a backup."""
+    user = proof_cloud.user_cloud(admin, run)
+    storage, server = user.block_storage, run.ids["server"]
+    backup = storage.create_backup(name=run.name, volume_id=run.ids["volume"], force=True)
+    try:
+        proof_volume.available(user, "backup", backup)
+        user.compute.delete_volume_attachment(server, run.ids["volume"])
+        proof_volume.unseen(run)
+        proof_volume.available(user, "volume", storage.get_volume(run.ids["volume"]))
+        storage.delete_volume(run.ids["volume"])
+        volume = storage.create_volume(name=run.name, size=1)
+        proof_volume.available(user, "volume", volume)
+        storage.restore_backup(backup, volume=volume)
+        run.ids["volume"] = volume.id
+        proof_volume.available(user, "volume", volume)
+    finally:
+        # Only its owner finds its objects: an administrator would look among his own.
+        storage.delete_backup(backup)
+        storage.wait_for_delete(backup)
+    user.compute.create_volume_attachment(server, volume=volume.id)
+    proof_volume.seen(run, [1])
+
+
 def main() -> None:
     """Do as the words say."""
     state, verb, *words = sys.argv[1:]
     admin = proof_cloud.admin_cloud(INVENTORY / ".operator" / "clouds.yaml", "cairn")
     if verb == "start":
         Path(state).write_text(json.dumps(start(admin).as_dict()))
-    elif verb == "stop":
+        return
+    if verb == "stop":
         proof_cloud.sweep(admin, (proof_volume.forget,))
+        return
+    run = proof_cloud.Run(**json.loads(Path(state).read_text()))
+    if verb == "rescue":
+        rescue(admin, run)
+        Path(state).write_text(json.dumps(run.as_dict()))
     else:
-        run = proof_cloud.Run(**json.loads(Path(state).read_text()))
         print(proof_volume.word(run, "vdb", *words))
 
 

@@ -17,14 +17,15 @@ pytestmark = pytest.mark.lab
 Guest = Callable[..., str]
 
 
-@pytest.fixture
-def guest(cloud, tmp_path: Path) -> Iterator[Guest]:
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """An instance on volumes; a function that writes to one of them, or reads it."""
+    state = tmp_path_factory.mktemp("guest") / "run.json"
 
     def ask(*words: str) -> str:
         done = subprocess.run(
             [str(ROOT / ".lab/lab/python"), str(Path(__file__).with_name("guest.py")),
-             str(tmp_path / "run.json"), *words],
+             str(state), *words],
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=900,
         )  # fmt: skip
         assert done.returncode == 0 or words[0] in ("write", "read"), done.stderr
@@ -52,6 +53,14 @@ def test_io_of_an_instance_waits_for_its_storage_host_and_nothing_is_lost(cloud,
         time.sleep(3)
     assert guest("write", "after") == "after"
     assert cloud.on("storage1", "systemctl --failed --no-legend") == ""
+
+
+def test_a_volume_that_was_deleted_comes_back_from_its_backup(cloud, guest):
+    if not cloud.on("storage1", "systemctl list-unit-files --no-legend 'cinder-backup*'"):
+        pytest.skip("the site has no swift to keep backups in")
+    assert guest("write", "kept") == "kept"
+    guest("rescue")
+    assert guest("read") == "kept"
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,10 @@ def main() -> int:
         found += 1
         if found == wanted.count:
             return 0
-    return int(found < wanted.count)
+    if found < wanted.count:
+        print(f"{found} of {wanted.count} came in {wanted.seconds:.0f} s", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -142,6 +142,10 @@ def test_nothing_that_runs_left_here_shows_a_secret(
     assert files, "no run has left its figures"
     search = script("tests/secrets/search.py").Search(values)
     assert search.files(map(str, (*folders, *files)), everybody=False) == set()
+    # The operator's clouds.yaml has to hold a password, and to be the operator's alone.
+    inventory = [str(root / "inventories")]
+    assert search.files(inventory, everybody=True) == set()
+    assert search.files(inventory, everybody=False)
 
 
 @pytest.mark.lab

@@ -35,6 +35,14 @@ def test_a_site_without_cinder_has_nothing_of_it(
     assert "cinder" not in ini("nova", "nova.conf", "compute1", services=["heat"])
 
 
+@pytest.mark.parametrize(("role", "host"), [("cinder", "storage1"), ("nova", "compute1")])
+def test_nfs_brings_no_port_mapper_that_listens(units: Units, role: str, host: str) -> None:
+    found = units(role, host, **NFS)
+    for name in ("rpcbind.socket", "rpcbind"):
+        assert (found[name]["state"], found[name]["enabled"]) == ("stopped", False)
+    assert "rpcbind" not in units(role, host, **CINDER)
+
+
 def test_controllers_decide_and_storage_hosts_keep(units: Units) -> None:
     assert set(units("cinder", "controller1", **CINDER)) == {"cinder-api", "cinder-scheduler"}
     assert set(units("cinder", "storage1", **CINDER)) == {"cinder-targets", "cinder-volume"}
@@ -153,7 +161,7 @@ def test_only_storage_hosts_may_do_anything_as_root(make_model: Callable[..., Mo
 def test_passwords_of_volumes_do_not_get_into_the_journal(content: Content) -> None:
     rules = content("cinder", "/etc/sudoers.d/cairn-cinder", "storage1", **CINDER)
     path = "/var/lib/cairn/services/cinder/current/venv/bin/cinder-rootwrap"
-    assert f"Defaults!{path} !log_allowed\n" in rules
+    assert f"Defaults!{path} !log_allowed, " in rules
     done = subprocess.run(
         ["visudo", "--check", "--quiet", "--file=-"], input=rules, text=True, check=False
     )

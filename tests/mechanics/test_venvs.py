@@ -42,6 +42,7 @@ def venv(host):
 def test_uv_builds_it_from_its_lock(host):
     assert hostvenv.build("empty-1", "", "", UV, {"UV_OFFLINE": "1"})
     assert (paths.VENVS / "empty-1/bin/python").exists()
+    assert not [p for p in (paths.VENVS / "empty-1").iterdir() if p.stat().st_mode & 0o002]
     assert not hostvenv.build("empty-1", "", "", UV, {})
 
 

@@ -92,6 +92,7 @@ def build(name: str, lock: str, builders: str, uv: Path, environment: Mapping[st
             environment=env,
         )
         must([python, "-c", COMPILE, str(path / "lib"), NOT_COMPILED], f"compiling {name}")
+        (path / ".lock").unlink(missing_ok=True)  # uv's own, writable by everybody
     return True
 
 

@@ -50,7 +50,7 @@ def test_the_database_answers_through_the_load_balancer(host: Any) -> None:
 def test_metricd_has_its_workers(host: Any) -> None:
     (pid,) = host.check_output("systemctl show --property=MainPID --value gnocchi-metricd").split()
     children = host.check_output("ps --no-headers -o args --ppid %s", pid)
-    for worker in ("MetricProcessor", "MetricReporting", "MetricJanitor"):
+    for worker in ("processing worker", "reporting worker", "janitor worker"):
         assert worker in children
 
 

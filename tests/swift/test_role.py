@@ -124,7 +124,7 @@ def test_one_processor_forks_no_workers(file: Callable[..., str]) -> None:
 def test_ratelimit_is_there_when_it_is_set(file: Callable[..., str]) -> None:
     assert "ratelimit" not in file("proxy-server.conf", "controller1")
     text = file("proxy-server.conf", "controller1", swift_ratelimit={"account_ratelimit": 10})
-    assert " ratelimit s3api " in text
+    assert " ratelimit authtoken s3api s3token keystoneauth " in text
     assert "account_ratelimit = 10\n" in text
 
 

@@ -117,7 +117,7 @@ def test_the_embedded_inventory_is_read_by_ansible_without_its_secrets(
         "network1": 2048,
         "storage1": 2048,
     }
-    assert read.host("storage1").disks == (20, 8, 8)
+    assert read.host("storage1").disks == (20, 8, 2, 2, 2)
     cached = list((tmp_path / "cache/cairn").glob("inventory-*.json"))
     assert len(cached) == 1
     assert inventory.read(copy) == read

@@ -1,0 +1,57 @@
+"""The cloud as a program of a customer's uses it: openstacksdk, clouds.yaml, TLS verified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from keystoneauth1.exceptions import SSLError
+from openstack.exceptions import ForbiddenException
+
+pytestmark = pytest.mark.lab
+
+
+def test_a_program_that_does_not_know_the_authority_talks_to_nobody(customer: Any) -> None:
+    with pytest.raises(SSLError):
+        customer.connect(cacert=None).authorize()
+
+
+def test_a_customer_is_no_administrator(cloud: Any) -> None:
+    with pytest.raises(ForbiddenException):
+        list(cloud.compute.hypervisors())
+    with pytest.raises(ForbiddenException):
+        cloud.identity.create_project(name="mine")
+    with pytest.raises(ForbiddenException):
+        list(cloud.compute.servers(all_projects=True))
+
+
+def test_an_instance_is_reached_from_outside_and_knows_its_customer(
+    cloud: Any, customer: Any, instance: Any, key: Any
+) -> None:
+    told = instance.get("meta_data.json", lambda answer: answer.ok and answer.json())
+    assert told["name"] == customer.name
+    assert told["public_keys"] == {key.name: key.public_key}
+    assert told["project_id"] == cloud.current_project_id
+
+
+def test_a_volume_is_attached_written_and_detached(cloud: Any, instance: Any, volume: Any) -> None:
+    attached = cloud.compute.create_volume_attachment(instance.server, volume_id=volume.id)
+    cloud.block_storage.wait_for_status(volume, "in-use", ["error"], wait=120)
+    (disk,) = instance.get("cgi-bin/disks", lambda answer: answer.ok and answer.json())
+    assert disk["bytes"] == 1024**3
+    path = f"cgi-bin/disk?name={disk['name']}&word=written-by-a-customer"
+    instance.get(path, lambda answer: answer.text.strip() == "written-by-a-customer")
+    cloud.compute.delete_volume_attachment(instance.server, attached, ignore_missing=False)
+    cloud.block_storage.wait_for_status(volume, "available", ["error"], wait=120)
+
+
+def test_an_object_comes_back_as_it_was_stored(cloud: Any, container: Any) -> None:
+    stored = cloud.object_store.download_object("greeting", container=container.name)
+    assert stored == b"hello from a customer"
+
+
+def test_a_stack_makes_what_its_template_says(cloud: Any, stack: Any) -> None:
+    outputs = cloud.orchestration.get_stack(stack.id).outputs
+    found = cloud.network.get_network(outputs[0]["output_value"])
+    (subnet,) = cloud.network.subnets(network_id=found.id)
+    assert subnet.cidr == "10.30.0.0/24"

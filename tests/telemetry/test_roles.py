@@ -99,7 +99,7 @@ def test_the_interval_is_one_variable(content: Callable[..., str]) -> None:
 @pytest.mark.parametrize("file", ["pipeline.yaml", "event_pipeline.yaml"])
 @pytest.mark.parametrize(
     ("services", "publishers"),
-    [(BOTH, ["gnocchi://", "notifier://"]), (("ceilometer",), ["notifier://"])],
+    [(BOTH, ["gnocchi://?timeout=60", "notifier://"]), (("ceilometer",), ["notifier://"])],
 )
 def test_everything_goes_to_gnocchi_where_it_is_and_to_the_queue(
     services: tuple[str, ...], publishers: list[str], file: str, content: Callable[..., str]

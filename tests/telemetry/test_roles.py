@@ -162,3 +162,12 @@ def test_the_central_agent_runs_where_the_internal_vip_is(
 ) -> None:
     found = units("ceilometer", "controller2", controllers=3, services=BOTH)
     assert "where_address.py 192.0.2.250 /" in found["ceilometer-central"]["text"]
+
+
+def test_the_agent_that_publishes_starts_when_keystone_answers(
+    units: Callable[..., dict[str, dict[str, Any]]],
+) -> None:
+    text = units("ceilometer", "controller1", services=BOTH)["ceilometer-notification"]["text"]
+    (line,) = [line for line in text.splitlines() if line.startswith("ExecStartPre=")]
+    assert line.endswith(" https://internal.example:5000/v3")
+    assert "--retry-all-errors" in line

@@ -98,3 +98,20 @@ def test_one_controller_holds_the_vips_alone(content: Content) -> None:
     text = content("loadbalancer", "/etc/keepalived/keepalived.conf", controllers=1)
     assert "unicast" not in text
     assert "192.0.2.250/32" in text
+    # A check that is late on a busy day would take them from the only one who can have them.
+    assert "track_script" not in text
+
+
+def test_a_controller_without_a_working_load_balancer_gives_the_vips_to_another(
+    content: Content,
+) -> None:
+    text = content("loadbalancer", "/etc/keepalived/keepalived.conf", controllers=3)
+    assert "vrrp_script haproxy {" in text
+    assert "    track_script {\n        haproxy\n    }\n" in text
+
+
+def test_queries_of_urls_are_not_logged(haproxy: str) -> None:
+    assert not re.search(r"^ *option httplog", haproxy, re.M)
+    (line,) = [line for line in haproxy.splitlines() if "log-format" in line]
+    assert "%HPO" in line
+    assert not {"%r", "%{+Q}r", "%HU", "%HQ"} & set(line.replace('"', " ").split())

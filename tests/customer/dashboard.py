@@ -70,18 +70,18 @@ class Dashboard:
         """Keep what is to be seen now."""
         self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
 
-    def wait(self, condition: Any, seconds: float = 60) -> Any:
+    def wait(self, condition: Any, seconds: float = 120) -> Any:
         """Wait for one of Selenium's conditions, which elements drawn anew do not disturb."""
         ignored = [StaleElementReferenceException]
         return WebDriverWait(self.driver, seconds, ignored_exceptions=ignored).until(condition)
 
-    def see(self, selector: str, seconds: float = 60) -> WebElement:
+    def see(self, selector: str, seconds: float = 120) -> WebElement:
         """Wait until the element of a CSS selector is to be seen."""
         where = (By.CSS_SELECTOR, selector)
         found: WebElement = self.wait(expected.visibility_of_element_located(where), seconds)
         return found
 
-    def read(self, selector: str, text: str, seconds: float = 60) -> None:
+    def read(self, selector: str, text: str, seconds: float = 120) -> None:
         """Wait until the element of a CSS selector has this text in it."""
         where = (By.CSS_SELECTOR, selector)
         self.wait(expected.text_to_be_present_in_element(where, text), seconds)

@@ -85,6 +85,10 @@ def test_apis_listen_on_the_management_address_only(make_model):
     assert "http-socket = 192.0.2.1:9999" in files(make_model())["uwsgi-example-api.ini"]["content"]
 
 
+def test_a_client_may_pause_as_long_as_the_load_balancer_lets_it(make_model):
+    assert "\nsocket-timeout = 80\n" in files(make_model())["uwsgi-example-api.ini"]["content"]
+
+
 def test_units_run_from_the_current_generation_as_their_own_user(make_model):
     text = units(make_model())["example-worker"]["text"]
     base = "/var/lib/cairn/services/example/current/venv"

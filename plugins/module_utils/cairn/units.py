@@ -66,6 +66,8 @@ UWSGI: dict[str, Any] = {
     "die-on-term": True,
     "exit-on-reload": False,
     "buffer-size": 65535,
+    # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
+    "socket-timeout": 80,
     "http-chunked-input": True,
     "http-raw-body": True,
     "http-auto-chunked": True,

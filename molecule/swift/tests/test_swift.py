@@ -33,7 +33,7 @@ print(json.dumps({
 @pytest.fixture
 def disks(host: Any) -> list[str]:
     """Names of the host's disks for objects."""
-    return [disk["name"] for disk in host.ansible.get_variables()["swift_disks"]]
+    return [disk["name"] for disk in host.ansible.get_variables().get("swift_disks", [])]
 
 
 def test_units_of_the_host_run_and_start_at_boot(host: Any, groups: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pickle
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,6 +87,21 @@ def make(swift: subprocess.Popen[str]) -> Make:
     return run
 
 
+class Evil:
+    """What a builder file from a host that somebody has taken over might hold."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("made-by-a-builder-file",)
+
+
+def test_a_builder_file_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = pickle.dumps({"version": 1, "devs": Evil()}, 2)
+    with pytest.raises(pickle.UnpicklingError, match=r"no posix\.mkdir in it"):
+        ringwork.builder_version(content)
+    assert list(tmp_path.iterdir()) == []
+
+
 THREE = {"s1/d1": 100.0, "s2/d1": 100.0, "s3/d1": 100.0}
 FOUR = {**THREE, "s4/d1": 100.0}
 
@@ -94,6 +110,10 @@ FOUR = {**THREE, "s4/d1": 100.0}
 def first(make: Make) -> dict[str, Any]:
     """A ring of three disks, just made."""
     return make(THREE)
+
+
+def test_the_version_of_swifts_own_file_is_read(first: dict[str, Any]) -> None:
+    assert ringwork.builder_version(ringwork.decode(first["builder"])) == first["version"]
 
 
 @pytest.fixture(scope="module")

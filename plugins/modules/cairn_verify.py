@@ -288,6 +288,12 @@ def kept(state: Path, run: Any, work: Callable[[], Any]) -> Any:
         save(state, run)
 
 
+def seen(state: Path, run: Any, work: Callable[[], list[Any]]) -> dict[str, Any]:
+    """Do a part of the run that tells what it found, a line each."""
+    findings = kept(state, run, work)
+    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+
+
 def boot(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Create the instance."""
     run = load(state)
@@ -299,39 +305,34 @@ def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Reach the instance."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
-    findings = kept(state, run, lambda: proof_reach.reach(admin, run, ca_file, wanted["seconds"]))
-    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+    return seen(state, run, lambda: proof_reach.reach(admin, run, ca_file, wanted["seconds"]))
 
 
 def volumes(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Use the instance's volume."""
     run = load(state)
-    findings = kept(state, run, lambda: proof_volume.volumes(admin, run))
-    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+    return seen(state, run, lambda: proof_volume.volumes(admin, run))
 
 
 def objects(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Store and read objects."""
     run = load(state)
     dispersion, location = wanted["dispersion"], wanted["location"]
-    findings = kept(state, run, lambda: proof_objects.objects(admin, run, dispersion, location))
-    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+    return seen(state, run, lambda: proof_objects.objects(admin, run, dispersion, location))
 
 
 def stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Make, change and delete a stack."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
-    findings = kept(state, run, lambda: proof_stack.stack(admin, run, ca_file, wanted["seconds"]))
-    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+    return seen(state, run, lambda: proof_stack.stack(admin, run, ca_file, wanted["seconds"]))
 
 
 def meters(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Read meters of what was made."""
     run = load(state)
     heard, seconds = wanted["heard"], wanted["seconds"]
-    findings = kept(state, run, lambda: proof_meters.meters(admin, run, heard, seconds))
-    return {"lines": [f"✓ {one.title}: {one.text}" for one in findings], "run": public(run)}
+    return seen(state, run, lambda: proof_meters.meters(admin, run, heard, seconds))
 
 
 def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .proof_cloud import ProofError, Run, explained, user_cloud, wait
 
 SECONDS_PER_TRY = 5
 HTTP_SECONDS = 60  # from the first ping to the page: the guest still fetches its metadata
+GIB = 1024**3
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
@@ -28,6 +29,26 @@ class Finding:
 
     title: str
     text: str
+
+
+class Findings(list[Finding]):
+    """What was found one after another, each with the seconds since the one before."""
+
+    def __init__(self) -> None:
+        """Nothing yet; time runs from here."""
+        super().__init__()
+        self._since = time.monotonic()
+
+    def tell(self, title: str, text: str) -> None:
+        """Note one more."""
+        now = time.monotonic()
+        self.append(Finding(title, f"{text} ({now - self._since:.1f} s)"))
+        self._since = now
+
+
+def disk_sizes(page: str) -> dict[str, int]:
+    """Disks that the guest tells of, beside its first: name to GiB."""
+    return {disk["name"]: disk["bytes"] // GIB for disk in json.loads(page)}
 
 
 def pings(address: str) -> bool:

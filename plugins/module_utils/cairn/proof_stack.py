@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from openstack import exceptions
 
 from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
-from .proof_reach import HTTP_SECONDS, Finding, fetch, pings
+from .proof_reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pings
 
 SERVICE = "orchestration"
 NETWORK = "10.254.253.0/24"
@@ -201,14 +201,7 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
         "external": external,
         "user_data": user_data(endpoint, authority, run.nonce),
     }
-    found = []
-    began = time.monotonic()
-
-    def tell(title: str, text: str) -> None:
-        nonlocal began
-        now = time.monotonic()
-        found.append(Finding(title, f"{text} ({now - began:.1f} s)"))
-        began = now
+    found = Findings()
 
     def shape(*, page: bool) -> dict[str, Any]:
         return {
@@ -221,10 +214,10 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     run.ids["stack"] = made.id
     outputs = outputs_of(settled(user, made.id, "CREATE_COMPLETE", 2 * seconds))
     kinds = "instance, network, floating IP" + (", volume" if volume else "")
-    tell("stack created", f"{kinds}; two wait conditions answered")
+    found.tell("stack created", f"{kinds}; two wait conditions answered")
     for condition, way in (("signal", "a token"), ("signed_signal", "a signed URL")):
         said = signalled(outputs, condition, f"{name} {run.nonce}")
-        tell(f"signal from inside, by {way}", f"the instance says {said!r}")
+        found.tell(f"signal from inside, by {way}", f"the instance says {said!r}")
 
     server, address = outputs["server"], outputs["address"]
     wait(f"a ping of the stack's floating IP {address}", seconds, lambda: pings(address))
@@ -238,10 +231,10 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     disks = wait(
         f"http://{address}/cgi-bin/disks", HTTP_SECONDS, lambda: fetch(address, "/cgi-bin/disks")
     )
-    sizes = [disk["bytes"] // 1024**3 for disk in json.loads(disks)]
+    sizes = list(disk_sizes(disks).values())
     if sizes != ([1] if volume else []):
         raise ProofError(f"the stack's instance has further disks of {sizes} GiB")
-    tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")
+    found.tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")
 
     with explained("asking heat to delete the stack"):
         user.orchestration.delete_stack(made.id)
@@ -249,7 +242,7 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     left = remains(user, server, address)
     if left:
         raise ProofError(f"the deleted stack left {', '.join(left)}")
-    tell("stack deleted", "its instance and its floating IP are gone")
+    found.tell("stack deleted", "its instance and its floating IP are gone")
     run.times["stack"] = time.time()
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -10,10 +9,9 @@ from urllib.parse import urlencode
 from openstack import exceptions
 
 from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
-from .proof_reach import Finding, fetch
+from .proof_reach import Finding, Findings, disk_sizes, fetch
 
 SERVICE = "block-storage"
-GIB = 1024**3
 EXTEND_VERSION = "3.42"  # extends what is attached
 SECONDS = 180  # for each thing that is asked of cinder or nova
 
@@ -52,7 +50,7 @@ def prepare(admin: Any, run: Run) -> str:
 def disks(run: Run) -> dict[str, int] | None:
     """Disks that the guest has beside its first: name to GiB; None while it does not answer."""
     page = fetch(run.floating_ip, "/cgi-bin/disks")
-    return None if page is None else {d["name"]: d["bytes"] // GIB for d in json.loads(page)}
+    return None if page is None else disk_sizes(page)
 
 
 def seen(run: Run, wanted: list[int]) -> list[str]:
@@ -91,19 +89,11 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
     """Use the volume that the instance was created with; ProofError with what did not work."""
     user = user_cloud(admin, run)
     volume, server, first, second = run.ids["volume"], run.ids["server"], run.nonce, "second"
-    found = []
-    began = time.monotonic()
-
-    def tell(title: str, text: str) -> None:
-        nonlocal began
-        now = time.monotonic()
-        found.append(Finding(title, f"{text} ({now - began:.1f} s)"))
-        began = now
-
+    found = Findings()
     (disk,) = seen(run, [1])
     word(run, disk, first)
     expect(run, disk, first, "the volume")
-    tell("volume in the instance", f"{disk} of 1 GiB takes and gives data")
+    found.tell("volume in the instance", f"{disk} of 1 GiB takes and gives data")
 
     with explained("making a snapshot"):
         snapshot = user.block_storage.create_snapshot(
@@ -111,7 +101,7 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
         )
     available(user, "snapshot", snapshot)
     word(run, disk, second)
-    tell("snapshot while attached", f"snapshot {snapshot.id}")
+    found.tell("snapshot while attached", f"snapshot {snapshot.id}")
 
     with explained("extending the volume"):
         answer = user.block_storage.post(
@@ -121,7 +111,7 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
         )
         exceptions.raise_from_response(answer)
     seen(run, [2])
-    tell("extended while attached", "the instance sees 2 GiB")
+    found.tell("extended while attached", "the instance sees 2 GiB")
 
     with explained("detaching the volume"):
         user.compute.delete_volume_attachment(server, volume)
@@ -135,9 +125,9 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
             user.compute.create_volume_attachment(server, volume=one)
         names = seen(run, sizes)
     expect(run, names[0], second, "the volume that was detached and attached again")
-    tell("detached and attached again", "its data is there")
+    found.tell("detached and attached again", "its data is there")
     expect(run, names[1], first, "the volume of the snapshot")
-    tell("volume of the snapshot", "it has the data of then")
+    found.tell("volume of the snapshot", "it has the data of then")
     run.times["volumes"] = time.time()
     return found
 

@@ -149,7 +149,7 @@ def site(controllers: int, services: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-OPTIONAL = tuple(role for role, told in catalogue.descriptions().items() if told.get("optional"))
+OPTIONAL = tuple(catalogue.optional(catalogue.descriptions()))
 
 
 @pytest.fixture(scope="session")

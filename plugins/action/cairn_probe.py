@@ -13,6 +13,7 @@ from cairn.peers import neighbours
 
 # What may be on a disk is asked before anything is done to it: role to its variable.
 DISKS = {"swift": "swift_disks", "cinder": "cinder_volume_disks"}
+DESCRIBED = descriptions()
 
 
 def is_address(text: str) -> bool:
@@ -47,7 +48,7 @@ class ActionModule(ActionBase):
         site = task_vars["cairn_site"]
         arguments = {
             "names": [n for n in site["names"].values() if not is_address(n)],
-            "etc": etc_folders(of_site(descriptions(), site)),
+            "etc": etc_folders(of_site(DESCRIBED, site)),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
             "devices": devices(task_vars["hostvars"][task_vars["inventory_hostname"]], site),
         }

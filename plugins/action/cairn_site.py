@@ -7,8 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from cairn.controller import role_file
-from cairn.model import described
+from cairn.catalogue import descriptions, optional
 from cairn.networkd import digest, units
 from cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
 from cairn.sources import variable_file
@@ -87,25 +86,25 @@ def host_fact(host: Host, site: Site) -> dict[str, Any]:
     }
 
 
-def services_fact(wanted: Any, optional: list[str]) -> list[str]:
+def services_fact(wanted: Any, choice: list[str]) -> list[str]:
     """The optional services of the site, of those that there are; all of them by default."""
     if wanted is None:
-        return optional
+        return choice
     if not isinstance(wanted, list):
         raise AnsibleActionFail(
-            f"cairn_services is {wanted!r}; it must be a list of names from {optional}"
+            f"cairn_services is {wanted!r}; it must be a list of names from {choice}"
         )
     for name in wanted:
-        if name not in optional:
+        if name not in choice:
             raise AnsibleActionFail(
                 f"cairn_services names {name!r}, which is no service that can be chosen or left out"
-                f"{did_you_mean(str(name), optional)}"
+                f"{did_you_mean(str(name), choice)}"
             )
-    return [name for name in optional if name in wanted]
+    return [name for name in choice if name in wanted]
 
 
-def site_fact(site: Site, task_vars: dict[str, Any], optional: list[str]) -> dict[str, Any]:
-    """The whole fact, without a mistake in the site; `optional`: services that can be left out."""
+def site_fact(site: Site, task_vars: dict[str, Any], choice: list[str]) -> dict[str, Any]:
+    """The whole fact, without a mistake in the site; `choice`: services that can be left out."""
     shared = task_vars["hostvars"][next(iter(site.hosts))]
     given = {k: plain(shared.get(k, v)) for k, v in DEFAULTS.items()}
     vips = {
@@ -115,7 +114,7 @@ def site_fact(site: Site, task_vars: dict[str, Any], optional: list[str]) -> dic
     return {
         "release": str(given["cairn_release"]),
         "region": given["cairn_region"],
-        "services": services_fact(plain(shared.get("cairn_services")), optional),
+        "services": services_fact(plain(shared.get("cairn_services")), choice),
         "tls": given["cairn_tls"],
         "inventory": str(shared.get("inventory_dir", "")),
         "planes": {name: plane_fact(plane) for name, plane in site.planes.items()},
@@ -148,6 +147,5 @@ class ActionModule(ActionBase):
         if problems:
             shown = sentences(problems, task_vars)
             raise AnsibleActionFail("the inventory's planes are wrong:\n  " + "\n  ".join(shown))
-        roles = described(role_file)
-        optional = [role for role, spare in roles.items() if spare]
-        return result | {"changed": False} | site_fact(site, task_vars, optional)
+        choice = optional(descriptions())
+        return result | {"changed": False} | site_fact(site, task_vars, choice)

@@ -12,10 +12,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import context
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
+from cairn.catalogue import descriptions, of_site
 from cairn.manifest import catalog_entries
 
 DOCUMENTATION = r"""
@@ -104,17 +104,15 @@ def api_urls(site: Mapping[str, Any], catalogs: Mapping[str, Mapping[str, Any]])
     }
 
 
-def catalogs(roles: Path, site: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def catalogs(
+    described: Mapping[str, Mapping[str, Any]], site: Mapping[str, Any]
+) -> dict[str, Mapping[str, Any]]:
     """Return {role: entry} of the catalogs of the site's roles; further entries by their names."""
-    found = {}
-    for path in sorted(roles.glob("*/vars/main.yml")):
-        role = path.parent.parent.name
-        description = (yaml.safe_load(path.read_text()) or {}).get(f"{role}_service") or {}
-        if description.get("optional") and role not in site.get("services", []):
-            continue
-        for entry in catalog_entries(description.get("catalog")):
-            found[entry.get("name", role)] = entry
-    return found
+    return {
+        entry.get("name", role): entry
+        for role, told in of_site(described, site).items()
+        for entry in catalog_entries(told.get("catalog"))
+    }
 
 
 class CallCounter:
@@ -323,7 +321,7 @@ class CallbackModule(CallbackBase):
         recap = {host: stats.summarize(host) for host in sorted(stats.processed)}
         report = self.run.report(recap)
         site = self.run.site
-        report["urls"] = api_urls(site, catalogs(ROOT / "roles", site)) if site else {}
+        report["urls"] = api_urls(site, catalogs(descriptions(), site)) if site else {}
         self._display.banner("SUMMARY")
         for line in lines(report, report["urls"]):
             self._display.display(line)

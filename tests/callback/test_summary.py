@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cairn import catalogue
 
 from plugins.callback import cairn_summary as summary
 
@@ -135,14 +136,15 @@ def test_apis_are_where_the_catalog_says(run: summary.Run, tmp_path: Path) -> No
         },
     }
     for role, description in catalogs.items():
-        path = tmp_path / role / "vars/main.yml"
+        path = tmp_path / "roles" / role / "vars/main.yml"
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump({f"{role}_service": description}))
+    described = catalogue.descriptions(tmp_path)
     site = {"names": {"public": "cloud.example"}, "services": []}
     run.result("controller1", "cairn_site", "Read", site)
-    urls = summary.api_urls(run.site, summary.catalogs(tmp_path, run.site))
+    urls = summary.api_urls(run.site, summary.catalogs(described, run.site))
     assert urls == {"image": "https://cloud.example:9292/v2"}
-    more = summary.api_urls(run.site, summary.catalogs(tmp_path, {"services": ["heat"]}))
+    more = summary.api_urls(run.site, summary.catalogs(described, {"services": ["heat"]}))
     assert set(more) == {"image", "orchestration", "cloudformation"}
     assert summary.lines(run.report({}), urls)[-1] == "APIs: image https://cloud.example:9292/v2"
 

@@ -15,7 +15,7 @@ from cairn.model import Model
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "roles/service/files/flows.yml").read_text())
-OPTIONAL = [role for role, told in catalogue.descriptions().items() if told.get("optional")]
+OPTIONAL = catalogue.optional(catalogue.descriptions())
 ENDS = {"all", "clients", "operator", "outside", "controller", "network", "compute", "storage"}
 
 

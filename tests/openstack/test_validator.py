@@ -17,7 +17,7 @@ from cairn import catalogue
 from cairn.model import Model
 
 DESCRIBED = catalogue.descriptions()
-OPTIONAL = [role for role, told in DESCRIBED.items() if told.get("optional")]
+OPTIONAL = catalogue.optional(DESCRIBED)
 # Those whose configuration oslo's validator can judge.
 SERVICES = [
     role

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from .manifest import chosen
 PROJECT = Path(__file__).resolve().parents[3]
 
 
+@functools.cache
 def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
-    """Role name to its service description, Jinja not filled in."""
+    """Role name to its service description, Jinja not filled in; read once, and to be read only.
+
+    What runs for each host asks at import, before Ansible forks a worker for each.
+    """
     found = {}
     for path in sorted((project / "roles").glob("*/vars/main.yml")):
         role = path.parent.parent.name
@@ -22,6 +27,11 @@ def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
         if isinstance(described, dict):
             found[role] = described
     return found
+
+
+def optional(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Roles whose services a site may do without."""
+    return [role for role, told in described.items() if told.get("optional")]
 
 
 def of_site(

@@ -28,17 +28,6 @@ Template = Callable[[Any, Mapping[str, Any]], Any]
 Render = Callable[[Path, Mapping[str, Any]], str]
 
 
-def described(load: Load, project: Path = PROJECT) -> dict[str, bool]:
-    """Every role that describes a service, sorted, and whether a site may do without it."""
-    found = {}
-    for path in sorted((project / "roles").glob("*/vars/main.yml")):
-        role = path.parent.parent.name
-        description = (load(path) or {}).get(f"{role}_service")
-        if description is not None:
-            found[role] = bool(description.get("optional", False))
-    return found
-
-
 class Model:
     """Descriptions of all roles, templated for one host (`me`).
 
@@ -85,8 +74,9 @@ class Model:
         if ("roles", "") not in self._done:
             self._done["roles", ""] = [
                 role
-                for role in described(self._load, self.project)
-                if chosen(role, self.raw(role), self.site)
+                for path in sorted((self.project / "roles").glob("*/vars/main.yml"))
+                if f"{(role := path.parent.parent.name)}_service" in (self._load(path) or {})
+                and chosen(role, self.raw(role), self.site)
             ]
         found: list[str] = self._done["roles", ""]
         return found

@@ -55,8 +55,8 @@ options:
     default: ""
   seconds:
     description:
-      - How long V(boot) waits for the instance, V(reach) for a ping, V(stack) for each change of
-        its own, V(meters) for them.
+      - How long V(boot) waits for the instance, V(reach) for a ping, V(prepare), V(volumes) and
+        V(stack) for each change of theirs, V(meters) for them.
     type: int
     default: 300
   heard:
@@ -276,7 +276,7 @@ def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     save(state, run)
     image = Path(wanted["image"])
     text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))
-    volume = kept(state, run, lambda: proof_volume.prepare(admin, run))
+    volume = kept(state, run, lambda: proof_volume.prepare(admin, run, wanted["seconds"]))
     return {"lines": [*lines, text, volume], "run": public(run)}
 
 
@@ -311,7 +311,7 @@ def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 def volumes(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Use the instance's volume."""
     run = load(state)
-    return seen(state, run, lambda: proof_volume.volumes(admin, run))
+    return seen(state, run, lambda: proof_volume.volumes(admin, run, wanted["seconds"]))
 
 
 def objects(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:

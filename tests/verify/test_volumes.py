@@ -64,7 +64,12 @@ class Cloud:
 
     def delete_volume(self, one: Any, force: bool) -> None:
         assert not self.snapshots_, "a volume with snapshots cannot go"
+        assert one.status in ("available", "error"), "a volume in use cannot go"
         del self.volumes_[one.id]
+
+    def reset_volume_status(self, one: Any, status: str, attach_status: str) -> None:
+        assert attach_status == "detached"
+        one.status = status
 
     def wait_for_delete(self, one: Any, wait: float) -> None:
         assert one.id not in {**self.volumes_, **self.snapshots_}
@@ -106,15 +111,14 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     made = Cloud()
     monkeypatch.setattr(proof_volume, "user_cloud", lambda admin, run: made)
     monkeypatch.setattr(proof_volume, "fetch", made.fetch)
-    monkeypatch.setattr(proof_volume, "SECONDS", 0)
     monkeypatch.setattr(proof_volume.exceptions, "raise_from_response", lambda _: None)
     return made
 
 
 def prove(cloud: Cloud, run: Run) -> list[str]:
-    proof_volume.prepare(cloud, run)
+    proof_volume.prepare(cloud, run, 0)
     cloud.attached.append(run.ids["volume"])
-    return [finding.title for finding in proof_volume.volumes(cloud, run)]
+    return [finding.title for finding in proof_volume.volumes(cloud, run, 0)]
 
 
 def test_a_volume_is_used_extended_detached_and_copied(cloud: Cloud, run: Run) -> None:
@@ -153,7 +157,7 @@ def test_the_instance_is_created_with_its_volume_beside_its_image(run: Run) -> N
 
 def test_a_cloud_without_volumes_is_none_the_worse(cloud: Cloud, run: Run) -> None:
     cloud.endpoint = None
-    assert "no volume" in proof_volume.prepare(cloud, run)
+    assert "no volume" in proof_volume.prepare(cloud, run, 0)
     assert "volume" not in run.ids
     assert proof_volume.forget(cloud, "p1") == []
 
@@ -162,7 +166,14 @@ def test_snapshots_go_before_their_volumes_and_other_projects_keep_theirs(
     cloud: Cloud, run: Run
 ) -> None:
     prove(cloud, run)
-    proof_volume.prepare(cloud, run)
+    proof_volume.prepare(cloud, run, 0)
     cloud.volumes_["v3"].project_id = "p2"
     assert len(proof_volume.forget(cloud, "p1")) == 3
     assert list(cloud.volumes_) == ["v3"]
+
+
+def test_a_volume_goes_that_lost_its_host_while_it_was_in_use(cloud: Cloud, run: Run) -> None:
+    proof_volume.prepare(cloud, run, 0)
+    cloud.volumes_["v1"].status = "in-use"
+    assert proof_volume.forget(cloud, "p1") == ["volume v"]
+    assert not cloud.volumes_

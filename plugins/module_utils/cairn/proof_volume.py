@@ -12,8 +12,8 @@ from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud,
 from .proof_reach import Finding, Findings, disk_sizes, fetch
 
 SERVICE = "block-storage"
+HELD = ("in-use", "attaching", "detaching", "reserved")
 EXTEND_VERSION = "3.42"  # extends what is attached
-SECONDS = 180  # for each thing that is asked of cinder or nova
 
 
 def deployed(cloud: Any) -> bool:
@@ -21,7 +21,7 @@ def deployed(cloud: Any) -> bool:
     return cloud.session.get_endpoint(service_type=SERVICE, interface="public") is not None
 
 
-def available(user: Any, kind: str, one: Any) -> Any:
+def available(user: Any, kind: str, one: Any, seconds: float) -> Any:
     """Wait until a volume or snapshot is available; ProofError if it fails instead."""
 
     def ready() -> bool:
@@ -31,11 +31,11 @@ def available(user: Any, kind: str, one: Any) -> Any:
         return bool(found.status == "available")
 
     with explained(f"waiting for a {kind}"):
-        return wait(f"{kind} {one.id} available", SECONDS, ready)
+        return wait(f"{kind} {one.id} available", seconds, ready)
 
 
-def prepare(admin: Any, run: Run) -> str:
-    """Make a volume, where the cloud has some, for the instance to be created with."""
+def prepare(admin: Any, run: Run, seconds: float) -> str:
+    """Make a volume within `seconds`, if the cloud has some, for the instance to be created with."""
     if not deployed(admin):
         return "no volume: the cloud has none"
     user = user_cloud(admin, run)
@@ -43,7 +43,7 @@ def prepare(admin: Any, run: Run) -> str:
     with explained("making a volume"):
         volume = user.block_storage.create_volume(name=run.name, size=1)
     run.ids["volume"] = volume.id
-    available(user, "volume", volume)
+    available(user, "volume", volume, seconds)
     return f"a volume of 1 GiB after {time.monotonic() - began:.1f} s"
 
 
@@ -53,20 +53,20 @@ def disks(run: Run) -> dict[str, int] | None:
     return None if page is None else disk_sizes(page)
 
 
-def seen(run: Run, wanted: list[int]) -> list[str]:
+def seen(run: Run, wanted: list[int], seconds: float) -> list[str]:
     """Wait until the guest has disks of these sizes; their names, in its order."""
 
     def there() -> list[str]:
         found = disks(run)
         return list(found) if found and list(found.values()) == wanted else []
 
-    names: list[str] = wait(f"disks of {wanted} GiB in the instance", SECONDS, there)
+    names: list[str] = wait(f"disks of {wanted} GiB in the instance", seconds, there)
     return names
 
 
-def unseen(run: Run) -> None:
+def unseen(run: Run, seconds: float) -> None:
     """Wait until the guest has no disk but its first."""
-    wait("the instance without its volume", SECONDS, lambda: disks(run) == {})
+    wait("the instance without its volume", seconds, lambda: disks(run) == {})
 
 
 def word(run: Run, disk: str, write: str = "") -> str:
@@ -85,12 +85,15 @@ def expect(run: Run, disk: str, wanted: str, what: str) -> None:
         raise ProofError(f"{what} holds {found!r}, not {wanted!r}")
 
 
-def volumes(admin: Any, run: Run) -> list[Finding]:
-    """Use the volume that the instance was created with; ProofError with what did not work."""
+def volumes(admin: Any, run: Run, seconds: float) -> list[Finding]:
+    """Use the volume that the instance was created with; ProofError with what did not work.
+
+    `seconds` is how long each thing that is asked of cinder or nova may take.
+    """
     user = user_cloud(admin, run)
     volume, server, first, second = run.ids["volume"], run.ids["server"], run.nonce, "second"
     found = Findings()
-    (disk,) = seen(run, [1])
+    (disk,) = seen(run, [1], seconds)
     word(run, disk, first)
     expect(run, disk, first, "the volume")
     found.tell("volume in the instance", f"{disk} of 1 GiB takes and gives data")
@@ -99,7 +102,7 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
         snapshot = user.block_storage.create_snapshot(
             name=run.name, volume_id=volume, is_forced=True
         )
-    available(user, "snapshot", snapshot)
+    available(user, "snapshot", snapshot, seconds)
     word(run, disk, second)
     found.tell("snapshot while attached", f"snapshot {snapshot.id}")
 
@@ -110,20 +113,20 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
             microversion=EXTEND_VERSION,
         )
         exceptions.raise_from_response(answer)
-    seen(run, [2])
+    seen(run, [2], seconds)
     found.tell("extended while attached", "the instance sees 2 GiB")
 
     with explained("detaching the volume"):
         user.compute.delete_volume_attachment(server, volume)
-    unseen(run)
-    available(user, "volume", user.block_storage.get_volume(volume))
+    unseen(run, seconds)
+    available(user, "volume", user.block_storage.get_volume(volume), seconds)
     with explained("making a volume of the snapshot"):
         copy = user.block_storage.create_volume(name=run.name, size=1, snapshot_id=snapshot.id)
-    available(user, "volume", copy)
+    available(user, "volume", copy, seconds)
     for sizes, one in (([2], volume), ([2, 1], copy.id)):
         with explained("attaching a volume"):
             user.compute.create_volume_attachment(server, volume=one)
-        names = seen(run, sizes)
+        names = seen(run, sizes, seconds)
     expect(run, names[0], second, "the volume that was detached and attached again")
     found.tell("detached and attached again", "its data is there")
     expect(run, names[1], first, "the volume of the snapshot")
@@ -133,16 +136,22 @@ def volumes(admin: Any, run: Run) -> list[Finding]:
 
 
 def forget(admin: Any, project: str) -> list[str]:
-    """Remove a project's snapshots and volumes, if there are any; tells it in words."""
+    """Remove a project's snapshots and volumes, if there are any; tells it in words.
+
+    Its instances have gone before: a volume that still counts as used, because its host was lost
+    while it was being detached, is told to be free.
+    """
     if not deployed(admin):
         return []
-    removed = []
+    storage, removed = admin.block_storage, []
     for kind in ("snapshot", "volume"):
-        every = getattr(admin.block_storage, f"{kind}s")
+        every = getattr(storage, f"{kind}s")
         left = [one for one in every(all_projects=True) if one.project_id == project]
         for one in left:
-            getattr(admin.block_storage, f"delete_{kind}")(one, force=True)
+            if kind == "volume" and one.status in HELD:
+                storage.reset_volume_status(one, status="available", attach_status="detached")
+            getattr(storage, f"delete_{kind}")(one, force=True)
         for one in left:
-            admin.block_storage.wait_for_delete(one, wait=DELETE_SECONDS)
+            storage.wait_for_delete(one, wait=DELETE_SECONDS)
             removed.append(f"{kind} {one.name}")
     return removed

@@ -107,7 +107,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.cairn import proof, proof_steps
+from ansible.module_utils.cairn import playbook, proof, proof_steps
 
 try:
     from ansible.module_utils.cairn import (
@@ -125,7 +125,7 @@ else:
 
 FIRST = () if MISSING else (proof_stack.forget,)
 SWEEPERS = () if MISSING else (proof_volume.forget, proof_objects.forget, proof_meters.forget)
-SECRET = ("password", "nonce", "public_key")
+SECRET = ("password", "nonce", "public_key", "owner")
 
 
 def load(path: Path) -> Any:
@@ -259,6 +259,7 @@ def main() -> None:
     phase = PHASES[module.params["phase"]]
     state = Path(module.params["state"])
     try:
+        refuse_second(state)
         admin = proof_cloud.admin_cloud(Path(module.params["config"]), module.params["cloud"])
         with proof_cloud.explained(f"asking cloud {module.params['cloud']}"):
             result = phase(admin, state, module.params)
@@ -273,11 +274,22 @@ def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     left = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
     lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
     run = proof_cloud.new_run()
+    run.owner = playbook.owner()
     save(state, run)
     image = Path(wanted["image"])
     text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))
     volume = kept(state, run, lambda: proof_volume.prepare(admin, run, wanted["seconds"]))
     return {"lines": [*lines, text, volume], "run": public(run)}
+
+
+def refuse_second(state: Path) -> None:
+    """ProofError while another playbook's run goes on, which would lose what it has made."""
+    other = load(state).owner if state.exists() else ""
+    if other != playbook.owner() and playbook.lives(other):
+        number = other.partition(".")[0]
+        raise proof_cloud.ProofError(
+            f"another run of verify.yml goes on (process {number}): wait for its end, or end it"
+        )
 
 
 def kept(state: Path, run: Any, work: Callable[[], Any]) -> Any:

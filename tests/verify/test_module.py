@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import proof_cloud
+from ansible.module_utils.cairn import playbook, proof_cloud
 from ansible.module_utils.cairn.proof_cloud import ProofError, Run
 
 BEGAN = 1764000000.0
@@ -55,6 +55,43 @@ def test_what_a_failed_phase_learnt_is_kept(module: ModuleType, run: Run, tmp_pa
     with pytest.raises(ProofError):
         module.kept(state, run, work)
     assert module.load(state).ids["port"] == "p1"
+
+
+def test_a_run_is_not_disturbed_by_a_second_one(
+    module: ModuleType, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "verify.json"
+    module.refuse_second(state)
+    run.owner = "100.5"
+    module.save(state, run)
+    monkeypatch.setattr(module.playbook, "lives", lambda name: name == "100.5")
+    monkeypatch.setattr(module.playbook, "owner", lambda: "200.7")
+    with pytest.raises(ProofError, match=r"goes on \(process 100\)"):
+        module.refuse_second(state)
+    monkeypatch.setattr(module.playbook, "owner", lambda: "100.5")
+    module.refuse_second(state)
+    monkeypatch.setattr(module.playbook, "lives", lambda _: False)
+    monkeypatch.setattr(module.playbook, "owner", lambda: "200.7")
+    module.refuse_second(state)
+
+
+def test_a_playbook_is_known_by_number_and_start(tmp_path: Path) -> None:
+    def process(number: int, parent: int, started: int, command: str) -> None:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "stat").write_text(f"{number} (a) b) S {parent} {'0 ' * 17}{started} 0\n")
+        (folder / "cmdline").write_bytes(command.replace(" ", "\0").encode())
+
+    process(10, 1, 111, "bash")
+    process(20, 10, 222, "python ansible-playbook site.yml")
+    process(30, 20, 333, "python ansible-playbook site.yml")
+    process(40, 30, 444, "python module.py")
+    assert playbook.owner(40, tmp_path) == "20.222"
+    assert playbook.owner(10, tmp_path) == ""
+    assert playbook.lives("20.222", tmp_path)
+    assert not playbook.lives("20.223", tmp_path)
+    assert not playbook.lives("50.1", tmp_path)
+    assert not playbook.lives("", tmp_path)
 
 
 def test_hosts_are_asked_for_the_requests_window(module: ModuleType, run: Run) -> None:

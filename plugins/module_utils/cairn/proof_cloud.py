@@ -55,6 +55,7 @@ class Run:
     times: dict[str, float] = field(default_factory=dict)
     floating_ip: str = ""
     host: str = ""
+    owner: str = ""
 
     def tell(self, name: str, text: str, when: float | None = None) -> None:
         """Note a fact and when it was true (default: now)."""

@@ -35,7 +35,7 @@ def available(user: Any, kind: str, one: Any, seconds: float) -> Any:
 
 
 def prepare(admin: Any, run: Run, seconds: float) -> str:
-    """Make a volume within `seconds`, if the cloud has some, for the instance to be created with."""
+    """Make a volume within `seconds`, if the cloud has some; the instance is created with it."""
     if not deployed(admin):
         return "no volume: the cloud has none"
     user = user_cloud(admin, run)

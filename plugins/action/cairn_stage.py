@@ -86,13 +86,16 @@ class ActionModule(BuildingAction):
         return not any(text.endswith(spoilt) for text in service.get("drift", []))
 
     def install_packages(self, manifests: list[Manifest], task_vars: dict[str, Any]) -> list[str]:
-        """Install what is missing of the services' packages; their daemons do not start."""
+        """Install what is missing of the services' packages; their daemons do not start.
+
+        A plan names them: apt could only be asked after the lists of a bare host were fetched.
+        """
         state = self.host_state(task_vars)
         known = set(state.get("packages", []))
         packages = sorted({name for m in manifests for name in m["packages"]} - known)
-        if not packages:
-            return []
-        if state.get("dpkg_unfinished") and not self.check_mode:
+        if not packages or self.check_mode:
+            return packages
+        if state.get("dpkg_unfinished"):
             command = "dpkg --force-confold --configure -a"
             self.call("ansible.legacy.command", {"_raw_params": command}, task_vars)
         arguments = {

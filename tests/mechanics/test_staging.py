@@ -72,3 +72,15 @@ def test_a_plan_for_a_bare_host_stages_too(stage):
 def test_a_spoilt_generation_is_staged_anew(stage, fault):
     service = {"staged": ["b"], "drift": [fault]}
     assert not stage.is_staged(MANIFEST, {"services": {"nova": service}, "venvs": ["nova-2"]})
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_plan_names_packages_that_a_bare_hosts_apt_does_not_know_yet(stage, monkeypatch, check):
+    action, asked = object.__new__(stage), []
+    action._task = type("Task", (), {"check_mode": check})
+    monkeypatch.setattr(action, "host_state", lambda _: {"packages": ["chrony"]})
+    monkeypatch.setattr(action, "call", lambda module, *_: asked.append(module))
+    monkeypatch.setattr(action, "remember", lambda *_, **__: None)
+    missing = action.install_packages([{"packages": ["chrony", "haproxy"]}], {})
+    assert missing == ["haproxy"]
+    assert asked == ([] if check else ["ansible.legacy.apt"])

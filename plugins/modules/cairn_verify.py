@@ -94,7 +94,7 @@ lines:
   type: list
   elements: str
 run:
-  description: Ids, host and times of the run, without its secrets.
+  description: Ids, host and services of the run, and where its traces are.
   returned: success
   type: dict
 """
@@ -125,7 +125,7 @@ else:
 
 FIRST = () if MISSING else (proof_stack.forget,)
 SWEEPERS = () if MISSING else (proof_volume.forget, proof_objects.forget, proof_meters.forget)
-SECRET = ("password", "nonce", "public_key", "owner")
+SHOWN = ("name", "host", "ids", "services", "floating_ip")
 
 
 def load(path: Path) -> Any:
@@ -152,8 +152,8 @@ def write(path: Path, data: Any, mode: int) -> None:
 
 
 def public(run: Any) -> dict[str, Any]:
-    """The run as it may be shown, with the window in which its journal lines are."""
-    shown = {key: value for key, value in run.as_dict().items() if key not in SECRET}
+    """What the playbook needs of a run, and the window of its journal lines; no secret."""
+    shown = {key: value for key, value in run.as_dict().items() if key in SHOWN}
     began = run.times.get("began", time.time())
     margin = proof.CLOCK_TOLERANCE
     return shown | {

@@ -34,7 +34,8 @@ signal() {
         sleep 3
     done
 }
-said="$(hostname) @nonce@"
+name="$(hostname)"
+said="${name%%.*} @nonce@"
 signal POST '%endpoint%' '{"status": "SUCCESS", "data": "'"$said"'"}' 'X-Auth-Token: %token%'
 signal PUT '%signed%' '{"Status": "SUCCESS", "Reason": "up", "UniqueId": "1", "Data": "'"$said"'"}'
 """

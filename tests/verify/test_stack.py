@@ -202,7 +202,9 @@ def test_the_instances_script_is_shell_and_says_what_is_expected(tmp_path: Path)
     text = proof_stack.user_data(ENDPOINT, "PEM\n", "nonce7")
     assert "@" not in text.replace('"$@"', "")
     text = text.replace("/run/ca.pem", str(tmp_path / "ca.pem"))
-    script.write_text(f'send() {{ echo "$1 $2 $3 $4"; }}\nhostname() {{ echo vm.novalocal; }}\n{text}')
+    script.write_text(
+        f'send() {{ echo "$1 $2 $3 $4"; }}\nhostname() {{ echo vm.novalocal; }}\n{text}'
+    )
     done = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()
     assert first.startswith("POST %endpoint% {") and first.endswith("} X-Auth-Token: %token%")

@@ -1,7 +1,7 @@
 """What a managed host says about its generations, read in one go by `cairn_probe`.
 
 Runs on hosts with nothing but Python's standard library. It costs a few file reads, one hash per
-managed file and a single `systemctl show`.
+managed file and two lists of systemd's.
 """
 
 from __future__ import annotations
@@ -58,19 +58,34 @@ def load_running(role: str) -> dict[str, str]:
 
 
 def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
-    """ActiveState, SubState and UnitFileState of each unit, by one `systemctl show`."""
+    """ActiveState and UnitFileState of each unit.
+
+    `systemctl show` would make systemd add up what each unit uses of processor, memory and disks
+    before it answers, seconds for a controller; lists cost a tenth. A unit that systemd has not
+    loaded is in no list, so `show` is asked for it.
+    """
     if not units:
         return {}
-    shown = subprocess.run(
-        ["systemctl", "show", "--property=Id,ActiveState,SubState,UnitFileState,Result", *units],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    states = []
-    for block in shown.strip().split("\n\n"):
-        states.append(dict(line.split("=", 1) for line in block.splitlines() if "=" in line))
-    return dict(zip(units, states, strict=False))
+    listed = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
+    active = {words[0]: words[2] for words in map(str.split, listed) if len(words) > 3}
+    enabled = _systemctl("is-enabled", *units)
+    if len(enabled) != len(units):  # one of them made systemctl stop or say more
+        enabled = ["".join(_systemctl("is-enabled", unit)[:1]) for unit in units]
+    return {
+        unit: {"ActiveState": active.get(unit) or _asked(unit), "UnitFileState": file_state}
+        for unit, file_state in zip(units, enabled, strict=True)
+    }
+
+
+def _asked(unit: str) -> str:
+    """ActiveState of one unit, by whichever of its names."""
+    return "".join(_systemctl("show", "--property=ActiveState", "--value", unit)[:1])
+
+
+def _systemctl(*words: str) -> list[str]:
+    """Lines that systemctl prints; its exit code only repeats some of them."""
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
 
 
 def file_drift(role: str, manifest: dict[str, Any], installed: Collection[str]) -> list[str]:

@@ -108,7 +108,8 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
     for role in there[: there.index(tested[-1]) + 1] if tested else []:
         if role in tested:
             # Never: when one fails, the lab stays for a look at it and for the others.
-            command = f"molecule test --destroy never --scenario-name {role}"
+            # The lab is up already: no other scenario has to create it.
+            command = f"molecule test --no-shared-state --destroy never --scenario-name {role}"
             steps.append(Step(f"molecule-{role}", command))
         else:
             command = f"molecule converge --scenario-name {role}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cairn import archives
 
 HERE = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
 MANIFEST = {"role": "nova", "id": "b", "venv": {"name": "nova-2", "lock": "nova"}}
@@ -52,7 +53,7 @@ def test_what_is_packed_already_is_nobodys_work(plan, tmp_path):
     folder = tmp_path / "cairn/venvs"
     folder.mkdir(parents=True)
     for ending in ("", ".sha256"):
-        (folder / f"nova-1_debian13-x86_64-python3.13.tar.gz{ending}").touch()
+        (folder / f"nova-1_debian13-x86_64-python3.13.{archives.FORM}.tar.gz{ending}").touch()
     assert plan({"compute1": ["nova"]}) == {}
 
 

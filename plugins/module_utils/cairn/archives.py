@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 UNUSED_DAYS = 90
+FORM = "2"  # raise it when what stands in an archive changes though its lock does not
 
 
 def folder() -> Path:
@@ -39,7 +40,7 @@ class Archive:
     @classmethod
     def of(cls, venv: str, where: str) -> Archive:
         """The archive of a virtualenv for a platform, whether it is there or not."""
-        return cls(folder() / f"{venv}_{where}.tar.gz")
+        return cls(folder() / f"{venv}_{where}.{FORM}.tar.gz")
 
     @property
     def stamp(self) -> Path:

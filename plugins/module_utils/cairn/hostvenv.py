@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -20,13 +21,19 @@ from .hostwork import HostError, must, write_atomic
 
 PYTHON = "/usr/bin/python3"
 DISTRO = Path("/usr/lib/python3/dist-packages")
-# Nothing imports the tests that packages bring; a third of the compiler's work would be theirs.
-NOT_COMPILED = r"/tests?/"
+# Compiled files say that they need no look at their sources, whose times then do not matter.
 # What this Python cannot compile (templates, other versions' syntax) it does not import either.
 COMPILE = """
-import compileall, re, sys
-compileall.compile_dir(sys.argv[1], quiet=2, rx=re.compile(sys.argv[2]), workers=0)
+import compileall, sys
+from py_compile import PycInvalidationMode
+mode = PycInvalidationMode.UNCHECKED_HASH
+compileall.compile_dir(sys.argv[1], quiet=2, workers=0, invalidation_mode=mode)
 """
+# To make a file costs more than to fill it: owner, mode and times are those it is made with.
+UNPACK = (
+    *("tar", "--extract", "--gzip", "--blocking-factor=4096"),
+    *("--touch", "--no-same-owner", "--no-same-permissions"),
+)
 
 
 def is_complete(name: str) -> bool:
@@ -51,6 +58,7 @@ def making(name: str) -> Iterator[Path]:
     paths.VENVS.mkdir(parents=True, exist_ok=True)
     try:
         yield path
+        os.sync()  # the stamp must not outlive a power cut that the files did not
         stamp = path / paths.VENV_COMPLETE
         stamp.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
     except (HostError, OSError):
@@ -91,9 +99,17 @@ def build(name: str, lock: str, builders: str, uv: Path, environment: Mapping[st
             f"installing {name} from its lock",
             environment=env,
         )
-        must([python, "-c", COMPILE, str(path / "lib"), NOT_COMPILED], f"compiling {name}")
+        remove_tests(path)
+        must([python, "-c", COMPILE, str(path / "lib")], f"compiling {name}")
         (path / ".lock").unlink(missing_ok=True)  # uv's own, writable by everybody
     return True
+
+
+def remove_tests(venv: Path) -> None:
+    """Take away the tests that packages bring: a quarter of the files, and nothing imports them."""
+    for folder in sorted(venv.glob("lib/python3*/site-packages/**/tests")):
+        if (folder / "__init__.py").exists():
+            shutil.rmtree(folder)
 
 
 def pack(name: str) -> dict[str, str]:
@@ -131,10 +147,11 @@ def unpack(name: str, archive: Path, sha256: str) -> bool:
     if found != sha256:
         raise HostError(f"the packed virtualenv {name} arrived damaged; run again")
     with making(name):
-        must(
-            ["tar", "--extract", "--gzip", f"--file={archive}", f"--directory={paths.VENVS}"],
-            f"unpacking {name}",
-        )
+        umask = os.umask(0o022)
+        try:
+            must([*UNPACK, f"--file={archive}", f"--directory={paths.VENVS}"], f"unpacking {name}")
+        finally:
+            os.umask(umask)
     return True
 
 

@@ -31,7 +31,7 @@ DISK_GB = 1
 # Has embedded flavors, user data and everything else that is asked for below.
 COMPUTE_VERSION = "2.90"
 PRIVATE_NETWORK = "10.254.254.0/24"
-DELETE_SECONDS = 120
+DELETE_SECONDS = 300
 # The SDK lets errors of its own session through as they are: no route, a refused connection.
 ERRORS = (exceptions.SDKException, ClientException)
 

@@ -257,7 +257,7 @@ def test_a_new_compute_host_makes_the_first_controller_map_hosts_again(
 
 def test_no_secret_stands_in_a_unit_or_a_command(make_model: Callable[..., Model]) -> None:
     for name in ("controller1", "network1", "compute1"):
-        model = make_model(name, controllers=3)
+        model = make_model(name, controllers=3, glance_images_shared=True)
         for role in ("keystone", "glance", "placement", "nova", "ovn", "neutron"):
             manifest = model.manifest(role)
             if manifest is None:

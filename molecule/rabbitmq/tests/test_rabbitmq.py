@@ -58,8 +58,19 @@ def test_nobody_administers_by_password(definitions: dict[str, Any]) -> None:
 
 def test_each_user_reaches_its_own_virtual_host(definitions: dict[str, Any]) -> None:
     assert definitions["users"], "no service has asked for a queue yet"
-    reached = {(p["user"], p["vhost"]) for p in definitions["permissions"]}
-    assert reached == {(user["name"], f"/{user['name']}") for user in definitions["users"]}
+    own = {p["user"] for p in definitions["permissions"] if p["vhost"] == f"/{p['user']}"}
+    assert own == {user["name"] for user in definitions["users"]}
+
+
+def test_elsewhere_a_user_may_send_notifications_and_read_nobodys(
+    definitions: dict[str, Any],
+) -> None:
+    for one in definitions["permissions"]:
+        if one["vhost"] != f"/{one['user']}":
+            assert one["vhost"] == "/ceilometer"
+            assert one["read"] == f"^{one['user']}$"
+            allowed = rf"^({one['user']}|notifications\.[a-z]+)$"
+            assert (one["configure"], one["write"]) == (allowed, allowed)
 
 
 def test_new_queues_are_quorum_queues(definitions: dict[str, Any]) -> None:

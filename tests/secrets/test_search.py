@@ -87,7 +87,10 @@ def test_of_a_virtualenv_only_what_changed_since_its_hashes_were_checked_is_sear
 
 
 def test_arguments_of_processes_are_searched(search: Any) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()", SECRET], stdin=-1) as process:
+    command = [sys.executable, "-c", "input(1)", SECRET]
+    with subprocess.Popen(command, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)  # a process has its arguments a moment after it was started
         found = search.processes()
         process.communicate(b"\n")
     assert f"queue_nova: arguments of {process.pid}" in found

@@ -43,8 +43,8 @@ def start(admin: Any) -> proof_cloud.Run:
     proof_cloud.prepare(admin, run, image(), external())
     user = proof_cloud.user_cloud(admin, run)
     root = user.block_storage.create_volume(name=run.name, size=1, image_id=run.ids["image"])
-    proof_volume.available(user, "volume", root)
-    proof_volume.prepare(admin, run)
+    proof_volume.available(user, "volume", root, SECONDS)
+    proof_volume.prepare(admin, run, SECONDS)
     server = user.compute.create_server(
         name=run.name,
         flavor_id=run.ids["flavor"],
@@ -69,22 +69,23 @@ def rescue(admin: Any, run: proof_cloud.Run) -> None:
     storage, server = user.block_storage, run.ids["server"]
     backup = storage.create_backup(name=run.name, volume_id=run.ids["volume"], force=True)
     try:
-        proof_volume.available(user, "backup", backup)
+        proof_volume.available(user, "backup", backup, SECONDS)
         user.compute.delete_volume_attachment(server, run.ids["volume"])
-        proof_volume.unseen(run)
-        proof_volume.available(user, "volume", storage.get_volume(run.ids["volume"]))
+        proof_volume.unseen(run, SECONDS)
+        found = storage.get_volume(run.ids["volume"])
+        proof_volume.available(user, "volume", found, SECONDS)
         storage.delete_volume(run.ids["volume"])
         volume = storage.create_volume(name=run.name, size=1)
-        proof_volume.available(user, "volume", volume)
+        proof_volume.available(user, "volume", volume, SECONDS)
         storage.restore_backup(backup, volume=volume)
         run.ids["volume"] = volume.id
-        proof_volume.available(user, "volume", volume)
+        proof_volume.available(user, "volume", volume, SECONDS)
     finally:
         # Only its owner finds its objects: an administrator would look among his own.
         storage.delete_backup(backup)
         storage.wait_for_delete(backup)
     user.compute.create_volume_attachment(server, volume=volume.id)
-    proof_volume.seen(run, [1])
+    proof_volume.seen(run, [1], SECONDS)
 
 
 def main() -> None:

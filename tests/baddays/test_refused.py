@@ -44,7 +44,10 @@ def test_a_package_index_that_does_not_answer(cloud, copy):
     tree = copy()
     lock = tree / "releases" / "2026.1" / "placement.lock"
     lock.write_text(lock.read_text() + "\n# another virtualenv, please\n")
-    cloud.on("controller1", "mv /var/cache/cairn/uv /var/cache/cairn/uv.aside")
+    cloud.on(
+        "controller1",
+        "mkdir -p /var/cache/cairn/uv && mv /var/cache/cairn/uv /var/cache/cairn/uv.aside",
+    )
     try:
         code, text = cloud.site("-e", "cairn_pypi_index=http://198.18.0.1:9/simple", tree=tree)
     finally:

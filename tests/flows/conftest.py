@@ -88,7 +88,7 @@ def instance(
     run = proof_cloud.new_run()
     try:
         proof_cloud.prepare(admin, run, build(), external)
-        proof_volume.prepare(admin, run)
+        proof_volume.prepare(admin, run, SECONDS)
         proof_cloud.boot(admin, run, SECONDS)
         page = lambda: proof_reach.fetch(run.floating_ip, "/cgi-bin/status")  # noqa: E731
         proof_cloud.wait("the instance's page", SECONDS, page)

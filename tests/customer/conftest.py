@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -301,7 +301,7 @@ def browser(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Da
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, Any, Any]:
     """When a test in the browser fails, keep what it saw."""
     report = yield
     browser = getattr(item, "funcargs", {}).get("browser")

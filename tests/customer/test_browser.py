@@ -98,7 +98,7 @@ def test_an_instance_that_was_launched_by_clicking_is_seen_running(
 def test_its_console_shows_what_the_guest_writes(visitor: Dashboard, clicked: Any) -> None:
     visitor.open(f"/project/instances/{clicked.id}/?tab=instance_details__console")
     frame = visitor.see("iframe#console_embed")
-    assert frame.get_attribute("src").startswith(f"{visitor.url}:6080/")
+    assert str(frame.get_attribute("src")).startswith(f"{visitor.url}:6080/")
     visitor.driver.switch_to.frame(frame)
     try:
         visitor.read("#status", "Connected (encrypted)")

@@ -51,9 +51,10 @@ class Search:
     def grep(self, *arguments: str, stdin: int | None = None, data: bytes | None = None) -> str:
         """What grep prints; its matches only."""
         handle = self.file.fileno()
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             ["grep", "-aoF", "-f", f"/proc/self/fd/{handle}", *arguments],
-            **({"input": data} if data is not None else {"stdin": stdin or subprocess.DEVNULL}),
+            input=data,
+            stdin=(stdin or subprocess.DEVNULL) if data is None else None,
             stdout=subprocess.PIPE,
             pass_fds=[handle],
             check=False,

@@ -48,7 +48,7 @@ def test_what_nobody_fetches_is_bounded(host: Any, on: Any) -> None:
 def test_the_central_agent_polls_where_the_internal_vip_is(host: Any, on: Any, site: Any) -> None:
     on("controller")
     here = bool(host.check_output("ip -oneline address show to %s", site.vip("internal")))
-    polling = host.run("pgrep --full '^[^ ]*python[^ ]* [^ ]*ceilometer-polling.* central'")
+    polling = host.run("pgrep --full '^ceilometer-polling: master process .* central'")
     assert (polling.rc == 0) is here
 
 

@@ -82,14 +82,18 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 # -- proof
 
-.PHONY: test bad-days lint unit venvs molecule bench
-test: setup  ## everything: lint, unit tests, roles, cloud, bad days
+.PHONY: test bad-days lint unit labs venvs molecule bench
+test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@tools/setup --browser
 	@python tools/run_tests.py
+bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: an hour (or ARGS=tests/baddays/…)
+	@python tools/run_tests.py bad-days $(ARGS)
 lint: setup  ## ruff, mypy, yamllint, ansible-lint
 	@python tools/run_tests.py lint
 unit: setup  ## tests that need no lab
 	@python tools/run_tests.py unit
+labs: setup  ## tests of the lab itself, of networks and of the test guest, in machines of their own
+	@python tools/run_tests.py labs
 venvs: setup  ## a release's virtualenvs here, so that `make unit` can ask its validator (Python 3.13)
 	@python tools/venvs.py --release $(RELEASE)
 molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance

@@ -1,6 +1,7 @@
-"""Run the project's tests: `run_tests.py [lint | unit | lab | molecule [ROLE…] | bad-days]`.
+"""Run the project's tests: `run_tests.py [GROUP]`.
 
-Without a word it runs all but the bad days, which take as long as everything else.
+Groups are lint, unit, labs, lab, `molecule [ROLE…]` and `bad-days [TEST…]`. Without one it runs all
+but the bad days, which take as long as everything else.
 
 Every step runs even when one before it failed, except that without a lab nothing is tried in it.
 What does not touch the cloud runs beside what does, and is shown when it ends. Output goes to the
@@ -121,23 +122,31 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
     return steps
 
 
+def labs(root: Path) -> list[Step]:
+    """Return the tests that start machines of their own: the lab itself, networks, the guest."""
+    apart = " ".join(f"tests/{name}" for name in OWN_LABS)
+    return [Step("labs", f"pytest -q -m lab {apart}", junit=True, beside=True)]
+
+
 def lab(root: Path) -> list[Step]:
     """Return the tests of the whole cloud, and of labs of their own beside it."""
-    apart = " ".join(f"tests/{name}" for name in OWN_LABS)
     rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, "baddays"))
     return [
-        Step("labs", f"pytest -q -m lab {apart}", junit=True, beside=True),
+        *labs(root),
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
         Step("cloud", f"pytest -q -m lab {rest}", junit=True),
     ]
 
 
-def bad_days(root: Path) -> list[Step]:
-    """Return what hurts the cloud: power cuts, full disks, wrong input; it must be well before."""
+def bad_days(root: Path, which: Sequence[str] = ()) -> list[Step]:
+    """Return what hurts the cloud: power cuts, full disks, wrong input; it must be well before.
+
+    `which` names the tests, all by default.
+    """
     return [
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
-        Step("bad-days", "pytest -q -m lab tests/baddays", junit=True),
+        Step("bad-days", f"pytest -q -m lab {' '.join(which) or 'tests/baddays'}", junit=True),
     ]
 
 
@@ -241,18 +250,21 @@ def plan(words: Sequence[str], root: Path) -> list[Step]:
     """Return the steps that the command line asks for; everything when it is empty."""
     if not words:
         return [*lint(root), *unit(root), *machines(root), *molecule(root), *lab(root)]
-    group, *roles = words
+    group, *chosen = words
     if group == "molecule":
-        return [*machines(root), *molecule(root, roles)]
+        return [*machines(root), *molecule(root, chosen)]
+    if group == "bad-days":
+        return [*machines(root), *bad_days(root, chosen)]
     groups = {
         "lint": lint(root),
         "unit": unit(root),
+        "labs": labs(root),
         "lab": [*machines(root), *lab(root)],
-        "bad-days": [*machines(root), *bad_days(root)],
     }
-    if group not in groups or roles:
+    if group not in groups or chosen:
         sys.exit(
-            f"error: {' '.join(words)!r}: use lint, unit, lab, bad-days, molecule or molecule ROLE…"
+            f"error: {' '.join(words)!r}: use lint, unit, labs, lab, molecule [ROLE…] or "
+            "bad-days [TEST…]"
         )
     return groups[group]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -106,3 +107,17 @@ def test_every_role_has_its_place_in_the_build_order(tool: ModuleType, root: Pat
 def test_an_unknown_group_is_told(tool: ModuleType, root: Path) -> None:
     with pytest.raises(SystemExit, match="'everything': use lint"):
         tool.plan(["everything"], root)
+
+
+def test_every_make_target_that_is_named_is_there(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    rules = set(re.findall(r"(?m)^([a-z-]+):", makefile))
+    phony = set(" ".join(re.findall(r"(?m)^\.PHONY: (.+)$", makefile)).split())
+    assert phony == rules
+    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    told = {
+        name
+        for page in pages
+        for name in re.findall(r"(?:`|^    |\n)make ([a-z-]+)", page.read_text(), re.M)
+    }
+    assert told <= rules

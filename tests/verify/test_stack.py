@@ -266,3 +266,8 @@ def test_a_cloud_without_heat_has_no_stacks_to_forget() -> None:
     admin.endpoint = None
     assert proof_stack.forget(admin, "project1") == []
     assert admin.granted == []
+
+
+def test_an_update_does_not_replace_the_instance_for_its_handles_next_token() -> None:
+    resources = proof_stack.template(seconds=60, volume=False, page=True)["resources"]
+    assert resources["server"]["properties"]["user_data_update_policy"] == "IGNORE"

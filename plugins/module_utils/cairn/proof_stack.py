@@ -101,6 +101,8 @@ def template(*, seconds: int, volume: bool, page: bool) -> dict[str, Any]:
             flavor=given("flavor"),
             networks=[{"port": of("port")}],
             user_data_format="RAW",
+            # The handle gives another token whenever it is asked: any update would replace it.
+            user_data_update_policy="IGNORE",
             user_data={"str_replace": {"template": given("user_data"), "params": signals}},
         ),
         # Two ways to signal: with a token to heat's own API, by a signed URL to CloudFormation's.

@@ -206,3 +206,25 @@ def test_whoever_would_make_things_again_forgets_before_they_are_removed(cloud: 
     removed = proof_cloud.sweep(cloud, first=[forget])
     assert removed[0] == "stack left"
     assert cloud.left() == []
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_what_something_still_used_is_asked_for_again_in_the_end(
+    cloud: Cloud, stubborn: bool
+) -> None:
+    add_run(cloud, f"{PREFIX}1")
+    asked = []
+
+    def forget(_: Any, project: str) -> list[str]:
+        asked.append(bool(cloud.resources["servers"]))
+        if stubborn or cloud.resources["servers"]:
+            raise exceptions.SDKException("the stack's volume is in use")
+        return ["stack a"]
+
+    if stubborn:
+        with pytest.raises(ProofError, match="the stack's volume is in use"):
+            proof_cloud.sweep(cloud, first=[forget])
+    else:
+        assert "stack a" in proof_cloud.sweep(cloud, first=[forget])
+    assert asked == [True, False]
+    assert bool(cloud.resources["projects"]) is stubborn

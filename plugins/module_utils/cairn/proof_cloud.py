@@ -392,9 +392,10 @@ def sweep(
     """Remove everything that any run has made; returns what was removed, in words.
 
     `others` remove what they know of a project, given by its id, and tell it in the same way;
-    `first` are those who would make again what was removed before them. Goes on after a resource
-    that cannot be removed, so that as little as possible stays; raises ProofError with all that
-    failed at the end.
+    `first` are those who would make again what was removed before them. What they could not remove
+    at first, because something still used it, they are asked for again in the end. Goes on after a
+    resource that cannot be removed, so that as little as possible stays; raises ProofError with all
+    that failed at the end.
     """
     removed: list[str] = []
     failed: list[str] = []
@@ -410,18 +411,21 @@ def sweep(
         else:
             removed.append(f"{kind} {name}")
 
-    def forget(project: Any, those: Sequence[Callable[[Any, str], list[str]]]) -> None:
+    def forget(project: Any, those: Sequence[Callable[[Any, str], list[str]]]) -> list[str]:
+        problems = []
         for one in those:
             try:
                 removed.extend(one(admin, project.id))
             except ERRORS as error:
-                failed.append(f"project {project.name}: {error}")
+                problems.append(f"project {project.name}: {error}")
+        return problems
 
     projects = names_begin(admin.identity.projects())
     for project in projects:
-        forget(project, first)
+        again = first if forget(project, first) else ()
         sweep_project(admin, project, remove)
-        forget(project, others)
+        failed += forget(project, others)
+        failed += forget(project, again)
     for user in names_begin(admin.identity.users()):
         for key in admin.compute.keypairs(user_id=user.id):
             remove("key", key, admin.compute.delete_keypair, key.name, user_id=user.id)

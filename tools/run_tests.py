@@ -110,14 +110,15 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
     tested = [role for role in there if not roles or role in roles]
     steps = []
+    # The lab is up already: no other scenario has to create it.
+    alone = "--no-shared-state"
     for role in there[: there.index(tested[-1]) + 1] if tested else []:
         if role in tested:
             # Never: when one fails, the lab stays for a look at it and for the others.
-            # The lab is up already: no other scenario has to create it.
-            command = f"molecule test --no-shared-state --destroy never --scenario-name {role}"
+            command = f"molecule test {alone} --destroy never --scenario-name {role}"
             steps.append(Step(f"molecule-{role}", command))
         else:
-            command = f"molecule converge --scenario-name {role}"
+            command = f"molecule converge {alone} --scenario-name {role}"
             steps.append(Step(f"converge-{role}", command, needed=True))
     return steps
 

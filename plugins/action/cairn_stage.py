@@ -93,8 +93,15 @@ class ActionModule(BuildingAction):
         state = self.host_state(task_vars)
         known = set(state.get("packages", []))
         packages = sorted({name for m in manifests for name in m["packages"]} - known)
-        if not packages or self.check_mode:
-            return packages
+        if not packages:
+            return []
+        if not self.check_mode:
+            self.apt(packages, state, task_vars)
+        self.remember(task_vars, packages=sorted(known | set(packages)))
+        return packages
+
+    def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Install Debian packages, after mending what a power cut left unfinished."""
         if state.get("dpkg_unfinished"):
             command = "dpkg --force-confold --configure -a"
             self.call("ansible.legacy.command", {"_raw_params": command}, task_vars)
@@ -107,5 +114,3 @@ class ActionModule(BuildingAction):
             "lock_timeout": 300,
         }
         self.call("ansible.legacy.apt", arguments, task_vars)
-        self.remember(task_vars, packages=sorted(known | set(packages)))
-        return packages

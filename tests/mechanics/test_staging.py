@@ -77,11 +77,12 @@ def test_a_spoilt_generation_is_staged_anew(stage, fault):
 
 @pytest.mark.parametrize("check", [True, False])
 def test_a_plan_names_packages_that_a_bare_hosts_apt_does_not_know_yet(stage, monkeypatch, check):
-    action, asked = object.__new__(stage), []
+    action, asked, remembered = object.__new__(stage), [], []
     action._task = type("Task", (), {"check_mode": check})
     monkeypatch.setattr(action, "host_state", lambda _: {"packages": ["chrony"]})
     monkeypatch.setattr(action, "call", lambda module, *_: asked.append(module))
-    monkeypatch.setattr(action, "remember", lambda *_, **__: None)
+    monkeypatch.setattr(action, "remember", lambda _, packages: remembered.extend(packages))
     missing = action.install_packages([{"packages": ["chrony", "haproxy"]}], {})
     assert missing == ["haproxy"]
+    assert remembered == ["chrony", "haproxy"]
     assert asked == ([] if check else ["ansible.legacy.apt"])

@@ -62,6 +62,8 @@ def test_a_run_is_not_disturbed_by_a_second_one(
 ) -> None:
     state = tmp_path / "verify.json"
     module.refuse_second(state)
+    state.write_text('{"name": "of an older Cairn", "colour": "red"}')
+    module.refuse_second(state)
     run.owner = "100.5"
     module.save(state, run)
     monkeypatch.setattr(module.playbook, "lives", lambda name: name == "100.5")

@@ -51,12 +51,16 @@ def place_uv(uv: Mapping[str, str]) -> Path:
 
 @contextlib.contextmanager
 def making(name: str) -> Iterator[Path]:
-    """The place of a virtualenv in the making: empty at first, and taken away when it fails."""
+    """The place of a virtualenv in the making: empty at first, and taken away when it fails.
+
+    Services read what is made here, whatever umask the administrator has.
+    """
     path = paths.VENVS / name
     if path.exists():
         shutil.rmtree(path)
-    paths.VENVS.mkdir(parents=True, exist_ok=True)
+    umask = os.umask(0o022)
     try:
+        paths.VENVS.mkdir(parents=True, exist_ok=True)
         yield path
         os.sync()  # the stamp must not outlive a power cut that the files did not
         stamp = path / paths.VENV_COMPLETE
@@ -64,6 +68,8 @@ def making(name: str) -> Iterator[Path]:
     except (HostError, OSError):
         shutil.rmtree(path, ignore_errors=True)  # a full disk needs the room
         raise
+    finally:
+        os.umask(umask)
 
 
 def build(name: str, lock: str, builders: str, uv: Path, environment: Mapping[str, str]) -> bool:
@@ -147,11 +153,7 @@ def unpack(name: str, archive: Path, sha256: str) -> bool:
     if found != sha256:
         raise HostError(f"the packed virtualenv {name} arrived damaged; run again")
     with making(name):
-        umask = os.umask(0o022)
-        try:
-            must([*UNPACK, f"--file={archive}", f"--directory={paths.VENVS}"], f"unpacking {name}")
-        finally:
-            os.umask(umask)
+        must([*UNPACK, f"--file={archive}", f"--directory={paths.VENVS}"], f"unpacking {name}")
     return True
 
 

@@ -57,6 +57,11 @@ def test_fanout_streams_come_with_the_prefetch_limit_that_they_demand() -> None:
     assert rabbit["rabbit_qos_prefetch_count"] > 0
 
 
+def test_a_process_keeps_no_more_threads_than_it_is_given() -> None:
+    assert derive(messaging=True)["DEFAULT"]["executor_thread_pool_size"] == oslo.RPC_THREADS
+    assert derive(messaging={"threads": 48})["DEFAULT"]["executor_thread_pool_size"] == 48
+
+
 @pytest.mark.parametrize(
     ("asked", "services", "driver"),
     [

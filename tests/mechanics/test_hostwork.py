@@ -134,6 +134,21 @@ def test_the_switch_puts_everything_in_its_place(host):
     assert wants.resolve() == paths.generation("svc", "aaa") / "units" / "run.service"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found", "asked"),
+    [
+        (True, "disabled", [["systemctl", "enable", "--quiet", "haproxy.service"]]),
+        (True, "enabled", []),
+        (False, "enabled", [["systemctl", "disable", "--quiet", "haproxy.service"]]),
+        (False, "disabled", []),
+    ],
+)
+def test_debians_units_are_enabled_only_where_they_are_not(host, wanted, found, asked):
+    unit = {"unit": "haproxy.service", "text": None, "enabled": wanted}
+    hostwork.enable([unit], {"haproxy.service": {"UnitFileState": found}})
+    assert host.calls == asked
+
+
 def test_a_second_switch_restarts_nothing(host):
     bring(host, "aaa")
     assert hostwork.switch("svc", "aaa")["restarted"] == []

@@ -464,20 +464,25 @@ def remove_leftovers(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> l
     return removed
 
 
-def enable(units: list[Mapping[str, Any]]) -> None:
-    """Make units start at boot, or not; generated ones by their own link, others by systemd."""
+def enable(units: list[Mapping[str, Any]], states: Mapping[str, Mapping[str, str]]) -> None:
+    """Make units start at boot, or not; generated ones by their own link, others by systemd.
+
+    `states` are hoststate's of the same units. systemd is asked only where it has something to
+    change: each time it reads all units again, once more for every unit that has an init script.
+    """
     ask: dict[str, list[str]] = {"enable": [], "disable": []}
     for unit in units:
+        name = unit["unit"]
         verb = "enable" if unit["enabled"] else "disable"
         if unit["text"] and "WantedBy=" in unit["text"]:
-            target = "timers.target" if unit["unit"].endswith(".timer") else "multi-user.target"
-            wants = paths.UNITS / f"{target}.wants" / unit["unit"]
+            target = "timers.target" if name.endswith(".timer") else "multi-user.target"
+            wants = paths.UNITS / f"{target}.wants" / name
             if unit["enabled"]:
-                link_atomic(wants, paths.UNITS / unit["unit"])
+                link_atomic(wants, paths.UNITS / name)
             else:
                 wants.unlink(missing_ok=True)
-        elif not unit["text"]:
-            ask[verb].append(unit["unit"])
+        elif not unit["text"] and states.get(name, {}).get("UnitFileState") != f"{verb}d":
+            ask[verb].append(name)
     for verb, names in ask.items():
         if names:
             must(["systemctl", verb, "--quiet", *names], f"{verb} units")
@@ -521,9 +526,9 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     reload_needed = install_links(role, manifest)
     if reload_needed or result["removed"]:
         must(["systemctl", "daemon-reload"], "daemon-reload")
-    enable(manifest["units"])
-    running = hoststate.load_running(role)
     states = hoststate.unit_states([unit["unit"] for unit in manifest["units"]])
+    enable(manifest["units"], states)
+    running = hoststate.load_running(role)
     plan = {unit["unit"]: deed(unit, running, states) for unit in manifest["units"]}
     for verb, key in (("stop", "stopped"), ("reload", "reloaded"), ("restart", "restarted")):
         result[key] = [name for name, wanted in plan.items() if wanted == verb]

@@ -4,8 +4,10 @@ Groups are lint, unit, labs, lab, `molecule [ROLE…]` and `bad-days [TEST…]`.
 but the bad days, which take as long as everything else.
 
 Every step runs even when one before it failed, except that without a lab nothing is tried in it.
-What does not touch the cloud runs beside what does, and is shown when it ends. Output goes to the
-terminal and to `.cache/tests/<step>.log`; the last line counts.
+Three lanes run at the same time: the roles are built up one after another, each is proved behind
+that while the next is being built, and what does not touch the cloud runs beside both. Output goes
+to the terminal, of the first lane at once, of the others when a step ends, and to
+`.cache/tests/<step>.log`; the last line counts.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
@@ -45,8 +48,10 @@ class Step:
     name: str
     command: str
     junit: bool = False
-    needed: bool = False  # without it the rest of its group makes no sense
+    needed: bool = False  # without it the rest of its lane makes no sense
     beside: bool = False  # has nothing to do with the cloud in the lab
+    after: str = ""  # the step of the cloud's lane behind which this one comes
+    alone: bool = False  # waits for all that comes behind others
 
 
 @dataclass
@@ -110,16 +115,18 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
     tested = [role for role in there if not roles or role in roles]
     steps = []
-    # The lab is up already: no other scenario has to create it.
-    alone = "--no-shared-state"
     for role in there[: there.index(tested[-1]) + 1] if tested else []:
+        # The lab is up already: no other scenario has to create it.
+        which = f"--no-shared-state --scenario-name {role}"
+        build = f"converge-{role}"
         if role in tested:
-            # Never: when one fails, the lab stays for a look at it and for the others.
-            command = f"molecule test {alone} --destroy never --scenario-name {role}"
-            steps.append(Step(f"molecule-{role}", command))
-        else:
-            command = f"molecule converge {alone} --scenario-name {role}"
-            steps.append(Step(f"converge-{role}", command, needed=True))
+            steps.append(Step(f"check-{role}", f"molecule check {which}"))
+        steps.append(Step(build, f"molecule converge {which}", needed=role not in tested))
+        if role in tested:
+            steps += [
+                Step(f"{name}-{role}", f"molecule {name} {which}", after=build)
+                for name in ("idempotence", "verify")
+            ]
     return steps
 
 
@@ -134,7 +141,7 @@ def lab(root: Path) -> list[Step]:
     rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, "baddays"))
     return [
         *labs(root),
-        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
+        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, alone=True),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
         Step("cloud", f"pytest -q -m lab {rest}", junit=True),
     ]
@@ -210,37 +217,76 @@ class Result:
     failed: list[str] = field(default_factory=list)
 
 
-def run_lane(steps: Sequence[Step], logs: Path, *, live: bool) -> Result:
-    """Run steps one after another; after a needed one that failed, the rest are left out.
+class Lanes:
+    """Steps in lanes that run at the same time."""
 
-    Unless `live`, a step is shown when it has ended, so that it does not mix with another's output.
-    """
-    result, broken = Result(), ""
-    for step in steps:
-        if broken:
-            tell(f"== {step.name}: not run, since {broken} failed")
-            continue
-        shown: list[str] = []
-        count = run(step, logs, tell if live else shown.append)
-        if shown:
-            tell("\n".join(shown))
-        result.count += count
-        if count.failed:
-            result.failed.append(step.name)
-            broken = step.name if step.needed else ""
-    return result
+    def __init__(self, steps: Sequence[Step], logs: Path) -> None:
+        """Part `steps`; what they print goes to the folder `logs`."""
+        self.logs = logs
+        self.beside = [step for step in steps if step.beside]
+        self.behind = [step for step in steps if step.after]
+        self.cloud = [step for step in steps if not step.beside and not step.after]
+        self.outcome: dict[str, bool] = {}
+        self.news = threading.Condition()
+
+    def ended(self, step: Step, *, well: bool) -> None:
+        """Tell the other lanes how a step ended."""
+        with self.news:
+            self.outcome[step.name] = well
+            self.news.notify_all()
+
+    def failed_before(self, step: Step) -> str:
+        """Wait for what a step comes behind; the name of what failed of it, or nothing."""
+        names = [step.after] if step.after else [one.name for one in self.behind] * step.alone
+        with self.news:
+            self.news.wait_for(lambda: set(names) <= set(self.outcome))
+            return step.after if step.after and not self.outcome[step.after] else ""
+
+    def run_lane(self, steps: Sequence[Step], *, live: bool) -> Result:
+        """Run steps one after another; after a needed one that failed, the rest are left out.
+
+        Unless `live`, a step is shown when it has ended, so that it does not mix with another's
+        output.
+        """
+        result, broken = Result(), ""
+        try:
+            for step in steps:
+                if missing := broken or self.failed_before(step):
+                    tell(f"== {step.name}: not run, since {missing} failed")
+                    self.ended(step, well=False)
+                    continue
+                shown: list[str] = []
+                count = run(step, self.logs, tell if live else shown.append)
+                if shown:
+                    tell("\n".join(shown))
+                result.count += count
+                if count.failed:
+                    result.failed.append(step.name)
+                    broken = step.name if step.needed else ""
+                self.ended(step, well=not count.failed)
+        finally:
+            # Whatever went wrong in this program: no other lane may wait for ever.
+            for step in steps:
+                if step.name not in self.outcome:
+                    self.ended(step, well=False)
+        return result
+
+    def run(self) -> list[Result]:
+        """Run all lanes to their end."""
+        with ThreadPoolExecutor(2) as pool:
+            others = [
+                pool.submit(self.run_lane, lane, live=not self.cloud)
+                for lane in (self.behind, self.beside)
+            ]
+            return [self.run_lane(self.cloud, live=True), *(other.result() for other in others)]
 
 
 def run_all(steps: Sequence[Step], logs: Path) -> Count:
-    """Run the steps, those `beside` at the same time as the others; say what failed."""
+    """Run the steps, each in its lane; say what failed."""
     logs.mkdir(parents=True, exist_ok=True)
-    beside = [step for step in steps if step.beside]
-    cloud = [step for step in steps if not step.beside]
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(run_lane, beside, logs, live=not cloud)
-        results = [run_lane(cloud, logs, live=True), other.result()]
-    total = results[0].count + results[1].count
-    failed = results[0].failed + results[1].failed
+    results = Lanes(steps, logs).run()
+    total = sum((result.count for result in results), Count())
+    failed = [name for result in results for name in result.failed]
     if failed:
         tell(f"failed: {', '.join(failed)}; their output is in {logs}")
     tell(f"{total.passed} passed, {total.failed} failed")

@@ -47,6 +47,34 @@ def test_what_is_beside_the_cloud_runs_at_the_same_time_and_is_not_mixed_in(
     assert "a1\na2\n" in capfd.readouterr().out
 
 
+def test_a_role_is_proved_while_the_next_is_built(
+    tool: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # The second is built until the first is proved; the last waits for all that is behind.
+    until = "sh -c 'until [ -e {0}/{1} ]; do sleep 0.1; done'"
+    steps = [
+        tool.Step("build-one", "true"),
+        tool.Step("prove-one", f"touch {tmp_path}/proved", after="build-one"),
+        tool.Step("build-two", until.format(tmp_path, "proved")),
+        tool.Step("prove-two", f"sh -c 'sleep 1; touch {tmp_path}/both'", after="build-two"),
+        tool.Step("use", f"test -e {tmp_path}/both", alone=True),
+    ]
+    assert tool.run_all(steps, tmp_path / "logs") == tool.Count(passed=5)
+
+
+def test_what_could_not_be_built_is_not_proved(
+    tool: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps = [
+        tool.Step("build", "false"),
+        tool.Step("prove", f"touch {tmp_path}/proved", after="build"),
+        tool.Step("use", "true", alone=True),
+    ]
+    assert tool.run_all(steps, tmp_path / "logs") == tool.Count(passed=1, failed=1)
+    assert "prove: not run, since build failed" in capfd.readouterr().out
+    assert not (tmp_path / "proved").exists()
+
+
 @pytest.mark.parametrize(
     ("body", "counted"),
     [
@@ -68,11 +96,14 @@ def test_a_scenario_is_asked_for_by_its_role(tool: ModuleType, tmp_path: Path) -
     for role in ("nova", "base"):
         (tmp_path / "molecule" / role).mkdir(parents=True)
         (tmp_path / "molecule" / role / "molecule.yml").touch()
-    names = [step.name for step in tool.molecule(tmp_path)]
-    assert names == ["molecule-base", "molecule-nova"]
+    base, nova = (
+        [f"{name}-{role}" for name in ("check", "converge", "idempotence", "verify")]
+        for role in ("base", "nova")
+    )
+    assert [step.name for step in tool.molecule(tmp_path)] == base + nova
     names = [step.name for step in tool.molecule(tmp_path, ["nova"])]
-    assert names == ["converge-base", "molecule-nova"]
-    assert [step.name for step in tool.molecule(tmp_path, ["base"])] == ["molecule-base"]
+    assert names == ["converge-base", *nova]
+    assert [step.name for step in tool.molecule(tmp_path, ["base"])] == base
     with pytest.raises(SystemExit, match="no scenario for glace; there are base, nova"):
         tool.molecule(tmp_path, ["glace"])
 

@@ -50,7 +50,10 @@ class Stacks:
         self.asked.append(("delete", {}))
         self.status = "DELETE_COMPLETE"
 
-    def get_stack(self, _: str) -> Any:
+    def get_stack(self, name: str) -> Any:
+        if self.status == "DELETE_COMPLETE":
+            # The SDK's own word for it: openstack/orchestration/v1/stack.py.
+            raise exceptions.NotFoundException(f"No stack found for {name}")
         outputs = {
             "server": "server1",
             "address": ADDRESS,

@@ -153,10 +153,18 @@ def user_data(endpoint: str, authority: str, nonce: str) -> str:
 
 
 def settled(user: Any, stack: str, wanted: str, seconds: float) -> Any:
-    """Wait until the stack is `wanted`, and return it; ProofError with what failed in it."""
+    """Wait until the stack is `wanted`, and return it; ProofError with what failed in it.
+
+    One that is deleted is returned as its bare id: heat tells of it, which the SDK takes for none.
+    """
 
     def ask() -> Any:
-        found = user.orchestration.get_stack(stack)
+        try:
+            found = user.orchestration.get_stack(stack)
+        except exceptions.NotFoundException:
+            if wanted != "DELETE_COMPLETE":
+                raise
+            return stack
         if found.status.endswith("_FAILED"):
             failed = [
                 f"{one.name} ({one.resource_type}): {one.status_reason}"

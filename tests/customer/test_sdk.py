@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from keystoneauth1.exceptions import SSLError
 from openstack.exceptions import ForbiddenException
+from requests import certs
 
 pytestmark = pytest.mark.lab
 
 
 def test_a_program_that_does_not_know_the_authority_talks_to_nobody(customer: Any) -> None:
     with pytest.raises(SSLError):
-        customer.connect(cacert=None).authorize()
+        customer.connect(cacert=certs.where()).authorize()
 
 
 def test_a_customer_is_no_administrator(cloud: Any) -> None:

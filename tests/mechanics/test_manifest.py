@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import re
+
 import pytest
 from cairn.errors import DescriptionError
 from cairn.model import migration_record, migration_value, stale
@@ -87,6 +89,13 @@ def test_apis_listen_on_the_management_address_only(make_model):
 
 def test_a_client_may_pause_as_long_as_the_load_balancer_lets_it(make_model):
     assert "\nsocket-timeout = 80\n" in files(make_model())["uwsgi-example-api.ini"]["content"]
+
+
+def test_a_client_may_send_chunks_of_a_mebibyte(make_model):
+    content = files(make_model())["uwsgi-example-api.ini"]["content"]
+    (limit,) = re.findall(r"(?m)^chunked-input-limit = (\d+)$", content)
+    # glanceclient's CHUNKSIZE, and the end of a chunk.
+    assert int(limit) >= 2**20 + len("\r\n")
 
 
 def test_units_run_from_the_current_generation_as_their_own_user(make_model):

@@ -69,7 +69,7 @@ UWSGI: dict[str, Any] = {
     # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
     "socket-timeout": 80,
     "http-chunked-input": True,
-    # glance's client, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
+    # glanceclient, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
     # at their ends are above the default of 1 MiB (uWSGI 2.0: core/chunked.c).
     "chunked-input-limit": 16 * 2**20,
     "http-raw-body": True,

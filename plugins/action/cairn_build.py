@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from cairn import catalogue
 from cairn.archives import Archive, assign, folder, platform, prune
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
@@ -56,6 +57,10 @@ class ActionModule(BuildingAction):
         model = self.model(task_vars)
         payload = {
             "locks": {name: model.lock(lock) for name, lock in share.items()},
+            "namespaces": {
+                name: catalogue.namespaces(catalogue.descriptions(), lock)
+                for name, lock in share.items()
+            },
             "builders": model.lock("build"),
             "keep": sorted(task_vars["cairn_venvs"]),
             "uv": self.transfer_uv(state),

@@ -63,6 +63,7 @@ def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
         for name, lock in payload["locks"].items():
             begin = time.monotonic()
             made = hostvenv.build(name, lock, payload["builders"], uv, payload["environment"])
+            hostwork.remember_options(name, payload["namespaces"][name])
             result["archives"][name] = hostvenv.pack(name)
             if made and name not in payload["keep"]:
                 hostvenv.remove(name)

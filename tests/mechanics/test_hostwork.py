@@ -338,3 +338,16 @@ def test_packages_and_cut_off_package_runs_are_seen(tmp_path, status, updates, e
         (tmp_path / "updates" / name).write_text("")
     (tmp_path / "status").write_text(f"Package: a\nEssential: yes\nStatus: {status}\nVersion: 1\n")
     assert hoststate.dpkg_state(tmp_path) == expected
+
+
+def test_a_virtualenv_without_modules_of_debians_is_not_held_against_it(host, monkeypatch):
+    asked = []
+
+    def answers(venv, files):
+        ((_path, told),) = files.items()
+        asked.append((venv, told["namespaces"]))
+        raise hostwork.HostError("no module named libvirt")
+
+    monkeypatch.setattr(hostwork, "oslo_answers", answers)
+    hostwork.remember_options("svc-1", [["a"], ["b"]])
+    assert asked == [("svc-1", ["a"]), ("svc-1", ["b"])]

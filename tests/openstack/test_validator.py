@@ -55,6 +55,15 @@ def test_the_services_that_every_cloud_has_are_among_those_held_against_their_co
     assert {"keystone", "glance", "placement", "nova", "neutron"} <= set(SERVICES)
 
 
+@pytest.mark.parametrize("role", SERVICES)
+def test_what_a_host_asks_of_the_code_was_asked_where_it_was_built(
+    role: str, make_model: Callable[..., Model]
+) -> None:
+    kept = catalogue.namespaces(DESCRIBED, str(DESCRIBED[role]["lock"]))
+    for where, file in ini_files(role, make_model).items():
+        assert sorted(file["namespaces"]) in kept, where
+
+
 def hold(venv: Path, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What the code in `venv` says of files, by path; see validate.py."""
     done = subprocess.run(

@@ -87,3 +87,20 @@ def test_ports_with_the_units_that_may_hold_them(project: Path) -> None:
         "units": ["libvirtd.socket", "nova-api.service", "nova-novncproxy.service"],
     }
     assert (swift["port"], swift["plane"], swift["groups"]) == (6200, "storage", ["storage"])
+
+
+def test_the_options_of_a_lock_are_those_of_all_its_files() -> None:
+    described = {
+        "one": {
+            "lock": "shared",
+            "config": [
+                {"file": "a.conf", "namespaces": ["x", "y"]},
+                {"file": "a.conf", "namespaces": ["y", "w"], "groups": ["compute"]},
+                {"file": "b.conf"},
+            ],
+        },
+        "two": {"lock": "shared", "config": [{"file": "a.conf", "namespaces": ["z"]}]},
+        "three": {"lock": "own", "config": [{"file": "a.conf", "namespaces": ["v"]}]},
+        "four": {"lock": "shared"},
+    }
+    assert catalogue.namespaces(described, "shared") == [["w", "x", "y"], ["z"]]

@@ -49,6 +49,17 @@ def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
     return loaded
 
 
+def namespaces(described: Mapping[str, Mapping[str, Any]], lock: str) -> list[list[str]]:
+    """The sets of options that INI files of the services of a lock are held against, each once."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for role, told in described.items():
+        if told.get("lock") == lock:
+            for entry in told.get("config") or []:
+                names = found.setdefault((role, entry["file"]), {})
+                names |= dict.fromkeys(entry.get("namespaces") or [])
+    return sorted(map(list, {tuple(sorted(names)) for names in found.values() if names}))
+
+
 def roles(project: Path = PROJECT) -> list[str]:
     """Names of all roles; their public variables begin with them."""
     return sorted(p.name for p in (project / "roles").iterdir() if p.is_dir())

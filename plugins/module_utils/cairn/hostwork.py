@@ -324,6 +324,16 @@ def oslo_answers(venv: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str,
     return answers
 
 
+def remember_options(venv: str, namespaces: list[list[str]]) -> None:
+    """Let a virtualenv keep what options its code has; see oslo_validate.
+
+    Where it is only built and lacks modules of Debian's, it is asked for where it is used.
+    """
+    for names in namespaces:
+        with contextlib.suppress(HostError):
+            oslo_answers(venv, {os.devnull: {"namespaces": names, "like": {}}})
+
+
 def validate(manifest: Mapping[str, Any], draft: Path) -> None:
     """Let the new code judge the new configuration; HostError names every complaint."""
     venv = manifest["venv"]

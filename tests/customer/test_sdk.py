@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import certifi
 import pytest
 from openstack.exceptions import ForbiddenException, SDKException
-from requests import certs
 
 pytestmark = pytest.mark.lab
 
 
 def test_a_program_that_does_not_know_the_authority_talks_to_nobody(customer: Any) -> None:
     with pytest.raises(SDKException, match="SSL exception connecting"):
-        customer.connect(cacert=certs.where()).authorize()
+        customer.connect(cacert=certifi.where()).authorize()
 
 
 def test_a_customer_is_no_administrator(cloud: Any) -> None:

@@ -40,6 +40,8 @@ def driver(folder: Path, authority: Path) -> webdriver.Chrome:
     options.binary_location = "/usr/bin/chromium"
     for option in (*OPTIONS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(option)
+    # A page is used before all that is in it has come: the console is a page of its own inside one.
+    options.page_load_strategy = "eager"
     service = Service("/usr/bin/chromedriver", env={**os.environ, "HOME": str(folder)})
     return webdriver.Chrome(options=options, service=service)
 

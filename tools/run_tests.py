@@ -237,10 +237,10 @@ class Lanes:
 
     def failed_before(self, step: Step) -> str:
         """Wait for what a step comes behind; the name of what failed of it, or nothing."""
-        names = [step.after] if step.after else [one.name for one in self.behind] * step.alone
+        behind = {one.name for one in self.behind} if step.alone else {step.after} - {""}
         with self.news:
-            self.news.wait_for(lambda: set(names) <= set(self.outcome))
-            return step.after if step.after and not self.outcome[step.after] else ""
+            self.news.wait_for(lambda: behind <= self.outcome.keys())
+            return "" if self.outcome.get(step.after, True) else step.after
 
     def run_lane(self, steps: Sequence[Step], *, live: bool) -> Result:
         """Run steps one after another; after a needed one that failed, the rest are left out.

@@ -5,9 +5,13 @@ from __future__ import annotations
 import configparser
 import importlib.machinery
 import importlib.util
+import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -257,3 +261,37 @@ def units(make_model: Callable[..., Model]) -> Callable[..., dict[str, dict[str,
         return {unit["name"]: unit for unit in manifest["units"]}
 
     return get
+
+
+@contextmanager
+def served_by_uwsgi(venv: Path, ini: str, folder: Path) -> Iterator[str]:
+    """The URL of what `ini` describes, run in `folder` as its unit does but on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    text, changed = re.subn(r"(?m)^(http-socket = ).*$", rf"\g<1>{address}", ini)
+    assert changed == 1
+    file, log = folder / "uwsgi.ini", folder / "uwsgi.log"
+    file.write_text(text)
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [str(venv / "bin/uwsgi"), "--ini", str(file)],
+            env={"PATH": f"{venv}/bin:/usr/bin:/bin"},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while "spawned uWSGI worker" not in log.read_text():
+            assert time.monotonic() < deadline and server.poll() is None, log.read_text()
+            time.sleep(0.2)
+        yield f"http://{address}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def uwsgi() -> Callable[[Path, str, Path], AbstractContextManager[str]]:
+    """Return a function that runs uWSGI of a virtualenv, and gives its URL as long as it runs."""
+    return served_by_uwsgi

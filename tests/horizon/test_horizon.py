@@ -7,10 +7,9 @@ import getpass
 import grp
 import os
 import re
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -264,42 +263,18 @@ def test_settings_that_horizon_cannot_use_are_refused(
 
 
 @pytest.fixture(scope="module")
-def url(generation: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(
+    generation: Path,
+    venv: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    uwsgi: Callable[..., AbstractContextManager[str]],
+) -> Iterator[str]:
     """The dashboard, run as its unit does but for its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ini = tmp_path_factory.mktemp("uwsgi") / "horizon.ini"
     text = (generation / "etc" / "uwsgi-horizon.ini").read_text()
-    text = text.replace("192.0.2.1:8081", f"127.0.0.1:{port}").replace(
-        "/etc/horizon", str(generation / "etc")
-    )
-    ini.write_text(
-        text.replace("/var/lib/cairn/services/horizon/current/static", f"{generation}/static")
-    )
-    log = ini.with_suffix(".log")
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [str(venv / "bin" / "uwsgi"), "--ini", str(ini)],
-            env={"PATH": f"{venv}/bin:/usr/bin:/bin"},
-            stdout=output,
-            stderr=output,
-        )
-    base = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                get(f"{base}/auth/login/")
-                break
-            except requests.ConnectionError as error:
-                assert time.monotonic() < deadline, f"{error}\n{log.read_text()}"
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.5)
-        yield base
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    text = text.replace("/etc/horizon", str(generation / "etc"))
+    text = text.replace("/var/lib/cairn/services/horizon/current/static", f"{generation}/static")
+    with uwsgi(venv, text, tmp_path_factory.mktemp("uwsgi")) as found:
+        yield found
 
 
 def get(url: str, **headers: str) -> requests.Response:

@@ -12,7 +12,7 @@ Content = Callable[..., str]
 
 def section(text: str, name: str) -> str:
     """One section of HAProxy's configuration."""
-    found = re.search(rf"^listen {name} from .*?(?=^\S|\Z)", text, re.M | re.S)
+    found = re.search(rf"^(?:listen|backend) {name} from .*?(?=^\S|\Z)", text, re.M | re.S)
     assert found, f"there is no section {name}"
     return found[0]
 
@@ -59,6 +59,20 @@ def test_apis_are_checked_where_they_say_they_are_healthy(content: Content) -> N
     glance = section(text, "glance-api")
     assert "http-check send meth GET uri /healthcheck" in glance
     assert len(re.findall(r"^ +server \S+ 192\.0\.2\.[123]:9292 check$", glance, re.M)) == 3
+
+
+def test_consoles_proxy_is_asked_for_websockets_only(content: Content) -> None:
+    text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", controllers=3)
+    consoles = section(text, "nova-novncproxy")
+    rule = "use_backend nova-console-files unless { hdr(Upgrade) -i websocket }"
+    assert re.findall(r"use_backend .*", text) == [rule]
+    assert rule in consoles
+    # The proxy forks for every request, a check's among them.
+    assert "httpchk" not in consoles
+    assert len(re.findall(r"^ +server \S+ 192\.0\.2\.[123]:6080 check$", consoles, re.M)) == 3
+    files = section(text, "nova-console-files")
+    assert "http-check send meth GET uri /vnc_lite.html" in files
+    assert len(re.findall(r"^ +server \S+ 192\.0\.2\.[123]:6081 check$", files, re.M)) == 3
 
 
 def test_your_own_certificate_is_shown_on_the_public_vip_only(content: Content) -> None:

@@ -67,7 +67,7 @@ def test_an_override_of_a_file_that_is_not_there_names_the_host_and_the_files(ma
     [
         ({"pakages": []}, "unknown key 'pakages'"),
         ({"units": {"x": {"comand": "y"}}}, "unknown key 'comand'"),
-        ({"units": {"x": {}}}, "exactly one of wsgi, command, distro"),
+        ({"units": {"x": {}}}, "exactly one of wsgi, static, command, distro"),
         ({"files": [{"path": "a"}]}, "exactly one of content, template, from_venv"),
         ({"files": [{"path": "a", "content": "", "mod": 1}]}, "unknown key 'mod'"),
         ({"lock": None}, "from_venv needs the description's lock"),

@@ -36,8 +36,10 @@ def test_a_compute_host_has_no_way_into_the_database(ini: Ini) -> None:
 def test_controllers_run_novas_brains_and_compute_hosts_its_hands(
     units: Callable[..., dict[str, dict[str, Any]]],
 ) -> None:
-    brains = {"nova-api", "nova-metadata", "nova-conductor", "nova-scheduler", "nova-novncproxy"}
-    assert set(units("nova", "controller1")) == brains
+    assert set(units("nova", "controller1")) == {
+        *("nova-api", "nova-metadata", "nova-conductor", "nova-scheduler"),
+        *("nova-novncproxy", "nova-console-files"),
+    }
     assert set(units("nova", "compute1")) == {
         *("dbus", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd", "libvirt-guests"),
         "nova-compute",

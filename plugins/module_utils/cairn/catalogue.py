@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from .manifest import chosen
+from .units import by_uwsgi
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -89,7 +90,7 @@ def _has_own_files(told: Mapping[str, Any]) -> bool:
     return bool(
         told.get("config")
         or (isinstance(files, list) and any(not f["path"].startswith("/") for f in files))
-        or (isinstance(units, dict) and any("wsgi" in unit for unit in units.values()))
+        or (isinstance(units, dict) and any(map(by_uwsgi, units.values())))
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from . import oslo
 from .errors import DescriptionError
 from .manifest import Manifest, build, catalog_entries, check_keys, chosen, digest
+from .units import health_path
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -178,20 +179,22 @@ class Model:
     def frontends(self) -> list[dict[str, Any]]:
         """What the load balancer offers: one entry for every unit that asks for a frontend.
 
-        Each is {name, role, port, mode, public, internal, health_path, timeout, servers: [{name,
-        address, port}]} plus whatever else the unit's `frontend` says.
+        Each is {name, role, port, mode, public, internal, health_path, timeout, static, servers:
+        [{name, address, port}]} plus whatever else the unit's `frontend` says. `health_path` is
+        None for a unit that is only asked whether it listens. A frontend that names a unit by
+        `static` has that unit's servers there too: they answer all that opens no websocket.
         """
         found = []
         for role in self.roles():
             if role == "loadbalancer":
                 continue
-            default = list(self.raw(role)["groups"])
-            for name, unit in (self.part(role, "units") or {}).items():
+            units = self.part(role, "units") or {}
+            for name, unit in units.items():
                 if "frontend" not in unit or unit["frontend"] is None:
                     continue
                 wanted = dict(unit["frontend"])
-                plane = unit.get("plane", "management")
                 port = wanted.pop("server_port", unit.get("port"))
+                static = wanted.pop("static", None)
                 found.append(
                     {
                         "name": name,
@@ -200,20 +203,33 @@ class Model:
                         "mode": "http",
                         "public": True,
                         "internal": True,
-                        "health_path": (unit.get("health") or {}).get("http", "/"),
+                        "health_path": health_path(unit, wanted),
                         "timeout": None,
-                        "servers": [
-                            {
-                                "name": host,
-                                "address": self.site["hosts"][host]["addresses"][plane],
-                                "port": port,
-                            }
-                            for host in self.hosts_of(list(unit.get("groups", default)))
-                        ],
+                        "static": self._backend(role, static, units) if static else None,
+                        "servers": self._servers(role, unit, port),
                         **wanted,
                     }
                 )
         return found
+
+    def _backend(self, role: str, name: str, units: Mapping[str, Any]) -> dict[str, Any]:
+        """What a frontend sends some of its requests to: another unit of its service."""
+        if name not in units:
+            raise DescriptionError(
+                f"{role}_service: a frontend's static names {name!r}; units are {sorted(units)}"
+            )
+        unit = units[name]
+        servers = self._servers(role, unit, unit.get("port"))
+        return {"name": name, "health_path": health_path(unit, {}), "servers": servers}
+
+    def _servers(self, role: str, unit: Mapping[str, Any], port: Any) -> list[dict[str, Any]]:
+        """The hosts that a unit runs on, as HAProxy names them."""
+        plane = unit.get("plane", "management")
+        hosts = self.hosts_of(list(unit.get("groups", self.raw(role)["groups"])))
+        return [
+            {"name": host, "address": self.site["hosts"][host]["addresses"][plane], "port": port}
+            for host in hosts
+        ]
 
     def secret(self, name: str) -> str:
         """A secret of the site; the error names the command that makes it."""

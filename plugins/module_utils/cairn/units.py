@@ -13,6 +13,7 @@ from .errors import DescriptionError
 UNIT_KEYS = {
     "groups",
     "wsgi",
+    "static",
     "port",
     "processes",
     "threads",
@@ -57,23 +58,15 @@ SANDBOX: dict[str, Any] = {
 }
 """What a service that only talks to the network and its own state needs, and no more."""
 
+KINDS = ("wsgi", "static", "command", "distro")
+"""What a unit may run: a WSGI application, a folder of files, a command, or a unit of Debian's."""
+
 UWSGI: dict[str, Any] = {
     "master": True,
-    "enable-threads": True,
-    "lazy-apps": True,
     "thunder-lock": True,
-    "need-app": True,
     "die-on-term": True,
     "exit-on-reload": False,
     "buffer-size": 65535,
-    # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
-    "socket-timeout": 80,
-    "http-chunked-input": True,
-    # glanceclient, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
-    # at their ends are above the default of 1 MiB (uWSGI 2.0: core/chunked.c).
-    "chunked-input-limit": 16 * 2**20,
-    "http-raw-body": True,
-    "http-auto-chunked": True,
     "add-header": "Connection: close",
     "hook-master-start": "unix_signal:15 gracefully_kill_them_all",
     "worker-reload-mercy": 60,
@@ -86,6 +79,19 @@ UWSGI: dict[str, Any] = {
     ),
 }
 
+WSGI: dict[str, Any] = {
+    "enable-threads": True,
+    "lazy-apps": True,
+    "need-app": True,
+    # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
+    "socket-timeout": 80,
+    "http-chunked-input": True,
+    # glanceclient, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
+    # at their ends are above the default of 1 MiB (uWSGI 2.0: core/chunked.c).
+    "chunked-input-limit": 16 * 2**20,
+    "http-raw-body": True,
+    "http-auto-chunked": True,
+}
 
 MOUNT_KEYS = {"what", "where", "type", "options"}
 # What may hold files open on a service's mounts is stopped before them.
@@ -133,11 +139,11 @@ def build(
         groups = unit.get("groups", default_groups)
         if "all" not in groups and not set(groups) & set(me["groups"]):
             continue
-        kinds = [key for key in ("wsgi", "command", "distro") if unit.get(key)]
+        kinds = [key for key in KINDS if unit.get(key)]
         if len(kinds) != 1:
-            raise DescriptionError(f"{where}: needs exactly one of wsgi, command, distro")
+            raise DescriptionError(f"{where}: needs exactly one of {', '.join(KINDS)}")
         text = None
-        if unit.get("wsgi"):
+        if by_uwsgi(unit):
             built.files.append(_uwsgi_file(role, name, unit, me, user))
         if not unit.get("distro"):
             text = _service_text(role, name, unit, description, user)
@@ -160,6 +166,19 @@ def build(
     servers = [unit["unit"] for unit in built.units if unit["text"]]
     built.units += [_mount(role, mount, servers) for mount in description.get("mounts") or []]
     return built
+
+
+def by_uwsgi(unit: Mapping[str, Any]) -> bool:
+    """Whether uWSGI runs this unit, by a file of its own in the service's /etc."""
+    return any(unit.get(kind) for kind in ("wsgi", "static"))
+
+
+def health_path(unit: Mapping[str, Any], frontend: Mapping[str, Any]) -> str | None:
+    """What a load balancer asks a unit for; None if it is enough that the unit listens."""
+    if frontend.get("mode") == "tcp":
+        return "/" if frontend.get("check_port") else None
+    health = unit.get("health") or {}
+    return health.get("http", None if "tcp" in health else "/")
 
 
 def _mount(role: str, mount: Mapping[str, Any], servers: list[str]) -> dict[str, Any]:
@@ -205,7 +224,7 @@ def _inputs(name: str, unit: Mapping[str, Any]) -> list[str] | None:
     named = unit.get("config_files")
     if named is None:
         return None
-    return [*named, *([f"uwsgi-{name}.ini"] if unit.get("wsgi") else [])]
+    return [*named, *([f"uwsgi-{name}.ini"] if by_uwsgi(unit) else [])]
 
 
 def _timer(name: str, unit: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,7 +252,7 @@ def _health(unit: Mapping[str, Any], me: Mapping[str, Any]) -> dict[str, Any]:
     """How to tell that a unit serves: where to look, and for how many seconds at most."""
     health = dict(unit.get("health") or {})
     address = me["addresses"].get(unit.get("plane", "management"))
-    if unit.get("wsgi") and not health.keys() & {"http", "tcp", "command", "active"}:
+    if by_uwsgi(unit) and not health.keys() & {"http", "tcp", "command", "active"}:
         health["http"] = "/"
     if "http" in health:
         health = {"port": unit.get("port"), **health}
@@ -254,13 +273,16 @@ def _uwsgi_file(
     user: Mapping[str, Any],
 ) -> dict[str, Any]:
     address = me["addresses"][unit.get("plane", "management")]
+    application = {"module": unit["wsgi"], **WSGI} if unit.get("wsgi") else {}
+    files = {"static-map": f"/={unit['static']}"} if unit.get("static") else {}
     options: dict[str, Any] = {
         "http-socket": f"{address}:{unit['port']}",
-        "module": unit["wsgi"],
-        "processes": unit.get("processes", 2),
+        "processes": unit.get("processes", 2 if application else 1),
         "threads": unit.get("threads", 4),
         "procname-prefix": f"{name} ",
         **UWSGI,
+        **application,
+        **files,
         **unit.get("uwsgi", {}),
     }
     lines = ["[uwsgi]"]
@@ -298,7 +320,7 @@ def _service_text(
         **unit.get("environment", {}),
     }
     service: dict[str, Any] = {
-        "Type": "oneshot" if oneshot else ("notify" if unit.get("wsgi") else "simple"),
+        "Type": "oneshot" if oneshot else ("notify" if by_uwsgi(unit) else "simple"),
         "User": account,
         "Environment": [f'"{key}={value}"' for key, value in environment.items()],
         "ExecStart": command,
@@ -309,7 +331,7 @@ def _service_text(
         "LimitNOFILE": 65535,
         "SyslogIdentifier": name,
     }
-    if unit.get("wsgi"):
+    if by_uwsgi(unit):
         service["NotifyAccess"] = "all"
     if not oneshot:
         # Rising pauses: a service waits out a lost database without starving the host.

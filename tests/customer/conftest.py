@@ -182,7 +182,7 @@ def key(cloud: Any, customer: Customer) -> Iterator[Any]:
 
 @pytest.fixture(scope="package")
 def private(cloud: Any, customer: Customer) -> Iterator[Any]:
-    """A network with a router to the outside, and a rule that lets HTTP in."""
+    """A network with a router to the outside, and rules that let pings and HTTP in."""
     made = cloud.network.create_network(name=customer.name)
     subnet = cloud.network.create_subnet(
         name=customer.name, network_id=made.id, ip_version=4, cidr="10.20.0.0/24"
@@ -192,16 +192,18 @@ def private(cloud: Any, customer: Customer) -> Iterator[Any]:
     )
     cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
     group = cloud.network.find_security_group("default", ignore_missing=False)
-    rule = cloud.network.create_security_group_rule(
-        security_group_id=group.id,
-        direction="ingress",
-        ethertype="IPv4",
-        protocol="tcp",
-        port_range_min=80,
-        port_range_max=80,
-    )
+    rules = [
+        cloud.network.create_security_group_rule(
+            security_group_id=group.id, direction="ingress", ethertype="IPv4", **what
+        )
+        for what in (
+            {"protocol": "icmp"},
+            {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80},
+        )
+    ]
     yield made
-    cloud.network.delete_security_group_rule(rule, ignore_missing=False)
+    for rule in rules:
+        cloud.network.delete_security_group_rule(rule, ignore_missing=False)
     cloud.network.remove_interface_from_router(router, subnet_id=subnet.id)
     cloud.network.delete_router(router, ignore_missing=False)
     cloud.network.delete_network(made, ignore_missing=False)
@@ -230,8 +232,8 @@ class Guest:
 
 
 @pytest.fixture(scope="package")
-def instance(cloud: Any, customer: Customer, image: Any, key: Any, private: Any) -> Iterator[Guest]:
-    """An instance with a floating IP."""
+def booting(cloud: Any, customer: Customer, image: Any, key: Any, private: Any) -> Iterator[Any]:
+    """An instance that was asked for: it starts while others are at work."""
     server = cloud.compute.create_server(
         name=customer.name,
         image_id=image.id,
@@ -239,12 +241,18 @@ def instance(cloud: Any, customer: Customer, image: Any, key: Any, private: Any)
         key_name=key.name,
         networks=[{"uuid": private.id}],
     )
-    server = cloud.compute.wait_for_server(server, wait=BOOT_SECONDS)
+    yield server
+    delete_server(cloud, server)
+
+
+@pytest.fixture(scope="package")
+def instance(cloud: Any, customer: Customer, booting: Any) -> Iterator[Guest]:
+    """An instance with a floating IP."""
+    server = cloud.compute.wait_for_server(booting, wait=BOOT_SECONDS)
     (port,) = cloud.network.ports(device_id=server.id)
     address = cloud.network.create_ip(floating_network_id=customer.outside, port_id=port.id)
     yield Guest(server, address.floating_ip_address)
     cloud.network.delete_ip(address, ignore_missing=False)
-    delete_server(cloud, server)
 
 
 def delete_server(cloud: Any, server: Any) -> None:
@@ -261,6 +269,15 @@ def volume(cloud: Any, customer: Customer, offered: Callable[[str], None]) -> It
     yield cloud.block_storage.wait_for_status(made, "available", ["error"], wait=120)
     cloud.block_storage.delete_volume(made, ignore_missing=False)
     cloud.block_storage.wait_for_delete(made, wait=120)
+
+
+@pytest.fixture(scope="package")
+def attached(cloud: Any, instance: Guest, volume: Any) -> Iterator[Any]:
+    """The volume in the instance; afterwards it is free again."""
+    made = cloud.compute.create_volume_attachment(instance.server, volume_id=volume.id)
+    yield cloud.block_storage.wait_for_status(volume, "in-use", ["error"], wait=120)
+    cloud.compute.delete_volume_attachment(instance.server, made, ignore_missing=False)
+    cloud.block_storage.wait_for_status(volume, "available", ["error"], wait=120)
 
 
 @pytest.fixture(scope="package")

@@ -78,9 +78,9 @@ def test_an_image_is_uploaded_whole(cloud: Any, guest: Path, uploaded: str) -> N
 
 @pytest.fixture(scope="package")
 def clicked(
-    visitor: Dashboard, cloud: Any, customer: Any, uploaded: str, private: Any
+    visitor: Dashboard, cloud: Any, customer: Any, uploaded: str, private: Any, booting: Any
 ) -> Iterator[Any]:
-    """An instance that was launched in the browser, running."""
+    """An instance launched in the browser, running; the customer's other one starts meanwhile."""
     name = f"{customer.name}-clicked"
     visitor.launch(name, image=uploaded, flavor=customer.name, network=private.name)
     visitor.wait(lambda _: cloud.compute.find_server(name))

@@ -130,6 +130,13 @@ def test_a_stack_is_made_changed_and_deleted(stacks: Stacks, run: Run) -> None:
     assert run.ids["stack"] == "stack1"
 
 
+def test_a_stack_that_was_begun_before_is_waited_for(stacks: Stacks, run: Run) -> None:
+    assert "stack1 is being created" in proof_stack.begin(None, run, None, 0)
+    assert [verb for verb, _ in stacks.asked] == ["create"]
+    assert "stack created" in prove(run)
+    assert [verb for verb, _ in stacks.asked] == ["create", "update", "delete"]
+
+
 def test_without_cinder_the_stack_has_no_volume(stacks: Stacks, run: Run) -> None:
     run.services, stacks.disks = ["orchestration"], []
     prove(run)

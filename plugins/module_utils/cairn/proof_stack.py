@@ -192,38 +192,60 @@ def signalled(outputs: dict[str, Any], name: str, wanted: str) -> str:
     return wanted
 
 
-def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Finding]:
-    """Create, update and delete a stack; ProofError with what did not work.
-
-    `ca_file` signed the certificate of the public APIs, which the instance calls; `seconds` is how
-    long each of creation, signals and update may take.
-    """
-    user = user_cloud(admin, run)
-    name = f"{run.name}-stack"
-    volume = "block-storage" in run.services
+def asked(user: Any, run: Run, ca_file: str | None, seconds: int, *, page: bool) -> dict[str, Any]:
+    """What is asked of heat: template and parameters, with port 80 open if `page`."""
     with explained("asking neutron for the external network"):
         external = user.network.get_ip(run.ids["floating_ip"]).floating_network_id
     endpoint = user.session.get_endpoint(service_type=SERVICE, interface="public")
     authority = Path(ca_file).read_text() if ca_file else ""
-    values = {
-        "name": name,
-        "image": run.ids["image"],
-        "flavor": run.ids["flavor"],
-        "external": external,
-        "user_data": user_data(endpoint, authority, run.nonce),
+    return {
+        "template": template(seconds=seconds, volume=has_volume(run), page=page),
+        "parameters": {
+            "name": stack_name(run),
+            "image": run.ids["image"],
+            "flavor": run.ids["flavor"],
+            "external": external,
+            "user_data": user_data(endpoint, authority, run.nonce),
+        },
     }
-    found = Findings()
 
-    def shape(*, page: bool) -> dict[str, Any]:
-        return {
-            "template": template(seconds=seconds, volume=volume, page=page),
-            "parameters": values,
-        }
 
+def stack_name(run: Run) -> str:
+    """The name of a run's stack and of its instance."""
+    return f"{run.name}-stack"
+
+
+def has_volume(run: Run) -> bool:
+    """Whether a run's stack has a volume."""
+    return "block-storage" in run.services
+
+
+def begin(admin: Any, run: Run, ca_file: str | None, seconds: int) -> str:
+    """Ask for a stack without waiting for it; tells it in words.
+
+    `ca_file` signed the certificate of the public APIs, which the instance calls; `seconds` is how
+    long its wait conditions may take.
+    """
+    user = user_cloud(admin, run)
+    wanted = asked(user, run, ca_file, seconds, page=False)
     with explained("asking heat for a stack"):
-        made = user.orchestration.create_stack(name=name, **shape(page=False))
+        made = user.orchestration.create_stack(name=stack_name(run), **wanted)
     run.ids["stack"] = made.id
-    outputs = outputs_of(settled(user, made.id, "CREATE_COMPLETE", 2 * seconds))
+    return f"stack {made.id} is being created"
+
+
+def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Finding]:
+    """Wait for the stack that `begin` asked for (or ask for it now), update and delete it.
+
+    ProofError with what did not work; `ca_file` as for `begin`, `seconds` is how long each of
+    creation, signals and update may take.
+    """
+    if "stack" not in run.ids:
+        begin(admin, run, ca_file, seconds)
+    user = user_cloud(admin, run)
+    name, volume, made = stack_name(run), has_volume(run), run.ids["stack"]
+    found = Findings()
+    outputs = outputs_of(settled(user, made, "CREATE_COMPLETE", 2 * seconds))
     kinds = "instance, network, floating IP" + (", volume" if volume else "")
     found.tell("stack created", f"{kinds}; two wait conditions answered")
     for condition, way in (("signal", "a token"), ("signed_signal", "a signed URL")):
@@ -235,8 +257,8 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     if fetch(address, "/cgi-bin/status") is not None:
         raise ProofError(f"http://{address}/ answers, though the stack's port 80 is closed")
     with explained("asking heat to change the stack"):
-        user.orchestration.update_stack(made.id, **shape(page=True))
-    outputs = outputs_of(settled(user, made.id, "UPDATE_COMPLETE", seconds))
+        user.orchestration.update_stack(made, **asked(user, run, ca_file, seconds, page=True))
+    outputs = outputs_of(settled(user, made, "UPDATE_COMPLETE", seconds))
     if outputs["server"] != server:
         raise ProofError(f"the update replaced the instance {server} by {outputs['server']}")
     disks = wait(
@@ -248,8 +270,8 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     found.tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")
 
     with explained("asking heat to delete the stack"):
-        user.orchestration.delete_stack(made.id)
-    settled(user, made.id, "DELETE_COMPLETE", DELETE_SECONDS)
+        user.orchestration.delete_stack(made)
+    settled(user, made, "DELETE_COMPLETE", DELETE_SECONDS)
     left = remains(user, server, address)
     if left:
         raise ProofError(f"the deleted stack left {', '.join(left)}")

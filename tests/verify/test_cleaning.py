@@ -44,11 +44,10 @@ class Cloud:
         }.items():
             setattr(proxy, verb, self.remover(kind))
         proxy.delete_keypair = self.delete_keypair
-        proxy.delete_server = lambda server, force: self.remove("servers", server)
-        proxy.wait_for_delete = lambda server, wait: server
-        proxy.remove_interface_from_router = lambda router, port: self.remove(
-            "ports", next(one for one in self.resources["ports"] if one.id == port)
-        )
+        proxy.delete_server = self.delete_server
+        proxy.wait_for_delete = self.wait_for_delete
+        proxy.remove_interface_from_router = self.remove_interface
+        self.dying: list[Any] = []
         self.compute = self.identity = self.network = self.image = proxy
 
     def add(self, kind: str, name: str, **attributes: Any) -> Any:
@@ -75,6 +74,26 @@ class Cloud:
 
     def remover(self, kind: str) -> Callable[[Any], None]:
         return lambda one: self.remove(kind, one)
+
+    def remove_interface(self, router: Any, port: str) -> None:
+        """Other than a port in general, it goes while there are servers."""
+        (one,) = [one for one in self.resources["ports"] if one.id == port]
+        used = [ip for ip in self.resources["ips"] if ip.project_id == one.project_id]
+        if used or one.name in self.refuses:
+            raise exceptions.ConflictException(f"{one.name} is in use")
+        self.resources["ports"].remove(one)
+
+    def delete_server(self, server: Any, force: bool) -> None:
+        if server.name in self.refuses:
+            raise exceptions.ConflictException(f"{server.name} is in use")
+        self.dying.append(server)
+
+    def wait_for_delete(self, server: Any, wait: int) -> None:
+        """Servers go while one of them is waited for."""
+        assert server in self.dying
+        for one in self.dying:
+            if one in self.resources["servers"]:
+                self.remove("servers", one)
 
     def delete_keypair(self, name: str, user_id: str) -> None:
         key = next(k for k in self.resources["keypairs"] if (k.name, k.user_id) == (name, user_id))

@@ -32,6 +32,8 @@ DISK_GB = 1
 COMPUTE_VERSION = "2.90"
 PRIVATE_NETWORK = "10.254.254.0/24"
 DELETE_SECONDS = 300
+GOING = object()
+"""What is being removed, and is to be waited for."""
 # The SDK lets errors of its own session through as they are: no route, a refused connection.
 ERRORS = (exceptions.SDKException, ClientException)
 
@@ -400,16 +402,18 @@ def sweep(
     removed: list[str] = []
     failed: list[str] = []
 
-    def remove(kind: str, resource: Any, delete: Callable[..., Any], *args: Any, **kw: Any) -> None:
+    def remove(kind: str, resource: Any, delete: Callable[..., Any], *args: Any, **kw: Any) -> bool:
         name = getattr(resource, "name", None) or resource.id
         try:
-            delete(*args, **kw)
+            ended = delete(*args, **kw)
         except exceptions.NotFoundException:
-            return
+            return False
         except ERRORS as error:
             failed.append(f"{kind} {name}: {error}")
-        else:
+            return False
+        if ended is not GOING:
             removed.append(f"{kind} {name}")
+        return True
 
     def forget(project: Any, those: Sequence[Callable[[Any, str], list[str]]]) -> list[str]:
         problems = []
@@ -444,16 +448,16 @@ def sweep(
     return removed
 
 
-def sweep_project(admin: Any, project: Any, remove: Callable[..., None]) -> None:
+def sweep_project(admin: Any, project: Any, remove: Callable[..., bool]) -> None:
     """Remove what belongs to a run's project, what depends on other things first."""
     compute, network = admin.compute, admin.network
 
-    def delete(server: Any) -> None:
+    def begin(server: Any) -> Any:
         compute.delete_server(server, force=True)
-        compute.wait_for_delete(server, wait=DELETE_SECONDS)
+        return GOING
 
-    for server in compute.servers(details=False, all_projects=True, project_id=project.id):
-        remove("server", server, delete, server)
+    found = compute.servers(details=False, all_projects=True, project_id=project.id)
+    servers = [one for one in list(found) if remove("server", one, begin, one)]
     for address in network.ips(project_id=project.id):
         remove("floating IP", address, network.delete_ip, address)
     for router in network.routers(project_id=project.id):
@@ -464,6 +468,11 @@ def sweep_project(admin: Any, project: Any, remove: Callable[..., None]) -> None
                     router, port=port.id,
                 )  # fmt: skip
         remove("router", router, network.delete_router, router)
+    for image in admin.image.images(owner=project.id):
+        remove("image", image, admin.image.delete_image, image)
+    # All servers go at the same time as what does not depend on them.
+    for server in servers:
+        remove("server", server, compute.wait_for_delete, server, wait=DELETE_SECONDS)
     for port in network.ports(project_id=project.id):
         if not port.device_owner.startswith("network:"):
             remove("port", port, network.delete_port, port)
@@ -471,5 +480,3 @@ def sweep_project(admin: Any, project: Any, remove: Callable[..., None]) -> None
         remove("network", one, network.delete_network, one)
     for group in network.security_groups(project_id=project.id):
         remove("security group", group, network.delete_security_group, group)
-    for image in admin.image.images(owner=project.id):
-        remove("image", image, admin.image.delete_image, image)

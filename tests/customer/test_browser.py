@@ -13,8 +13,6 @@ from .conftest import BOOT_SECONDS, delete_server
 from .dashboard import Dashboard, row
 
 pytestmark = pytest.mark.lab
-# nova's proxy makes a process of 200 MB for each of noVNC's fifty files, seconds in a lab machine.
-CONSOLE_SECONDS = 400
 
 
 @pytest.fixture(scope="package")
@@ -103,7 +101,7 @@ def test_its_console_shows_what_the_guest_writes(visitor: Dashboard, clicked: An
     assert str(frame.get_attribute("src")).startswith(f"{visitor.url}:6080/")
     visitor.driver.switch_to.frame(frame)
     try:
-        visitor.read("#status", "Connected (encrypted)", CONSOLE_SECONDS)
+        visitor.read("#status", "Connected to")
         visitor.wait(lambda driver: driver.execute_script(COLOURS) > 1)
     finally:
         visitor.driver.switch_to.default_content()

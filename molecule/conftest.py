@@ -93,6 +93,23 @@ def on(groups: list[str]) -> Callable[..., None]:
 
 
 @pytest.fixture
+def runs(host: Any, groups: list[str]) -> Callable[..., None]:
+    """Return a function that asserts that units run here and start at boot.
+
+    It takes those of every host, and by the name of a group those of its hosts.
+    """
+
+    def check(*everywhere: str, **units: tuple[str, ...]) -> None:
+        here = [name for group, names in units.items() if group in groups for name in names]
+        wanted = [*everywhere, *here]
+        assert wanted, f"no unit of a host in {groups} is named"
+        states = {u: (host.service(u).is_running, host.service(u).is_enabled) for u in wanted}
+        assert states == dict.fromkeys(wanted, (True, True))
+
+    return check
+
+
+@pytest.fixture
 def listeners(host: Any) -> Callable[[int], set[str]]:
     """Return a function that gives the addresses on which the host listens on a TCP or UDP port."""
     lines = host.check_output("ss --no-header --numeric --listening --tcp --udp").splitlines()

@@ -28,11 +28,8 @@ for policy in session.get("/v1/archive_policy", endpoint_filter=where).json():
 """
 
 
-@pytest.mark.parametrize("name", ["gnocchi-api", "gnocchi-metricd"])
-def test_the_units_run_and_start_at_boot(host: Any, name: str) -> None:
-    service = host.service(name)
-    assert service.is_running
-    assert service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("gnocchi-api", "gnocchi-metricd")
 
 
 def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(

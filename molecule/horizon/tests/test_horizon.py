@@ -18,10 +18,8 @@ def page(host: Any, site: Any) -> str:
     return str(host.check_output("curl --silent --fail https://%s/auth/login/", site.vip("public")))
 
 
-def test_it_runs_now_and_after_a_reboot(host: Any) -> None:
-    service = host.service("horizon")
-    assert service.is_running
-    assert service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("horizon")
 
 
 def test_it_listens_on_one_address_only(own_url: Any, status: Any) -> None:

@@ -10,10 +10,8 @@ NAME = re.compile(r"^InitiatorName=(iqn\.\S+)$", re.M)
 known: dict[str, str] = {}
 
 
-def test_the_daemon_runs_and_starts_at_boot(host: Any) -> None:
-    service = host.service("iscsid")
-    assert service.is_running
-    assert service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("iscsid")
 
 
 def test_the_host_has_a_name_that_no_other_has(host: Any, site: Any) -> None:

@@ -21,10 +21,8 @@ def handshake(host: Any, address: str, more: str = "") -> Any:
     )
 
 
-@pytest.mark.parametrize("unit", ["haproxy", "keepalived"])
-def test_it_runs_now_and_after_a_reboot(host: Any, unit: str) -> None:
-    service = host.service(unit)
-    assert service.is_running and service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("haproxy", "keepalived")
 
 
 def test_one_controller_holds_both_vips(host: Any, site: Any) -> None:

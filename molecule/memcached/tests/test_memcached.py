@@ -8,9 +8,8 @@ from typing import Any
 testinfra_hosts = ["ansible://controller"]
 
 
-def test_it_runs_now_and_after_a_reboot(host: Any) -> None:
-    service = host.service("memcached")
-    assert service.is_running and service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("memcached")
 
 
 def test_it_listens_on_the_management_address_only(

@@ -29,9 +29,8 @@ def login(host: Any, address: str, more: str) -> str:
     return str(done.stderr)
 
 
-def test_it_runs_now_and_after_a_reboot(host: Any) -> None:
-    service = host.service("mariadb")
-    assert service.is_running and service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("mariadb")
 
 
 def test_the_server_itself_listens_on_the_management_address_only(

@@ -18,9 +18,8 @@ def definitions(host: Any) -> dict[str, Any]:
     return dict(json.loads(said[said.index("{") :]))
 
 
-def test_it_runs_now_and_after_a_reboot(host: Any) -> None:
-    service = host.service("rabbitmq-server")
-    assert service.is_running and service.is_enabled
+def test_its_units_run_and_start_at_boot(runs: Any) -> None:
+    runs("rabbitmq-server")
 
 
 def test_it_listens_with_tls_on_the_management_address_only(

@@ -19,6 +19,13 @@ def test_one_controller_keeps_measures_in_files(ini: Ini) -> None:
     assert storage == {"driver": "file", "file_basepath": "/var/lib/gnocchi/storage"}
 
 
+def test_gnocchi_does_not_log_all_its_options(ini: Ini) -> None:
+    # At INFO its API writes them to the journal, passwords among them: gnocchi/rest/app.py.
+    defaults = ini("gnocchi", "gnocchi.conf", services=("gnocchi", "swift"))["DEFAULT"]
+    assert defaults["verbose"].lower() == "false"
+    assert "debug" not in defaults
+
+
 def test_several_controllers_keep_measures_in_swift(ini: Ini) -> None:
     storage = ini("gnocchi", "gnocchi.conf", controllers=3, services=("gnocchi", "swift"))[
         "storage"

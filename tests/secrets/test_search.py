@@ -130,10 +130,10 @@ def test_no_host_shows_a_secret(values: dict[str, str], lab_hosts: list[str], on
 
     with ThreadPoolExecutor() as pool:
         said = list(pool.map(search, lab_hosts))
-    for host, text in zip(lab_hosts, said, strict=True):
-        places = text.splitlines()
-        assert "control: /etc/hosts" in places, host
-        assert [p for p in places if not p.startswith("control: ")] == [], host
+    places = {host: text.splitlines() for host, text in zip(lab_hosts, said, strict=True)}
+    assert [host for host in lab_hosts if "control: /etc/hosts" not in places[host]] == []
+    open_to_all = {h: [p for p in places[h] if not p.startswith("control: ")] for h in lab_hosts}
+    assert {host: found for host, found in open_to_all.items() if found} == {}
 
 
 @pytest.mark.lab

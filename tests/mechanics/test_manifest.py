@@ -86,6 +86,13 @@ def test_apis_listen_on_the_management_address_only(make_model):
     assert "http-socket = 192.0.2.1:9999" in files(make_model())["uwsgi-example-api.ini"]["content"]
 
 
+def test_a_frontend_that_sends_requests_to_no_unit_is_refused(make_model, edit):
+    unit = {"command": "x", "port": 1, "frontend": {"static": "nosuch"}}
+    edit({"units": {"proxy": unit}})
+    with pytest.raises(DescriptionError, match=r"static names 'nosuch'; units are .*'proxy'"):
+        make_model().frontends()
+
+
 def test_a_client_may_pause_as_long_as_the_load_balancer_lets_it(make_model):
     assert "\nsocket-timeout = 80\n" in files(make_model())["uwsgi-example-api.ini"]["content"]
 

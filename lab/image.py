@@ -18,6 +18,18 @@ PACKAGES = [
     "sudo", "systemd", "systemd-sysv", "tzdata", "udev", "vim-tiny",
 ]  # fmt: skip
 SIZE_GB = 20
+CLOCK = Path(__file__).with_name("clock.sh")
+CLOCK_UNIT = """\
+[Unit]
+Description=Follow the clock of the machine below
+ConditionPathExists=/sys/class/rtc/rtc0/since_epoch
+
+[Service]
+ExecStart=/bin/bash /usr/local/sbin/lab-clock
+
+[Install]
+WantedBy=multi-user.target
+"""
 LABEL = "cairn-root"
 
 
@@ -48,6 +60,8 @@ def _files() -> dict[str, bytes]:
         "etc/ssh/sshd_config.d/lab.conf": "PasswordAuthentication no\nUseDNS no\n",
         "etc/systemd/journald.conf.d/lab.conf":
             "[Journal]\nStorage=persistent\nSystemMaxUse=200M\nForwardToConsole=no\n",
+        "usr/local/sbin/lab-clock": CLOCK.read_text(),
+        "etc/systemd/system/lab-clock.service": CLOCK_UNIT,
     }  # fmt: skip
     texts |= machine.python_indexes()
     return {name: text.encode() for name, text in texts.items() if text}
@@ -71,7 +85,7 @@ def _build(kernel: Path, files: dict[str, bytes], folder: Path, descriptor: int)
     for own_key in root.glob("etc/ssh/ssh_host_*"):
         own_key.unlink()
     enable = ["systemctl", f"--root={root}"]
-    call([*enable, "enable", "systemd-networkd.service", "ssh.service"])
+    call([*enable, "enable", "systemd-networkd.service", "ssh.service", "lab-clock.service"])
     # No login on consoles that are only logs, no package runs that nobody asked for.
     call([*enable, "mask", "getty@.service", "serial-getty@.service", "console-getty.service",
           "apt-daily.timer", "apt-daily-upgrade.timer"])  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,28 @@ def listeners(host: Any) -> Callable[[int], set[str]]:
     lines = host.check_output("ss --no-header --numeric --listening --tcp --udp").splitlines()
     sockets = [line.split()[4].rpartition(":") for line in lines]
     return lambda port: {address for address, _, number in sockets if number == str(port)}
+
+
+@pytest.fixture
+def fetched(host: Any) -> Callable[..., None]:
+    """Return a function that waits until somebody fetches from each queue of a virtual host.
+
+    An agent listens long after its unit runs: it loads its drivers first.
+    """
+
+    def check(vhost: str, *queues: str, seconds: float = 180) -> None:
+        end = time.monotonic() + seconds
+        command = f"rabbitmqctl --quiet list_queues --vhost {vhost} name consumers"
+        while True:
+            lines = host.check_output(command).splitlines()[1:]
+            consumers = dict(line.split("\t") for line in lines)
+            idle = [queue for queue in queues if not int(consumers.get(queue, 0))]
+            if not idle:
+                return
+            assert time.monotonic() < end, f"nobody fetches from {idle}"
+            time.sleep(1)
+
+    return check
 
 
 @pytest.fixture

@@ -113,6 +113,14 @@ def test_vlans_and_jumbo_frames_reach_the_operator(lab: Lab) -> None:
     lab("exec", "--", *["ping", "-c", "1", "-W", "1", "198.18.20.11"], code=1)
 
 
+def test_a_clock_that_the_machine_below_has_set_is_followed(lab: Lab) -> None:
+    on(lab, "date --set='-10 minutes'")
+    end = time.monotonic() + 20
+    while abs(int(on(lab, "date +%s")) - time.time()) > 3:
+        assert time.monotonic() < end, on(lab, "journalctl --no-pager --unit lab-clock")
+        time.sleep(1)
+
+
 def test_packages_can_be_installed(lab: Lab) -> None:
     assert "Err:" not in on(lab, "apt-get update 2>&1")
 

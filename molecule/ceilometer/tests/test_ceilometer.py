@@ -23,12 +23,9 @@ def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> N
     assert (conf.user, conf.group, conf.mode) == ("root", "ceilometer", 0o640)
 
 
-def test_notifications_and_samples_are_being_fetched(host: Any, on: Any) -> None:
+def test_notifications_and_samples_are_being_fetched(fetched: Any, on: Any) -> None:
     on("controller")
-    listed = host.check_output("rabbitmqctl --quiet list_queues --vhost /ceilometer name consumers")
-    consumers = dict(line.split("\t") for line in listed.splitlines()[1:])
-    for queue in ("notifications.info", "notifications.error", "notifications.sample"):
-        assert int(consumers[queue]) > 0, queue
+    fetched("/ceilometer", "notifications.info", "notifications.error", "notifications.sample")
 
 
 def test_what_nobody_fetches_is_bounded(host: Any, on: Any) -> None:

@@ -20,10 +20,8 @@ def test_an_api_answers_on_one_address_only_and_refuses_the_anonymous(
     assert status(own_url(port, path)) in {"400", "401", "403"}
 
 
-def test_the_engine_takes_requests_from_the_queue(host: Any) -> None:
-    consumers = host.check_output("rabbitmqctl --quiet list_queues -p /heat name consumers")
-    counts = dict(line.split() for line in consumers.splitlines() if line.startswith("engine"))
-    assert int(counts["engine"]) > 0
+def test_the_engine_takes_requests_from_the_queue(fetched: Any) -> None:
+    fetched("/heat", "engine")
 
 
 def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> None:

@@ -163,11 +163,16 @@ def measure_floor() -> dict[str, Any]:
     parts = {
         "packages": slowest(installs, "packages"),
         "virtualenvs": slowest(installs, "virtualenvs"),
+        "unpacking": slowest(installs, "unpacking"),
         "schemas": sum(schemas.values()),
         "starts": slowest(starts, "starts"),
     }
     parts = {name: round(seconds, 1) for name, seconds in parts.items()}
-    return {**parts, "seconds": round(sum(parts.values()), 1), "by_schema": schemas}
+    # With archives of the virtualenvs at hand nobody has to make them.
+    made, unpacked = (
+        round(sum(parts.values()) - parts[other], 1) for other in ("unpacking", "virtualenvs")
+    )
+    return {**parts, "seconds": made, "from_archives": unpacked, "by_schema": schemas}
 
 
 def measure_many() -> dict[str, dict[str, float]]:
@@ -221,12 +226,16 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
         table.append((f"{number} idle compute hosts", figure, "≤ 60 s for 100, linear"))
     floor = result.get("floor")
     if floor:
-        for name in ("packages", "virtualenvs", "schemas", "starts"):
+        for name in ("packages", "virtualenvs", "unpacking", "schemas", "starts"):
             table.append((f"floor: {name}", f"{floor[name]} s", ""))
-        table.append(("floor", f"{floor['seconds']} s", ""))
         deployed = [phase["seconds"] for phase in phases if phase["name"] == "site"]
-        if deployed:
-            table.append(("site.yml / floor", f"{deployed[0] / floor['seconds']:.2f}", "≤ 1.5"))
+        for key, what in (
+            ("seconds", "floor, virtualenvs made"),
+            ("from_archives", "floor, virtualenvs unpacked"),
+        ):
+            table.append((what, f"{floor[key]} s", ""))
+            if deployed:
+                table.append((f"site.yml / {what}", f"{deployed[0] / floor[key]:.2f}", "≤ 1.5"))
     return table
 
 

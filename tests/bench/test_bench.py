@@ -38,9 +38,11 @@ def test_the_table_sets_figures_beside_budgets() -> None:
         "floor": {
             "packages": 200.0,
             "virtualenvs": 100.0,
+            "unpacking": 20.0,
             "schemas": 60.0,
             "starts": 40.0,
             "seconds": 400.0,
+            "from_archives": 320.0,
         },
     }
     table = {what: (figure, budget) for what, figure, budget in bench.rows(result)}
@@ -48,7 +50,8 @@ def test_the_table_sets_figures_beside_budgets() -> None:
     assert table["second site.yml"][0] == "41.0 s, 2 changed, 1 restarts"
     assert table["second site.yml: remote calls"][0] == "compute1=2 controller1=7"
     assert table["server create to active"] == ("50.2 s", "")
-    assert table["site.yml / floor"] == ("1.50", "≤ 1.5")
+    assert table["site.yml / floor, virtualenvs made"] == ("1.50", "≤ 1.5")
+    assert table["site.yml / floor, virtualenvs unpacked"] == ("1.88", "≤ 1.5")
 
 
 def test_simulated_hosts_stand_in_the_table_by_their_number() -> None:

@@ -38,21 +38,16 @@ def current() -> list[dict[str, Any]]:
 
 
 def needs() -> None:
-    """Tell which packages and locks this host has, from its manifests."""
+    """Tell which packages, locks and virtualenvs this host has, from its manifests."""
     made = current()
     packages = sorted({name for one in made for name in one["packages"]})
     locks = sorted({one["venv"]["lock"] for one in made if one["venv"]})
-    print(json.dumps({"packages": packages, "locks": locks}))
+    venvs = sorted({one["venv"]["name"] for one in made if one["venv"]})
+    print(json.dumps({"packages": packages, "locks": locks, "venvs": venvs}))
 
 
-def install(
-    packages: list[str], locks: dict[str, str], build_lock: str, environment: dict[str, str]
-) -> None:
-    """Time apt, uv and tar on a bare host: {packages: s, virtualenvs: s, unpacking: s}.
-
-    `locks` and `build_lock` are texts. Services do not start, as in a deployment. Virtualenvs are
-    made from the index, and unpacked from archives of the same.
-    """
+def install(packages: list[str]) -> None:
+    """Time apt on a bare host: {packages: s}. Services do not start, as in a deployment."""
     apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     Path("/usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     Path("/usr/sbin/policy-rc.d").chmod(0o755)
@@ -60,7 +55,22 @@ def install(
     if packages:
         options = ["--no-install-recommends", "-o", "Dpkg::Options::=--force-unsafe-io"]
         seconds += timed(["apt-get", "-qy", "install", *options, *packages], env=apt)
-    result = {"packages": seconds, "virtualenvs": 0.0, "unpacking": 0.0}
+    print(json.dumps({"packages": seconds}))
+
+
+def unpack(folder: str) -> None:
+    """Time tar for every archive in a folder of a host: {virtualenvs: s}."""
+    seconds = 0.0
+    for archive in sorted(Path(folder).glob("*.tar.gz")):
+        target = archive.with_suffix("").with_suffix("")
+        target.mkdir()
+        seconds += timed(["tar", "-xzf", str(archive), "-C", str(target)])
+    print(json.dumps({"virtualenvs": seconds}))
+
+
+def build(locks: dict[str, str], build_lock: str, environment: dict[str, str]) -> None:
+    """Time uv on a host: {virtualenvs: s}. `locks` and `build_lock` are texts."""
+    seconds = 0.0
     folder = Path("/var/cache/floor")
     folder.mkdir(exist_ok=True)
     (folder / "build.lock").write_text(build_lock)
@@ -68,21 +78,12 @@ def install(
     for name, text in locks.items():
         (folder / f"{name}.lock").write_text(text)
         venv = str(folder / name)
-        result["virtualenvs"] += timed(["uv", "venv", "-q", "--python", "/usr/bin/python3", venv])
+        seconds += timed(["uv", "venv", "-q", "--python", "/usr/bin/python3", venv])
         sync = ["uv", "pip", "sync", "-q", "--require-hashes", "--compile-bytecode"]
-        sync += [
-            "--build-constraints",
-            str(folder / "build.lock"),
-            "--python",
-            f"{venv}/bin/python",
-        ]
-        result["virtualenvs"] += timed([*sync, str(folder / f"{name}.lock")], env=uv)
-        archive = f"{venv}.tar.gz"
-        timed(["tar", "--use-compress-program=gzip -1", "-cf", archive, "-C", venv, "."])
-        shutil.rmtree(venv)
-        Path(venv).mkdir()
-        result["unpacking"] += timed(["tar", "-xzf", archive, "-C", venv])
-    print(json.dumps(result))
+        sync += ["--build-constraints", str(folder / "build.lock")]
+        sync += ["--python", f"{venv}/bin/python", str(folder / f"{name}.lock")]
+        seconds += timed(sync, env=uv)
+    print(json.dumps({"virtualenvs": seconds}))
 
 
 def schemas() -> None:

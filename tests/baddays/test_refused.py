@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from cairn.proof_cloud import wait
 
 from .conftest import option
 
@@ -68,14 +69,27 @@ def test_an_option_that_the_code_does_not_know(cloud):
     assert "expiraton" in text
 
 
+def queues_run(cloud):
+    """Whether nova's queues are served, every one."""
+    told = cloud.on("controller1", "rabbitmqctl --quiet list_queues --vhost /nova state || true")
+    return set(told.split()) == {"state", "running"}
+
+
 def test_a_full_disk(cloud):
     cloud.on("controller1", "fallocate -l $(($(df --output=avail -B1 / | tail -1))) /full || true")
+    # The last blocks, which only a file that grows takes.
+    grow = "runuser --user=nobody -- dd if=/dev/zero of=/var/tmp/full bs=4k 2>/dev/null || true"
     try:
+        cloud.on("controller1", grow)
         code, text = cloud.site(*option("96"))
+        wait("RabbitMQ to run out of room", 120, lambda: not queues_run(cloud), interval=5)
     finally:
-        cloud.on("controller1", "rm -f /full")
+        cloud.on("controller1", "rm -f /full /var/tmp/full")
     assert code
     assert re.search(r"[Nn]o space left on device|disk", text)
+    # RabbitMQ alone does not go on by itself when there is room again.
+    wait("all queues running", 300, lambda: queues_run(cloud), interval=5)
+    cloud.wait_answers()
 
 
 def test_a_misspelt_variable(cloud):

@@ -19,7 +19,16 @@ def definitions(host: Any) -> dict[str, Any]:
 
 
 def test_its_units_run_and_start_at_boot(runs: Any) -> None:
-    runs("rabbitmq-server")
+    runs("rabbitmq-server", "rabbitmq-queues-alive.timer")
+
+
+def test_queues_that_work_are_left_alone(host: Any) -> None:
+    node = f"-sname rabbit@{host.check_output('hostname')}"
+    ask = f"runuser --user=rabbitmq -- erl_call {node} -a 'erlang whereis [ra_log_wal]'"
+    assert host.check_output(ask).startswith("<rabbit@")
+    before = host.service("rabbitmq-server").systemd_properties["MainPID"]
+    assert host.run("systemctl start rabbitmq-queues-alive.service").rc == 0
+    assert host.service("rabbitmq-server").systemd_properties["MainPID"] == before
 
 
 def test_it_listens_with_tls_on_the_management_address_only(

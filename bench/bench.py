@@ -97,16 +97,23 @@ def measure_instance() -> dict[str, Any]:
     return seconds
 
 
+def ssh(lab: str, host: str, command: str, data: bytes) -> bytes:
+    """Run a command on a host of a lab with `data` as its input; return what it prints."""
+    words = [sys.executable, "-m", "lab", "--name", lab, "ssh", host, "--", command]
+    done = subprocess.run(words, cwd=ROOT, input=data, capture_output=True, check=False)
+    if done.returncode:
+        told = done.stderr.decode(errors="replace").strip()[-2000:]
+        raise BenchError(f"{host}: {command}: {told}")
+    return done.stdout
+
+
 def on_host(lab: str, host: str, call: str) -> dict[str, Any]:
     """Run a call of on_host.py on a host of a lab; return what it prints."""
     script = (ROOT / "bench/on_host.py").read_text() + f"\n\n{call}\n"
-    command = [sys.executable, "-m", "lab", "--name", lab, "ssh", host, "--", "python3", "-"]
-    done = subprocess.run(
-        command, cwd=ROOT, input=script, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BenchError(f"{host}: {call.partition('(')[0]}: {done.stderr.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    try:
+        answer: dict[str, Any] = json.loads(ssh(lab, host, "python3 -", script.encode()))
+    except BenchError as error:
+        raise BenchError(f"{call.partition('(')[0]}: {error}") from None
     return answer
 
 
@@ -135,10 +142,9 @@ def lab_hosts() -> tuple[str, list[str]]:
 
 
 def put(host: str, data: bytes, path: str) -> None:
-    """Write a file of a host of the floor's lab."""
+    """Write a program or another file of a host of the floor's lab."""
     command = f"mkdir -p {Path(path).parent} && cat > {path} && chmod 755 {path}"
-    ssh = [sys.executable, "-m", "lab", "--name", FLOOR, "ssh", host, "--", command]
-    subprocess.run(ssh, cwd=ROOT, input=data, check=True)
+    ssh(FLOOR, host, command, data)
 
 
 def build_virtualenvs(host: str, needs: Mapping[str, Any]) -> float:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from cairn import health, hoststate, hostwork, paths
@@ -123,6 +124,29 @@ def test_a_half_written_generation_is_written_anew(host):
     (draft / "rest").write_text("of a power cut")
     hostwork.stage(manifest(host, "aaa"))
     assert not (paths.generation("svc", "aaa") / "rest").exists()
+
+
+def test_a_generation_whose_manifest_a_power_cut_emptied_is_staged_anew(host):
+    hostwork.stage(manifest(host, "aaa"))
+    assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]
+    (paths.generation("svc", "aaa") / "manifest.json").write_text("")
+    assert hoststate.read_state()["services"]["svc"]["staged"] == []
+    assert hostwork.stage(manifest(host, "aaa")) is True
+    assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]
+
+
+def test_what_is_staged_is_on_the_disk_before_it_has_its_name(host, monkeypatch):
+    synced = set()
+
+    def fsync(descriptor):
+        assert not paths.generation("svc", "aaa").exists()
+        synced.add(Path(f"/proc/self/fd/{descriptor}").resolve().name)
+
+    monkeypatch.setattr(hostwork.os, "fsync", fsync)
+    hostwork.stage(manifest(host, "aaa"))
+    written = [p for p in paths.generation("svc", "aaa").rglob("*") if p.is_file()]
+    assert synced == {f".{path.name}.cairn" for path in written}
+    assert {"manifest.json", "run.service", "svc.conf"} <= {path.name for path in written}
 
 
 def test_the_switch_puts_everything_in_its_place(host):

@@ -158,7 +158,7 @@ def read_state() -> dict[str, Any]:
         services[role] = {
             "current": ident if manifest else None,
             "previous": link_name(paths.previous(role)),
-            "staged": sorted(p.name for p in staged if (p / "manifest.json").exists()),
+            "staged": sorted(p.name for p in staged if load_manifest(role, p.name)),
             "running": load_running(role),
             "drift": [],
         }

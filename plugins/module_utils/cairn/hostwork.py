@@ -258,12 +258,14 @@ def stage(manifest: dict[str, Any]) -> bool:
         kept.append({**entry, "kept": kept_path(file["path"]), "sha256": digest})
     for unit in manifest["units"]:
         if unit["text"]:
-            (draft / "units" / unit["unit"]).write_text(unit["text"])
+            place = draft / "units" / unit["unit"]
+            write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
     if manifest["venv"]:
         (draft / "venv").symlink_to(paths.VENVS / manifest["venv"]["name"])
     build_folders(manifest, draft)
     validate(manifest, draft)
-    (draft / "manifest.json").write_text(json.dumps({**manifest, "files": kept}, indent=1))
+    whole = json.dumps({**manifest, "files": kept}, indent=1).encode()
+    write_atomic(draft / "manifest.json", whole, 0o644, "root", "root")
     if target.exists():
         shutil.rmtree(target)
     draft.rename(target)

@@ -11,6 +11,8 @@ from .conftest import option
 
 pytestmark = pytest.mark.lab
 
+# Not the whole file: what a failed test shows should hold no password.
+SIZE = "grep max_param_size /etc/keystone/keystone.conf || true"
 CUTS = [
     ("Virtualenv and configuration of each service", "65"),
     ("Switch and wait until it is healthy: keystone", "66"),
@@ -27,7 +29,7 @@ def test_power_fails_in_the_middle_of_a_run(cloud, task, value):
     cloud.wait_answers()
     code, text = cloud.site(*option(value))
     assert code == 0, text
-    assert f"max_param_size = {value}" in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
+    assert f"max_param_size = {value}" in cloud.on("controller1", SIZE)
     cloud.wait_answers()
 
 
@@ -45,7 +47,7 @@ def test_the_controller_process_dies_between_stage_and_switch(cloud):
     assert after == before
     # What an unrelated restart picks up is the old configuration, whole.
     cloud.on("controller1", "systemctl restart keystone-api")
-    assert "max_param_size = 67" not in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
+    assert "max_param_size = 67" not in cloud.on("controller1", SIZE)
     cloud.wait_answers()
 
 
@@ -65,7 +67,7 @@ def test_a_compute_host_that_is_off_is_named_and_the_others_go_on(cloud):
     assert code != 0
     assert "compute2" in text
     assert "left out" in text
-    assert "max_param_size = 68" in cloud.on("controller1", "cat /etc/keystone/keystone.conf")
+    assert "max_param_size = 68" in cloud.on("controller1", SIZE)
     cloud.wait_answers()
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cairn.controller import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
-from cairn.model import Model, stale
+from cairn.model import Model, due_records, stale
 
 preload()
 
@@ -17,7 +17,8 @@ class ActionModule(CairnAction):
     """Compares what the host should have with what it says it has; no remote call.
 
     Puts the host into the group `stale_<role>` for each service that is to be worked on, and sets
-    the variables `cairn_stale`, role to reasons, and `cairn_venvs`, the virtualenvs that it lacks.
+    the variables `cairn_stale`, role to reasons, `cairn_venvs`, the virtualenvs that it lacks, and
+    `cairn_due_records`, the records that the run is to renew.
     """
 
     ARGUMENTS: ClassVar = {"only": None}
@@ -35,7 +36,12 @@ class ActionModule(CairnAction):
         for role in reasons:
             self.add_group(f"stale_{role}", parent_group_names=["stale"])
         venvs = missing_venvs(model, state, reasons)
-        self.register_host_variables({"cairn_stale": reasons, "cairn_venvs": venvs})
+        records = state.get("records", {})
+        manifests = model.manifests()
+        due = [name for role in reasons for name in due_records(manifests[role], records)]
+        self.register_host_variables(
+            {"cairn_stale": reasons, "cairn_venvs": venvs, "cairn_due_records": due}
+        )
         return {"changed": False, "stale": reasons}
 
     def check_variables(self, model: Model) -> None:

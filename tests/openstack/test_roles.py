@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.model import Model
+from cairn.manifest import digest
+from cairn.model import Model, due_records
 
 Content = Callable[..., str]
 Ini = Callable[..., dict[str, dict[str, str]]]
@@ -76,13 +77,22 @@ def test_instances_use_hardware_virtualisation_where_there_is_some(
 def test_a_stop_waits_longer_than_the_service_it_stops(
     ini: Ini, units: Callable[..., dict[str, dict[str, Any]]]
 ) -> None:
-    default = ini("nova", "nova.conf", "controller1")["DEFAULT"]
-    service = int(default["graceful_shutdown_timeout"])
-    assert int(default["manager_shutdown_timeout"]) < service
     for name, host in (("nova-conductor", "controller1"), ("nova-compute", "compute1")):
+        default = ini("nova", "nova.conf", host)["DEFAULT"]
+        service = int(default["graceful_shutdown_timeout"])
+        assert int(default["manager_shutdown_timeout"]) < service
         text = units("nova", host)[name]["text"]
         (stop,) = [line for line in text.splitlines() if line.startswith("TimeoutStopSec=")]
         assert int(stop.split("=")[1]) > service
+
+
+def test_only_a_host_of_instances_sleeps_for_work_beside_its_messages(ini: Ini) -> None:
+    waits = {
+        host: int(ini("nova", "nova.conf", host)["DEFAULT"]["manager_shutdown_timeout"])
+        for host in ("controller1", "compute1")
+    }
+    assert waits["controller1"] == 0
+    assert waits["compute1"] > 0
 
 
 @pytest.mark.parametrize(
@@ -254,6 +264,8 @@ def test_a_new_compute_host_makes_the_first_controller_map_hosts_again(
     assert first is not None
     assert second is not None
     assert first["records"] == {"nova-hosts": "compute1 compute2"}
+    assert due_records(first, {"nova-hosts": digest("compute1")}) == ["nova-hosts"]
+    assert due_records(first, {"nova-hosts": digest("compute1 compute2")}) == []
     assert second["records"] == {}
 
 

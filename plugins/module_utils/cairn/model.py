@@ -329,11 +329,7 @@ def stale(
             why.insert(0, "not there yet")
         elif state["current"] != wanted["id"]:
             why.insert(0, f"generation {state['current']} becomes {wanted['id']}")
-        why += [
-            f"{name} is not as recorded"
-            for name, value in wanted["records"].items()
-            if records.get(name) != digest(value)
-        ]
+        why += [f"{name} is not as recorded" for name in due_records(wanted, records)]
         why += [
             f"schema step {step['name']} is due"
             for step in wanted["migrations"]
@@ -345,6 +341,11 @@ def stale(
         if why:
             reasons[role] = list(dict.fromkeys(why))
     return reasons
+
+
+def due_records(wanted: Mapping[str, Any], records: Mapping[str, str]) -> list[str]:
+    """The records of a manifest that the host does not have with these values."""
+    return [name for name, value in wanted["records"].items() if records.get(name) != digest(value)]
 
 
 def migration_record(role: str, phase: str) -> str:

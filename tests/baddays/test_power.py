@@ -24,8 +24,10 @@ def test_power_fails_in_the_middle_of_a_run(cloud, task, value):
     run = cloud.start("playbooks/site.yml", *option(value))
     cloud.until(task, run)
     cloud.lab("kill", "controller1")
-    assert run.wait(timeout=900) != 0
-    cloud.lab("start", "controller1")
+    try:
+        assert run.wait(timeout=900) != 0, "the run ended before the power was cut"
+    finally:
+        cloud.lab("start", "controller1")
     cloud.wait_answers()
     code, text = cloud.site(*option(value))
     assert code == 0, text

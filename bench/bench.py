@@ -6,7 +6,7 @@
     instance  from `openstack server create` to ACTIVE and to a ping, as verify.yml last saw it
     many      site.yml over 10, 50 and 100 simulated compute hosts that lack nothing
     floor     the bare commands that no deployment can avoid, in the same kind of machines, with
-              archives of the virtualenvs at hand
+              archives of the virtualenvs at hand; the deployed lab is shut down meanwhile
     floor-built  the same where virtualenvs have to be made
 
 Prints a table with the budgets of the design and writes `bench/last.json`.
@@ -14,6 +14,7 @@ Prints a table with the budgets of the design and writes `bench/last.json`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -189,14 +190,13 @@ def measure_floor(
     schemas = on_host(lab, first, "schemas()")
     starts = each(lambda host: on_host(lab, host, "starts()"))
     needs = each(lambda host: on_host(lab, host, "needs()"))
-    lab_command(lab, "stop")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(lab_command, lab, "start", *hosts)
+        lab_command(lab, "stop")
+        undo.callback(lab_command, FLOOR, "destroy")
         lab_command(FLOOR, "up")
         packages = each(lambda host: on_host(FLOOR, host, f"install({needs[host]['packages']!r})"))
         installs = each(lambda host: virtualenvs(host, needs[host]))
-    finally:
-        lab_command(FLOOR, "destroy")
-        lab_command(lab, "start", *hosts)
     parts = {
         "packages": slowest(packages, "packages"),
         "virtualenvs": max(installs.values()),

@@ -4,6 +4,7 @@ Standard library only. `bench.py` puts one of the calls at the end and reads the
 {name: seconds}.
 """
 
+import contextlib
 import json
 import os
 import pwd
@@ -98,30 +99,28 @@ def schemas() -> None:
             continue
         etc = Path(f"/run/floor-{role}")
         shutil.rmtree(etc, ignore_errors=True)
-        shutil.copytree(SERVICES / role / "current/etc", etc)
-        names: set[str] = set()
-        for path in etc.rglob("*.conf"):
-            text, found = bench_urls(path.read_text())
-            path.write_text(text)
-            names |= found
-        account = pwd.getpwnam(made["user"]["name"])
-        for path in [etc, *etc.rglob("*")]:
-            os.chown(path, account.pw_uid, account.pw_gid)
-        user = database_user(role)
-        for name in names:
-            timed(["mariadb", "-e", f"CREATE OR REPLACE DATABASE `{name}`"])
-            timed(["mariadb", "-e", f"GRANT ALL ON `{name}`.* TO {user}"])
-        try:
+        with contextlib.ExitStack() as undo:
+            shutil.copytree(SERVICES / role / "current/etc", etc)
+            undo.callback(shutil.rmtree, etc)
+            names: set[str] = set()
+            for path in etc.rglob("*.conf"):
+                text, found = bench_urls(path.read_text())
+                path.write_text(text)
+                names |= found
+            account = pwd.getpwnam(made["user"]["name"])
+            for path in [etc, *etc.rglob("*")]:
+                os.chown(path, account.pw_uid, account.pw_gid)
+            user = database_user(role)
+            for name in names:
+                timed(["mariadb", "-e", f"CREATE OR REPLACE DATABASE `{name}`"])
+                undo.callback(timed, ["mariadb", "-e", f"DROP DATABASE `{name}`"])
+                timed(["mariadb", "-e", f"GRANT ALL ON `{name}`.* TO {user}"])
+                undo.callback(timed, ["mariadb", "-e", f"REVOKE ALL ON `{name}`.* FROM {user}"])
             result[role] = 0.0
             for command in commands:
                 words = command.replace("{etc}", str(etc))
                 words = words.replace("{venv}", str(VENVS / venv["name"]))
                 result[role] += timed(["runuser", "-u", account.pw_name, "--", *words.split()])
-        finally:
-            for name in names:
-                timed(["mariadb", "-e", f"DROP DATABASE `{name}`"])
-                timed(["mariadb", "-e", f"REVOKE ALL ON `{name}`.* FROM {user}"])
-            shutil.rmtree(etc)
     print(json.dumps(result))
 
 

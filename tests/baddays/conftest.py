@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cairn.proof_cloud import wait
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "lab"
@@ -99,23 +100,24 @@ class Cloud:
         """The main process of each unit: another number tells that it was restarted."""
         return self.on(host, f"systemctl show --property=MainPID --value {' '.join(units)}")
 
-    def answers(self) -> bool:
-        """Whether the cloud serves: a token, and every API behind the load balancer."""
-        done = subprocess.run(
-            [str(INVENTORY / ".operator" / "openstack"), "compute", "service", "list"],
+    def openstack(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the operator's openstack command to its end."""
+        return subprocess.run(
+            [str(INVENTORY / ".operator" / "openstack"), *words],
             capture_output=True,
             text=True,
             check=False,
             timeout=300,
         )
+
+    def answers(self) -> bool:
+        """Whether the cloud serves: a token, and every API behind the load balancer."""
+        done = self.openstack("compute", "service", "list")
         return done.returncode == 0 and " down " not in done.stdout
 
     def wait_answers(self, timeout: float = 600) -> None:
         """Wait until the cloud serves with every compute service up."""
-        deadline = time.monotonic() + timeout
-        while not self.answers():
-            assert time.monotonic() < deadline, f"the cloud does not serve after {timeout:.0f} s"
-            time.sleep(5)
+        wait("the cloud to serve", timeout, self.answers, interval=5)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cairn.proof_cloud import wait
 
-from .conftest import INVENTORY, ROOT
+from .conftest import ROOT, Cloud
 
 pytestmark = pytest.mark.lab
 
@@ -55,33 +56,22 @@ def test_io_of_an_instance_waits_for_its_storage_host_and_nothing_is_lost(cloud,
     assert cloud.on("storage1", "systemctl --failed --no-legend") == ""
 
 
-def heartbeat() -> str:
+def heartbeat(cloud: Cloud) -> str:
     """When cinder-backup last told that it lives."""
-    shown = subprocess.run(
-        [str(INVENTORY / ".operator" / "openstack"), "volume", "service", "list",
-         "--service", "cinder-backup", "-f", "value", "-c", "Updated At"],
-        capture_output=True, text=True, check=True, timeout=300,
-    )  # fmt: skip
-    return shown.stdout.strip()
-
-
-def wait_backup_service(before: str) -> None:
-    """Wait for a sign of life after `before`.
-
-    After its host lost power, cinder still calls it up for a while; when it has started, it ends
-    in error what was asked of it meanwhile.
-    """
-    deadline = time.monotonic() + 180
-    while heartbeat() == before:
-        assert time.monotonic() < deadline, "cinder-backup gives no sign of life"
-        time.sleep(3)
+    done = cloud.openstack("volume", "service", "list", "--service", "cinder-backup",
+                           "-f", "value", "-c", "Updated At")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_volume_that_was_deleted_comes_back_from_its_backup(cloud, guest):
     if not cloud.on("storage1", "systemctl list-unit-files --no-legend 'cinder-backup*'"):
         pytest.skip("the site has no swift to keep backups in")
     assert guest("write", "kept") == "kept"
-    wait_backup_service(heartbeat())
+    # After its host lost power, cinder calls the service up for a while, and what is asked of it
+    # before it has started ends in error.
+    before = heartbeat(cloud)
+    wait("cinder-backup to give a sign of life", 180, lambda: heartbeat(cloud) != before, 3)
     guest("rescue")
     assert guest("read") == "kept"
 

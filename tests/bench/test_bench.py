@@ -90,6 +90,69 @@ def test_the_floor_wants_the_archives_that_a_deployment_had(
         bench.unpack_virtualenvs("compute1", {"venvs": ["nova-1"]})
 
 
+def test_a_floor_that_fails_leaves_the_lab_running_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[tuple[str, ...]] = []
+
+    def on_host_(lab: str, host: str, call: str) -> dict[str, Any]:
+        if call.startswith("install"):
+            raise bench.BenchError("no mirror")
+        return {"keystone": 1.0} if call == "schemas()" else {"starts": 1.0, "packages": ["acl"]}
+
+    monkeypatch.delenv("CAIRN_LAB", raising=False)
+    monkeypatch.setattr(bench, "lab_hosts", lambda: ("c1", ["c1", "n1"]))
+    monkeypatch.setattr(bench, "on_host", on_host_)
+    monkeypatch.setattr(bench, "lab_command", lambda *words: done.append(words))
+    with pytest.raises(bench.BenchError, match="no mirror"):
+        bench.measure_floor()
+    assert done == [
+        ("lab", "stop"),
+        ("floor", "up"),
+        ("floor", "destroy"),
+        ("lab", "start", "c1", "n1"),
+    ]
+
+
+def test_a_schema_that_fails_leaves_no_database_right_or_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def timed(command: list[str]) -> float:
+        asked.append(command[-1])
+        if "db_sync" in command:
+            raise SystemExit("schema failed")
+        return 0.0
+
+    etc = tmp_path / "keystone/current/etc"
+    etc.mkdir(parents=True)
+    (etc / "keystone.conf").write_text("connection = mysql+pymysql://keystone:x@db/keystone\n")
+    made = {
+        "role": "keystone",
+        "venv": {"name": "keystone-1"},
+        "user": {"name": "root"},
+        "migrations": [{"command": "{venv}/bin/keystone-manage db_sync"}],
+    }
+    copied = tmp_path / "copy"
+    monkeypatch.setattr(on_host, "SERVICES", tmp_path)
+    monkeypatch.setattr(on_host, "current", lambda: [made])
+    monkeypatch.setattr(on_host, "Path", lambda path: copied if "floor-" in path else Path(path))
+    monkeypatch.setattr(on_host, "database_user", lambda role: f"`{role}`@`10.0.0.0/24`")
+    monkeypatch.setattr(on_host, "timed", timed)
+    monkeypatch.setattr(on_host.os, "chown", lambda *_: None)
+    with pytest.raises(SystemExit, match="schema failed"):
+        on_host.schemas()
+    assert asked == [
+        "CREATE OR REPLACE DATABASE `bench_keystone`",
+        "GRANT ALL ON `bench_keystone`.* TO `keystone`@`10.0.0.0/24`",
+        "db_sync",
+        "REVOKE ALL ON `bench_keystone`.* FROM `keystone`@`10.0.0.0/24`",
+        "DROP DATABASE `bench_keystone`",
+    ]
+    assert not copied.exists()
+
+
 def test_archives_are_unpacked_beside_one_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

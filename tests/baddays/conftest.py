@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,11 @@ class Cloud:
     def generations(self, host: str) -> str:
         """Which generation of each service is in force on a host."""
         return self.on(host, "cd /var/lib/cairn/services && readlink */current")
+
+    def until_other(self, host: str, command: str, seen: str) -> None:
+        """Wait until a command on a host prints something else than `seen`, looking closely."""
+        look = f'until [ "$({command})" != {shlex.quote(seen)} ]; do sleep 0.05; done'
+        self.on(host, look, timeout=900)
 
     def processes(self, host: str, *units: str) -> str:
         """The main process of each unit: another number tells that it was restarted."""

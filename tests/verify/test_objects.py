@@ -98,3 +98,40 @@ def test_a_project_that_stored_nothing_is_no_trouble() -> None:
     without = Store()
     without.identity.services = list
     assert proof_objects.forget(without, "p1") == []
+
+
+class LateListing:
+    """A user's object store whose listing shows an object only when it is asked again."""
+
+    def __init__(self) -> None:
+        self.object_store = self
+        self.listings: list[list[str]] = [[], ["by-swift"]]
+        self.data = b""
+
+    def create_container(self, _: str) -> None:
+        """Nothing to do."""
+
+    def upload_object(self, data: bytes, **_: Any) -> None:
+        self.data = data
+
+    def download_object(self, *_: Any, **__: Any) -> bytes:
+        return self.data
+
+    def objects(self, _: str) -> list[Any]:
+        names = self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
+        return [SimpleNamespace(name=name) for name in names]
+
+
+def test_a_listing_may_come_late() -> None:
+    run = SimpleNamespace(name="cairn-verify-1")
+    found = proof_objects.by_swift(LateListing(), run, b"content")  # type: ignore[arg-type]
+    assert "listed" in found.text
+
+
+def test_a_listing_that_never_comes_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof_objects, "SECONDS", 0)
+    user = LateListing()
+    user.listings = [[]]
+    run = SimpleNamespace(name="cairn-verify-1")
+    with pytest.raises(ProofError, match="by-swift in the listing"):
+        proof_objects.by_swift(user, run, b"content")  # type: ignore[arg-type]

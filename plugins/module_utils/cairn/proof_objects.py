@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import requests
 from openstack import exceptions
 
-from .proof_cloud import PREFIX, ProofError, Run, explained, user_cloud
+from .proof_cloud import PREFIX, ProofError, Run, explained, user_cloud, wait
 from .proof_reach import Finding
 
 SERVICE = "object-store"
@@ -41,15 +41,17 @@ def objects(admin: Any, run: Run, dispersion: str, location: str) -> list[Findin
 def by_swift(user: Any, run: Run, content: bytes) -> Finding:
     """Store an object and read it back."""
     name = "by-swift"
+
+    def listed() -> list[str]:
+        return [one.name for one in user.object_store.objects(run.name)]
+
     with explained("storing an object"):
         user.object_store.create_container(run.name)
         user.object_store.upload_object(container=run.name, name=name, data=content)
         got = user.object_store.download_object(name, container=run.name)
-        listed = [one.name for one in user.object_store.objects(run.name)]
+        wait(f"object {name} in the listing of {run.name}", SECONDS, lambda: listed() == [name])
     if got != content:
         raise ProofError(f"object {name}: {len(got)} bytes came back, not the {SIZE} that went in")
-    if listed != [name]:
-        raise ProofError(f"container {run.name} lists {listed}, not the object just stored")
     return Finding("object by swift's API", f"{SIZE} bytes stored, listed and read in {run.name}")
 
 

@@ -77,6 +77,7 @@ class CallbackModule(Default):
         self.progress = Progress()
         # Both ansible's own thread and the one that looks at the clock print and take notes.
         self.lock = threading.RLock()
+        # A command may run several playbooks, one after the other.
         self.ended = threading.Event()
 
     def look(self) -> None:
@@ -88,9 +89,13 @@ class CallbackModule(Default):
             if line:
                 self._display.display(line)
 
-    def _watch(self) -> None:
-        while not self.ended.wait(0.5):
+    def _watch(self, ended: threading.Event) -> None:
+        while not ended.wait(0.5):
             self.look()
+
+    def _done(self, result: Any) -> None:
+        with self.lock:
+            self.progress.done(result.host.get_name())
 
     def _print_task_banner(self, task: Any) -> None:
         with self.lock:
@@ -105,7 +110,8 @@ class CallbackModule(Default):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Begin to look at the clock."""
         super().v2_playbook_on_start(playbook)
-        threading.Thread(target=self._watch, name="progress", daemon=True).start()
+        self.ended = threading.Event()
+        threading.Thread(target=self._watch, args=[self.ended], daemon=True).start()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """No task is under way while a play begins."""
@@ -121,27 +127,23 @@ class CallbackModule(Default):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """A host has ended a task."""
-        with self.lock:
-            self.progress.done(result.host.get_name())
-            super().v2_runner_on_ok(result)
+        self._done(result)
+        super().v2_runner_on_ok(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A host has failed at a task."""
-        with self.lock:
-            self.progress.done(result.host.get_name())
-            super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
+        self._done(result)
+        super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         """A host has nothing to do."""
-        with self.lock:
-            self.progress.done(result.host.get_name())
-            super().v2_runner_on_skipped(result)
+        self._done(result)
+        super().v2_runner_on_skipped(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host cannot be reached."""
-        with self.lock:
-            self.progress.done(result.host.get_name())
-            super().v2_runner_on_unreachable(result)
+        self._done(result)
+        super().v2_runner_on_unreachable(result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The run ends."""

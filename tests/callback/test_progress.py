@@ -12,6 +12,8 @@ import pytest
 
 from plugins.callback import cairn_progress
 
+from .conftest import Clock
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = """
 - name: Waiting
@@ -28,23 +30,8 @@ PLAY = """
 """
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock():
-    """The clock of the progress."""
-    return Clock()
-
-
-@pytest.fixture
-def progress(clock):
+def progress(clock: Clock) -> cairn_progress.Progress:
     """A task under way on two hosts since just now."""
     made = cairn_progress.Progress(clock)
     made.start("task")
@@ -53,17 +40,23 @@ def progress(clock):
     return made
 
 
-def test_a_short_task_prints_nothing_of_its_own(progress, clock):
+def test_a_short_task_prints_nothing_of_its_own(
+    progress: cairn_progress.Progress, clock: Clock
+) -> None:
     clock.now += 1.9
     assert progress.due() == (None, "")
 
 
-def test_a_task_is_named_while_it_is_under_way(progress, clock):
+def test_a_task_is_named_while_it_is_under_way(
+    progress: cairn_progress.Progress, clock: Clock
+) -> None:
     clock.now += 2
     assert progress.due() == ("task", "")
 
 
-def test_each_minute_tells_the_hosts_that_are_waited_for(progress, clock):
+def test_each_minute_tells_the_hosts_that_are_waited_for(
+    progress: cairn_progress.Progress, clock: Clock
+) -> None:
     clock.now += 60
     assert progress.due() == ("task", "... 1 min, still at it: compute1, compute2")
     clock.now += 1
@@ -73,27 +66,31 @@ def test_each_minute_tells_the_hosts_that_are_waited_for(progress, clock):
     assert progress.due() == ("task", "... 2 min, still at it: compute2")
 
 
-def test_a_rack_of_hosts_is_not_listed_whole(progress, clock):
+def test_a_rack_of_hosts_is_not_listed_whole(
+    progress: cairn_progress.Progress, clock: Clock
+) -> None:
     for number in range(3, 13):
         progress.work(f"compute{number}")
     clock.now += 61
     assert progress.due()[1].endswith("compute8 and 4 more")
 
 
-def test_nothing_is_told_of_a_task_that_all_hosts_have_ended(progress, clock):
+def test_nothing_is_told_of_a_task_that_all_hosts_have_ended(
+    progress: cairn_progress.Progress, clock: Clock
+) -> None:
     progress.done("compute1")
     progress.done("compute2")
     clock.now += 300
     assert progress.due() == (None, "")
 
 
-def test_nothing_is_told_between_plays(progress, clock):
+def test_nothing_is_told_between_plays(progress: cairn_progress.Progress, clock: Clock) -> None:
     progress.start(None)
     clock.now += 300
     assert progress.due() == (None, "")
 
 
-def test_a_long_task_is_named_before_it_ends_and_once(tmp_path):
+def test_a_long_task_is_named_before_it_ends_and_once(tmp_path: Path) -> None:
     tmp_path.joinpath("play.yml").write_text(PLAY)
     tmp_path.joinpath("ansible.cfg").write_text("[defaults]\ndisplay_skipped_hosts = false\n")
     output = tmp_path / "output"
@@ -119,6 +116,9 @@ def test_a_long_task_is_named_before_it_ends_and_once(tmp_path):
     while "TASK [A long one]" not in output.read_text():
         assert run.poll() is None, f"ended before it was named:\n{output.read_text()}"
         time.sleep(0.1)
+    # With its result it would be too late.
+    time.sleep(1)
+    assert output.read_text().count("changed: [localhost]") == 1
     assert run.wait(timeout=60) == 0
     text = output.read_text()
     assert text.count("TASK [A long one]") == 1

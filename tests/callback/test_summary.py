@@ -15,19 +15,7 @@ from cairn import catalogue
 
 from plugins.callback import cairn_summary as summary
 
-
-class Clock:
-    """A clock that the test moves."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from .conftest import Clock
 
 
 @pytest.fixture

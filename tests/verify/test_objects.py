@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 from ansible.module_utils.cairn import proof_objects
 from ansible.module_utils.cairn.proof_cloud import ProofError
 
+ROOT = Path(__file__).resolve().parents[2]
 # "Signature Calculations for the Authorization Header", Amazon S3 API reference.
 ACCESS = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -53,6 +57,17 @@ def test_missing_copies_are_no_proof() -> None:
 def test_no_report_is_no_proof(report: str) -> None:
     with pytest.raises(ProofError, match="made no report"):
         proof_objects.dispersion_text(report)
+
+
+NULL = '{"container": {"copies_found": 6, "copies_expected": 6}, "object": null}'
+
+
+@pytest.mark.parametrize(("report", "enough"), [(REPORT % 8, True), (NULL, False)])
+def test_a_report_of_an_empty_listing_is_asked_for_again(report: str, enough: bool) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/verify/tasks/objects.yml").read_text())
+    (until,) = [task["until"] for task in tasks if "until" in task]
+    judge = jinja2.Environment(autoescape=True).compile_expression(until)
+    assert judge(__verify_dispersion={"stdout": report}) is enough
 
 
 class Store:

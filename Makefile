@@ -1,7 +1,7 @@
 # What a maintainer does every day, one target each; `make` alone lists them.
 INVENTORY ?= inventories/lab
-# The lab, where several stand side by side.
-LAB ?= lab
+# The lab, where several stand side by side: by default that of the inventory's name.
+LAB ?= $(notdir $(INVENTORY:/=))
 RELEASE ?= 2026.1
 ARGS ?=
 
@@ -11,6 +11,7 @@ SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
 PLAYBOOK = ansible-playbook -i $(INVENTORY)
+MACHINES = python -m lab --inventory $(INVENTORY)
 # Each phase's wall time and memory is kept for `make bench`.
 PHASE = tools/phase
 
@@ -49,24 +50,24 @@ secrets: setup  ## write the secrets that INVENTORY lacks
 lab: python  ## virtual machines, a cloud on them, an instance reached
 	@$(PHASE) begin
 	@$(PHASE) setup tools/setup --lab
-	@$(PHASE) machines python -m lab up
-	@$(PHASE) secrets python tools/site_secrets.py inventories/lab
-	@$(PHASE) site ansible-playbook -i inventories/lab playbooks/site.yml $(ARGS)
-	@$(PHASE) verify ansible-playbook -i inventories/lab playbooks/verify.yml
+	@$(PHASE) machines $(MACHINES) up
+	@$(PHASE) secrets python tools/site_secrets.py $(INVENTORY)
+	@$(PHASE) site $(PLAYBOOK) playbooks/site.yml $(ARGS)
+	@$(PHASE) verify $(PLAYBOOK) playbooks/verify.yml
 
 .PHONY: lab-up lab-status lab-ssh lab-console lab-stop lab-destroy
 lab-up: setup  ## only the virtual machines
-	@python -m lab up
+	@$(MACHINES) up
 lab-status: setup  ## each machine's state, address, memory
-	@python -m lab status
+	@$(MACHINES) status
 lab-ssh: setup  ## log in: HOST=controller1
-	@python -m lab ssh $(or $(HOST),$(error HOST=… is missing: make lab-status lists the hosts))
+	@$(MACHINES) ssh $(or $(HOST),$(error HOST=… is missing: make lab-status lists the hosts))
 lab-console: setup  ## follow a console: HOST=controller1
-	@python -m lab console $(or $(HOST),$(error HOST=… is missing: make lab-status lists the hosts))
+	@$(MACHINES) console $(or $(HOST),$(error HOST=… is missing: make lab-status lists the hosts))
 lab-stop: setup  ## shut the machines down; `make lab-up` starts them again
-	@python -m lab stop
+	@$(MACHINES) stop
 lab-destroy: setup  ## remove machines, disks, networks
-	@python -m lab destroy
+	@$(MACHINES) destroy
 
 # -- a site
 
@@ -82,12 +83,15 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 # -- proof
 
-.PHONY: test bad-days lint unit labs venvs molecule bench
+.PHONY: test bad-days ha lint unit labs venvs molecule bench
 test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@tools/setup --browser
 	@python tools/run_tests.py
 bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: an hour (or ARGS=tests/baddays/…)
 	@python tools/run_tests.py bad-days $(ARGS)
+ha: export CAIRN_LAB := lab-ha
+ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/ha/…)
+	@python tools/run_tests.py ha $(ARGS)
 lint: setup  ## ruff, mypy, yamllint, ansible-lint
 	@python tools/run_tests.py lint
 unit: setup  ## tests that need no lab

@@ -45,8 +45,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--inventory",
         type=Path,
-        default=PROJECT / "inventories/lab",
-        help="the inventory's folder (inventories/lab)",
+        help="the inventory's folder (the one of the lab's name, else inventories/lab)",
     )
     top.add_argument(
         "--hypervisor",
@@ -105,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command == "build":
         kind.build()
         return 0
-    site = inventory.read(arguments.inventory)
+    site = inventory.read(arguments.inventory or inventory_of(arguments.name))
     if arguments.command == "status":
         return _status(state, site)
     if arguments.command == "console":
@@ -137,6 +136,12 @@ def check_machine() -> None:
         )
     if not Path("/dev/net/tun").exists():
         raise LabError("there is no /dev/net/tun: load the module (modprobe tun)")
+
+
+def inventory_of(lab: str) -> Path:
+    """The inventory of a lab that is not told: the one of its name, else inventories/lab."""
+    own = PROJECT / "inventories" / lab
+    return own if own.is_dir() else PROJECT / "inventories/lab"
 
 
 def _hypervisor(state: State, wanted: str | None) -> hypervisor.Hypervisor:

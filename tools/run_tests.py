@@ -1,7 +1,7 @@
 """Run the project's tests: `run_tests.py [GROUP]`.
 
-Groups are lint, unit, labs, lab, `molecule [ROLE…]` and `bad-days [TEST…]`. Without one it runs all
-but the bad days, which take as long as everything else.
+Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]` and `ha [TEST…]`. Without
+one it runs all but the last two, each of which takes as long as everything else.
 
 Every step runs even when one before it failed, except that without a lab nothing is tried in it.
 Three lanes run at the same time: the roles are built up one after another, each is proved behind
@@ -71,7 +71,7 @@ def python_paths(root: Path) -> list[str]:
     folders = (
         *("bench", "filter_plugins", "guest", "lab", "plugins", "tools"),
         # What runs only in the lab would else show its mistakes after an hour.
-        *(f"tests/{name}" for name in ("baddays", "customer", "flows", "secrets")),
+        *(f"tests/{name}" for name in ("baddays", "customer", "flows", "ha", "secrets")),
     )
     found = [name for name in folders if any((root / name).rglob("*.py"))]
     return [*found, "tools/vault-password"]
@@ -96,11 +96,11 @@ def unit(root: Path) -> list[Step]:
     ]
 
 
-def machines(root: Path) -> list[Step]:
-    """Return what everything in the lab begins with."""
+def machines(root: Path, inventory: str = LAB) -> list[Step]:
+    """Return what everything in a lab begins with."""
     return [
-        Step("lab-up", "python -m lab up", needed=True),
-        Step("secrets", f"python tools/site_secrets.py {LAB}", needed=True),
+        Step("lab-up", f"python -m lab --inventory {inventory} up", needed=True),
+        Step("secrets", f"python tools/site_secrets.py {inventory}", needed=True),
     ]
 
 
@@ -138,7 +138,7 @@ def labs(root: Path) -> list[Step]:
 
 def lab(root: Path) -> list[Step]:
     """Return the tests of the whole cloud, and of labs of their own beside it."""
-    rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, "baddays"))
+    rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, "baddays", "ha"))
     return [
         *labs(root),
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, alone=True),
@@ -155,6 +155,16 @@ def bad_days(root: Path, which: Sequence[str] = ()) -> list[Step]:
     return [
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
         Step("bad-days", f"pytest -q -m lab {' '.join(which) or 'tests/baddays'}", junit=True),
+    ]
+
+
+def ha(root: Path, which: Sequence[str] = ()) -> list[Step]:
+    """Return what three controllers are put through, in a lab of their own (CAIRN_LAB)."""
+    inventory = "inventories/lab-ha"
+    return [
+        *machines(root, inventory),
+        Step("site", f"ansible-playbook -i {inventory} playbooks/site.yml", needed=True),
+        Step("ha", f"pytest -q -m lab {' '.join(which) or 'tests/ha'}", junit=True),
     ]
 
 
@@ -302,6 +312,8 @@ def plan(words: Sequence[str], root: Path) -> list[Step]:
         return [*machines(root), *molecule(root, chosen)]
     if group == "bad-days":
         return [*machines(root), *bad_days(root, chosen)]
+    if group == "ha":
+        return ha(root, chosen)
     groups = {
         "lint": lint(root),
         "unit": unit(root),
@@ -310,8 +322,8 @@ def plan(words: Sequence[str], root: Path) -> list[Step]:
     }
     if group not in groups or chosen:
         sys.exit(
-            f"error: {' '.join(words)!r}: use lint, unit, labs, lab, molecule [ROLE…] or "
-            "bad-days [TEST…]"
+            f"error: {' '.join(words)!r}: use lint, unit, labs, lab, molecule [ROLE…], "
+            "bad-days [TEST…] or ha [TEST…]"
         )
     return groups[group]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .conftest import option
+from tests.deployed import option
 
 pytestmark = pytest.mark.lab
 

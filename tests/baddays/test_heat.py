@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from .conftest import INVENTORY, ROOT
+from tests.deployed import ROOT
+
+from .conftest import INVENTORY
 
 pytestmark = pytest.mark.lab
 UNITS = ("heat-api", "heat-api-cfn", "heat-engine")

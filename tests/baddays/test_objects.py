@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from cairn.proof_cloud import wait
 
-from .conftest import INVENTORY, Cloud
+from tests.deployed import Cloud
+
+from .conftest import INVENTORY
 
 pytestmark = pytest.mark.lab
 

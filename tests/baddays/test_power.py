@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from .conftest import option
+from tests.deployed import option
 
 pytestmark = pytest.mark.lab
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from cairn.proof_cloud import wait
 
-from .conftest import option
+from tests.deployed import option
 
 pytestmark = pytest.mark.lab
 UNITS = ("keystone-api.service", "nova-api.service", "neutron-api.service", "mariadb.service")

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from cairn.proof_cloud import wait
 
-from .conftest import INVENTORY, ROOT, Cloud
+from tests.deployed import ROOT, Cloud
+
+from .conftest import INVENTORY
 
 pytestmark = pytest.mark.lab
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cairn.proof_cloud import wait
 
-from .conftest import ROOT, Cloud
+from tests.deployed import ROOT, Cloud
 
 pytestmark = pytest.mark.lab
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import inventory
+from lab import cli, inventory
 from lab.inventory import Gateway, Site
 from lab.run import LabError
 
@@ -121,3 +121,8 @@ def test_the_embedded_inventory_is_read_by_ansible_without_its_secrets(
     cached = list((tmp_path / "cache/cairn").glob("inventory-*.json"))
     assert len(cached) == 1
     assert inventory.read(copy) == read
+
+
+def test_a_lab_has_the_inventory_of_its_name_where_there_is_one() -> None:
+    assert cli.inventory_of("lab-ha") == ROOT / "inventories/lab-ha"
+    assert cli.inventory_of("other") == ROOT / "inventories/lab"

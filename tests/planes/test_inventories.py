@@ -65,12 +65,13 @@ def test_the_example_uses_only_known_variables(root: Path) -> None:
     assert {n for n in used if n.startswith("cairn_")} <= known
 
 
-def test_the_lab_is_without_mistakes(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["lab", "lab-ha"])
+def test_the_labs_are_without_mistakes(root: Path, tmp_path: Path, name: str) -> None:
     # Without its secrets, for which a test has no password.
     lab = tmp_path / "lab"
-    for path in (root / "inventories/lab").rglob("*.yml"):
+    for path in (root / "inventories" / name).rglob("*.yml"):
         if path.name != "secrets.yml":
-            copy = lab / path.relative_to(root / "inventories/lab")
+            copy = lab / path.relative_to(root / "inventories" / name)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(path.read_text())
     site, problems = read_site(*variables_of(lab))

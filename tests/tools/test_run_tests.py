@@ -124,10 +124,11 @@ def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) 
     (labs,) = [step for step in tool.lab(root) if step.name == "labs"]
     (cloud,) = [step for step in tool.lab(root) if step.name == "cloud"]
     (bad,) = [step for step in tool.bad_days(root) if step.name == "bad-days"]
+    (ha,) = [step for step in tool.ha(root) if step.name == "ha"]
     for folder in folders:
-        apart, hurting = f"tests/{folder}" in labs.command, f"tests/{folder}" in bad.command
+        named = [f"tests/{folder}" in step.command for step in (labs, bad, ha)]
         ignored = f"--ignore=tests/{folder}" in cloud.command
-        assert [apart, hurting, not ignored].count(True) == 1, folder
+        assert [*named, not ignored].count(True) == 1, folder
 
 
 def test_every_role_has_its_place_in_the_build_order(tool: ModuleType, root: Path) -> None:

@@ -1,0 +1,143 @@
+"""A cloud in a lab, used as an operator uses it; for tests that are marked `lab`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cairn.proof_cloud import wait
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Cloud:
+    """The lab with a cloud on it, used as an operator uses it: by commands."""
+
+    def __init__(self, scratch: Path, inventory: str = "lab", lab: str | None = None) -> None:
+        """A cloud of an inventory, in a lab of that name by default; `scratch` is for logs."""
+        self.scratch = scratch
+        self.inventory = Path("inventories") / inventory
+        self.name = lab or inventory
+
+    def lab(self, *words: str, timeout: float = 600) -> str:
+        """Run a command of the lab; its output."""
+        return subprocess.run(
+            [sys.executable, "-m", "lab", "--name", self.name, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=timeout,
+        ).stdout
+
+    def on(self, host: str, command: str, timeout: float = 120) -> str:
+        """Run a shell command on a host; its output, stripped."""
+        return self.lab("ssh", host, command, timeout=timeout).strip()
+
+    def start(
+        self, *words: str, tree: Path = ROOT, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start ansible-playbook on the lab's inventory; what it prints goes to a file."""
+        with self.output.open("w") as output:
+            return subprocess.Popen(
+                [
+                    str(ROOT / ".venv/bin/ansible-playbook"),
+                    "-i",
+                    str(tree / self.inventory),
+                    *words,
+                ],
+                cwd=tree,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={
+                    **os.environ,
+                    "ANSIBLE_FORCE_COLOR": "0",
+                    "CAIRN_LAB": self.name,
+                    # A copy of the project runs its own code, not that of the checkout.
+                    "PYTHONPATH": str(tree / "plugins" / "module_utils"),
+                    **(environment or {}),
+                },
+            )
+
+    @property
+    def output(self) -> Path:
+        """What the last playbook printed."""
+        return self.scratch / "playbook.log"
+
+    def run(self, *words: str, tree: Path = ROOT, **how: Any) -> tuple[int, str]:
+        """Run a playbook to its end; its exit code and what it printed."""
+        code = self.start(*words, tree=tree, **how).wait(timeout=1800)
+        return code, self.output.read_text()
+
+    def site(self, *words: str, **how: Any) -> tuple[int, str]:
+        """Run site.yml to its end."""
+        return self.run("playbooks/site.yml", *words, **how)
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of the last run, as the summary wrote them."""
+        found: dict[str, Any] = json.loads((ROOT / ".cache" / "last-run.json").read_text())
+        return found
+
+    def until(self, text: str, process: subprocess.Popen[str], timeout: float = 900) -> None:
+        """Wait until the running playbook has printed `text`."""
+        deadline = time.monotonic() + timeout
+        while text not in self.output.read_text():
+            assert process.poll() is None, f"ended before {text!r}:\n{self.output.read_text()}"
+            assert time.monotonic() < deadline, f"never printed {text!r}"
+            time.sleep(0.2)
+
+    def generations(self, host: str) -> str:
+        """Which generation of each service is in force on a host."""
+        return self.on(host, "cd /var/lib/cairn/services && readlink */current")
+
+    def until_other(self, host: str, command: str, seen: str) -> None:
+        """Wait until a command on a host prints something else than `seen`, looking closely."""
+        look = f'until [ "$({command})" != {shlex.quote(seen)} ]; do sleep 0.05; done'
+        self.on(host, look, timeout=900)
+
+    def processes(self, host: str, *units: str) -> str:
+        """The main process of each unit: another number tells that it was restarted."""
+        return self.on(host, f"systemctl show --property=MainPID --value {' '.join(units)}")
+
+    @property
+    def operator(self) -> Path:
+        """What an operator needs to use the cloud."""
+        return ROOT / self.inventory / ".operator"
+
+    def openstack(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the operator's openstack command to its end."""
+        return subprocess.run(
+            [str(self.operator / "openstack"), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    def answers(self) -> bool:
+        """Whether the cloud serves: a token, and every API behind the load balancer."""
+        done = self.openstack("compute", "service", "list")
+        return done.returncode == 0 and " down " not in done.stdout
+
+    def must_exist(self) -> None:
+        """Fail where there is no cloud yet."""
+        if not self.operator.joinpath("openstack").exists():
+            pytest.fail(f"there is no cloud in the lab: make lab INVENTORY={self.inventory}")
+
+    def wait_answers(self, timeout: float = 600) -> None:
+        """Wait until the cloud serves with every compute service up."""
+        wait("the cloud to serve", timeout, self.answers, interval=5)
+
+
+def option(value: str) -> list[str]:
+    """Arguments that change one harmless option of keystone: a new generation, one restart."""
+    changed = {"keystone_config": {"keystone.conf": {"DEFAULT": {"max_param_size": value}}}}
+    return ["-e", json.dumps(changed)]

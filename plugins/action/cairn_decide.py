@@ -35,6 +35,9 @@ class ActionModule(CairnAction):
             reasons = {role: why for role, why in reasons.items() if role in only}
         for role in reasons:
             self.add_group(f"stale_{role}", parent_group_names=["stale"])
+        if state.get("services"):
+            # Others rely on what runs here: plays take such hosts in batches.
+            self.add_group("deployed")
         venvs = missing_venvs(model, state, reasons)
         records = state.get("records", {})
         manifests = model.manifests()

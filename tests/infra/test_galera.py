@@ -17,7 +17,7 @@ CONTROLLERS = ["c1", "c2", "c3"]
 @pytest.fixture
 def founder(script: Callable[[str], ModuleType]) -> Callable[..., str]:
     """Ask the filter; keywords say what a controller reports, others are bare."""
-    module = script("filter_plugins/galera.py")
+    module = script("filter_plugins/clusters.py")
 
     def ask(**reported: dict[str, Any]) -> str:
         bare: dict[str, Any] = {"services": {}, "records": {}}
@@ -65,6 +65,20 @@ def test_an_unknown_controller_stops_it(founder: Callable[..., str]) -> None:
         founder(c3={})
 
 
+def test_an_unknown_controller_is_no_matter_where_there_is_a_cluster(
+    founder: Callable[..., str],
+) -> None:
+    assert founder(c1={}, c2=holding(**{"mysql-cluster": "x"})) == ""
+
+
+def test_a_service_is_joined_where_it_runs(script: Callable[[str], ModuleType]) -> None:
+    module = script("filter_plugins/clusters.py")
+    hostvars = {"c1": {"cairn_host": holding()}, "c2": {"cairn_host": holding()}, "c3": {}}
+    assert module.others_with(CONTROLLERS, "mysql", hostvars, "c2") == ["c1"]
+    assert module.others_with(CONTROLLERS, "mysql", hostvars, "c3") == ["c1", "c2"]
+    assert module.others_with(CONTROLLERS, "rabbitmq", hostvars, "c3") == []
+
+
 # --- galera-health ---------------------------------------------------------------------------
 
 
@@ -97,12 +111,16 @@ def test_a_server_that_is_in_no_cluster_does_not_serve(health: ModuleType) -> No
 def test_the_answer_tells_the_load_balancer_and_why(
     health: ModuleType, monkeypatch: pytest.MonkeyPatch, problem: str | None, status: int
 ) -> None:
-    monkeypatch.setattr(health, "look", lambda: problem)
+    looks: list[None] = []
+    monkeypatch.setattr(health, "look", lambda: (looks.append(None), problem)[1])
     server = health.http.server.ThreadingHTTPServer(("127.0.0.1", 0), health.Handler)
-    threading.Thread(target=server.handle_request, daemon=True).start()
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-    connection.request("GET", "/")
-    answer = connection.getresponse()
-    assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
-    connection.close()
+    # The load balancers of three controllers ask, MariaDB is asked once.
+    for _ in range(3):
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
+        connection.close()
     server.server_close()
+    assert len(looks) == 1

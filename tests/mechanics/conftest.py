@@ -54,7 +54,8 @@ EXAMPLE = {
         "queue": True,
         "catalog": {"type": "example", "port": 9999, "path": "/v1", "roles": ["admin"]},
         "migrations": [
-            {"name": "expand", "phase": "before", "command": "{venv}/bin/manage {etc} expand"}
+            {"name": "expand", "phase": "before", "command": "{venv}/bin/manage {etc} expand"},
+            {"name": "contract", "phase": "after", "command": "{venv}/bin/manage {etc} contract"},
         ],
     }
 }

@@ -127,9 +127,12 @@ def test_a_timer_starts_its_unit_and_the_unit_rests(make_model, edit):
     assert "WantedBy=multi-user.target" not in made["t.service"]["text"]
 
 
-def test_schemas_are_moved_on_the_first_host_only(make_model):
-    assert make_model("c1").manifest("example")["migrations"]
-    assert make_model("c2").manifest("example")["migrations"] == []
+def test_schemas_are_moved_before_the_first_host_and_finished_after_the_last(make_model):
+    steps = {
+        name: [step["name"] for step in make_model(name).manifest("example")["migrations"]]
+        for name in ("c1", "c2")
+    }
+    assert steps == {"c1": ["expand"], "c2": ["contract"]}
 
 
 def test_frontends_name_every_server(make_model):

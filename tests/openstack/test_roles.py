@@ -246,13 +246,16 @@ def test_the_agent_starts_its_metadata_proxies_as_root_and_nothing_else(
 # -- steps on the database ------------------------------------------------------------------------
 
 
-def test_only_the_first_controller_moves_schemas(make_model: Callable[..., Model]) -> None:
+def test_the_first_controller_moves_schemas_and_the_last_finishes(
+    make_model: Callable[..., Model],
+) -> None:
     moving = {}
-    for name in ("controller1", "controller2", "compute1"):
+    for name in ("controller1", "controller2", "controller3", "compute1"):
         manifest = make_model(name, controllers=3).manifest("nova")
         assert manifest is not None
         moving[name] = [step["name"] for step in manifest["migrations"]]
-    assert moving["controller1"] == ["api", "cells", "main", "online"]
+    assert moving["controller1"] == ["api", "cells", "main"]
+    assert moving["controller3"] == ["online"]
     assert moving["controller2"] == moving["compute1"] == []
 
 

@@ -51,7 +51,9 @@ def test_every_chassis_is_known_by_its_hosts_name(host: Any, on: Any) -> None:
     on("controller")
     runner = host.backend.ansible_runner
     wanted = {*runner.get_hosts("network"), *runner.get_hosts("compute")}
-    told = host.run("ovn-sbctl --timeout=10 --bare --columns=name,hostname list Chassis").stdout
+    told = host.run(
+        "ovn-sbctl --timeout=10 --no-leader-only --bare --columns=name,hostname list Chassis"
+    ).stdout
     pairs = [block.split() for block in told.strip().split("\n\n")]
     assert {name for name, _ in pairs} == wanted
     assert all(name == hostname for name, hostname in pairs)

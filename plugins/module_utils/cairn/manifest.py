@@ -183,11 +183,18 @@ def _packages(description: Description, default: list[str], me: Mapping[str, Any
 def _migrations(
     description: Description, default: list[str], site: Mapping[str, Any], me: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Schema migrations run once: on the first host of the description's first group."""
+    """Schema migrations run once, on hosts of the description's first group.
+
+    What comes before the switch runs on the first, which is switched first; what comes after it on
+    the last, for old code may need until then what the new has no use for.
+    """
     hosts = site["groups"].get(default[0], [])
-    if not hosts or hosts[0] != me["name"]:
-        return []
-    return [dict(entry) for entry in description.get("migrations", [])]
+    where = {"before": hosts[:1], "after": hosts[-1:]}
+    return [
+        dict(entry)
+        for entry in description.get("migrations", [])
+        if me["name"] in where[entry["phase"]]
+    ]
 
 
 def _merge(base: dict[str, dict[str, Any]], extra: Mapping[str, Any]) -> None:

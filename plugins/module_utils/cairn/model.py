@@ -176,8 +176,8 @@ class Model:
         found = {role: self.manifest(role) for role in self.roles()}
         return {role: made for role, made in found.items() if made}
 
-    def frontends(self) -> list[dict[str, Any]]:
-        """What the load balancer offers: one entry for every unit that asks for a frontend.
+    def frontends(self, only: str | None = None) -> list[dict[str, Any]]:
+        """What the load balancer offers, of all roles or of one: an entry for each unit that asks.
 
         Each is {name, role, port, mode, public, internal, health_path, timeout, static, servers:
         [{name, address, port}]} plus whatever else the unit's `frontend` says. `health_path` is
@@ -186,7 +186,7 @@ class Model:
         """
         found = []
         for role in self.roles():
-            if role == "loadbalancer":
+            if role == "loadbalancer" or only not in (None, role):
                 continue
             units = self.part(role, "units") or {}
             for name, unit in units.items():

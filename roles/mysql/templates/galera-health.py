@@ -7,7 +7,10 @@ Usage: galera-health ADDRESS PORT. Runs as the user that MariaDB knows by its so
 import http.server
 import subprocess
 import sys
+import threading
+import time
 
+FRESH = 2  # seconds for which an answer serves the load balancers of all controllers
 QUERY = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment')"
 
 
@@ -32,12 +35,33 @@ def look() -> str | None:
     return done.stderr.strip() if done.returncode else problem(done.stdout)
 
 
+class Answer:
+    """The last look at the node, which several may ask for at once."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self.lock = threading.Lock()
+        self.found: str | None = None
+        self.until = 0.0
+
+    def get(self) -> str | None:
+        """What is wrong, or None; not older than FRESH."""
+        with self.lock:
+            if time.monotonic() > self.until:
+                self.found = look()
+                self.until = time.monotonic() + FRESH
+            return self.found
+
+
+ANSWER = Answer()
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers any GET."""
 
     def do_GET(self) -> None:
         """Answer one check."""
-        found = look()
+        found = ANSWER.get()
         body = f"{found or 'serving'}\n".encode()
         self.send_response(503 if found else 200)
         self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-"""Filters on the MariaDB cluster as the controllers report it."""
+"""Filters on the controllers' clusters, as the controllers report them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ def galera_founder(controllers: list[str], hostvars: Mapping[str, Any]) -> str:
     databases along that it held while it was alone. AnsibleFilterError when others hold databases,
     or when a controller's state is not known: two clusters would be worse than none.
     """
-    states: dict[str, Mapping[str, Any]] = {}
+    states: dict[str, Mapping[str, Any]] = {
+        name: hostvars.get(name, {}).get("cairn_host") or {} for name in controllers
+    }
+    if any("mysql-cluster" in state.get("records", {}) for state in states.values()):
+        return ""
     for name in controllers:
-        states[name] = hostvars.get(name, {}).get("cairn_host") or {}
         if "services" not in states[name]:
             raise AnsibleFilterError(
                 f"{name}: nothing is known of this controller, so whether there is a MariaDB "
                 "cluster already cannot be told; run again when all controllers answer"
             )
-    if any("mysql-cluster" in state.get("records", {}) for state in states.values()):
-        return ""
     alone = [n for n in controllers if states[n]["services"].get("mysql", {}).get("current")]
     if len(alone) > 1:
         raise AnsibleFilterError(
@@ -40,9 +41,24 @@ def galera_founder(controllers: list[str], hostvars: Mapping[str, Any]) -> str:
     return controllers[0]
 
 
+def others_with(
+    controllers: list[str], role: str, hostvars: Mapping[str, Any], name: str
+) -> list[str]:
+    """The controllers other than `name` that run a role's service, in their order.
+
+    `hostvars` holds each host's `cairn_host`, which a switch in this run has brought up to date.
+    """
+    found = []
+    for other in controllers:
+        state = hostvars.get(other, {}).get("cairn_host") or {}
+        if other != name and state.get("services", {}).get(role, {}).get("current"):
+            found.append(other)
+    return found
+
+
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""
-        return {"galera_founder": galera_founder}
+        return {"galera_founder": galera_founder, "others_with": others_with}

@@ -1,0 +1,91 @@
+"""Servers that are about to restart get no new requests, and always come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+NAME = "keystone-api/controller1"
+
+
+@pytest.fixture
+def module(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    found = script("plugins/modules/cairn_drain.py")
+    monkeypatch.setattr(found, "PAUSE", 0.01)
+    return found
+
+
+class HAProxy:
+    """A HAProxy with the servers of keystone and the status and requests of each."""
+
+    def __init__(self, **status: str) -> None:
+        self.status = status or dict.fromkeys(("controller1", "controller2", "controller3"), "UP")
+        self.busy = [2, 1, 0]
+        self.asked: list[str] = []
+
+    def __call__(self, command: str) -> str:
+        if command.startswith("show stat"):
+            busy = self.busy.pop(0) if len(self.busy) > 1 else self.busy[0]
+            lines = ["# pxname,svname,scur,status,"]
+            lines += [f"keystone-api,{s},{busy},{state}," for s, state in self.status.items()]
+            return "\n".join(lines) + "\n\n"
+        self.asked.append(command)
+        _, _, server, _, state = command.split()
+        self.status[server.partition("/")[2]] = {"drain": "DRAIN", "ready": "UP"}[state]
+        return "\n"
+
+
+def test_what_is_under_way_is_waited_for(module: ModuleType) -> None:
+    haproxy = HAProxy()
+    assert module.drain([NAME], 5, haproxy) == ([NAME], 0)
+    assert haproxy.status["controller1"] == "DRAIN"
+
+
+def test_what_takes_too_long_is_told(module: ModuleType) -> None:
+    haproxy = HAProxy()
+    haproxy.busy = [3]
+    assert module.drain([NAME], 0.05, haproxy) == ([NAME], 3)
+
+
+def test_the_last_that_serves_stays(module: ModuleType) -> None:
+    haproxy = HAProxy(controller1="UP", controller2="DOWN", controller3="MAINT")
+    assert module.drain([NAME], 0.05, haproxy) == ([], 0)
+    assert haproxy.asked == []
+
+
+def test_another_that_is_coming_up_is_waited_for(module: ModuleType) -> None:
+    haproxy = HAProxy(controller1="UP", controller2="DOWN 1/2")
+    looks = []
+
+    def ask(command: str) -> str:
+        looks.append(command)
+        if len(looks) == 4:
+            haproxy.status["controller2"] = "UP 1/3"
+        return haproxy(command)
+
+    assert module.drain([NAME], 5, ask) == ([NAME], 0)
+
+
+def test_what_haproxy_does_not_know_is_left_out(module: ModuleType) -> None:
+    haproxy = HAProxy()
+    assert module.drain(["heat-api/controller1"], 0.05, haproxy) == ([], 0)
+
+
+def test_it_comes_back(module: ModuleType) -> None:
+    haproxy = HAProxy(controller1="DRAIN", controller2="UP")
+    assert module.ready([NAME], haproxy) == [NAME]
+    assert haproxy.status["controller1"] == "UP"
+
+
+def test_it_comes_back_by_itself_when_the_run_dies(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(module.subprocess, "run", lambda words, **_: ran.append(words))
+    module.arm([NAME], 20)
+    (armed,) = [words for words in ran if words[0] == "systemd-run"]
+    assert "--on-active=20min" in armed
+    compile(armed[-1], "timer", "exec")
+    assert f"set server {NAME} state ready" in armed[-1]

@@ -56,9 +56,22 @@ def others_with(
     return found
 
 
+def who_drained(registered: Mapping[str, Any]) -> list[str]:
+    """The load balancers that sent requests elsewhere, from a loop of cairn_drain over them.
+
+    `registered` is what the loop registered, whole or cut short by a failure.
+    """
+    results = registered.get("results") or []
+    return [result["item"] for result in results if result.get("drained")]
+
+
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""
-        return {"galera_founder": galera_founder, "others_with": others_with}
+        return {
+            "galera_founder": galera_founder,
+            "others_with": others_with,
+            "who_drained": who_drained,
+        }

@@ -116,9 +116,12 @@ def until(patience: float, wanted: Callable[[], bool]) -> bool:
 def drain(names: list[str], patience: float, asked: Ask = ask) -> tuple[list[str], int]:
     """Take servers out where another serves; which, and how many requests are still under way."""
     known = [name for name in names if name in servers(asked)]
-    until(
-        patience, lambda: all(another(name, found) for found in [servers(asked)] for name in known)
-    )
+
+    def relieved() -> bool:
+        found = servers(asked)
+        return all(another(name, found) for name in known)
+
+    until(patience, relieved)
     found = servers(asked)
     out = [name for name in known if another(name, found)]
     for name in out:

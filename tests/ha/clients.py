@@ -64,7 +64,7 @@ class Client:
         return {name: round(v, 1) if isinstance(v, float) else v for name, v in found.items()}
 
 
-def requests(session: Session, name: str) -> dict[str, Callable[[], None]]:
+def requests(auth: Password, session: Session, name: str) -> dict[str, Callable[[], None]]:
     """One request for each API, by what it is called here."""
 
     def get(service: str, path: str, **how: Any) -> Callable[[], None]:
@@ -79,7 +79,7 @@ def requests(session: Session, name: str) -> dict[str, Callable[[], None]]:
         session.delete(f"/v2.0/networks/{made.json()['network']['id']}", endpoint_filter=where)
 
     return {
-        "a token": lambda: (session.auth.get_access(session), None)[1],
+        "a token": lambda: (auth.get_access(session), None)[1],
         "list of servers": get("compute", "/servers"),
         "list of images": get("image", "/v2/images"),
         "list of providers": get("placement", "/resource_providers"),
@@ -87,11 +87,11 @@ def requests(session: Session, name: str) -> dict[str, Callable[[], None]]:
     }
 
 
-def session(clouds: Path) -> Session:
-    """An administrator's session without retries; each call asks for a token of its own."""
+def administrator(clouds: Path) -> tuple[Password, Session]:
+    """Who asks, and a session that tries nothing twice."""
     cloud = yaml.safe_load(clouds.read_text())["clouds"]["cairn"]
-    auth = Password(reauthenticate=False, **cloud["auth"])
-    return Session(auth=auth, verify=cloud["cacert"], timeout=PATIENCE)
+    auth = Password(**cloud["auth"])
+    return auth, Session(auth=auth, verify=cloud["cacert"], timeout=PATIENCE)
 
 
 def ask(clouds: Path, stop: Path, seconds: float) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def ask(clouds: Path, stop: Path, seconds: float) -> dict[str, Any]:
             time.sleep(PAUSE)
 
     threads = []
-    for what, request in requests(session(clouds), "cairn-ha-client").items():
+    for what, request in requests(*administrator(clouds), "cairn-ha-client").items():
         found[what] = Client()
         threads.append(threading.Thread(target=work, args=(what, request, found[what])))
         threads[-1].start()

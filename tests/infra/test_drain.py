@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -89,3 +90,70 @@ def test_it_comes_back_by_itself_when_the_run_dies(
     assert "--on-active=20min" in armed
     compile(armed[-1], "timer", "exec")
     assert f"set server {NAME} state ready" in armed[-1]
+
+
+# --- the action ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(
+    script: Callable[[str], ModuleType],
+    make_model: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., list[list[str]]]:
+    """Which servers a load balancer is asked to drain for a service on controller1."""
+    module = script("plugins/action/cairn_drain.py")
+
+    def run(
+        role: str, current: str | None, controllers: int = 3, state: str = "drain"
+    ) -> list[list[str]]:
+        model = make_model("controller1", controllers=controllers)
+        calls: list[list[str]] = []
+
+        def call(_: Any, name: str, arguments: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+            calls.append(arguments["servers"])
+            return {"changed": False, "drained": arguments["servers"], "left": 0}
+
+        monkeypatch.setattr(module.ActionModule, "call", call)
+        monkeypatch.setattr(module.ActionModule, "model", lambda *_: model)
+        action = object.__new__(module.ActionModule)
+        action._task = SimpleNamespace(args={"service": role, "state": state}, check_mode=False)
+        known = {role: {"current": current}} if current else {}
+        host = {"cairn_host": {"services": known}, "inventory_hostname": "controller1"}
+        action.work(host)
+        return calls
+
+    return run
+
+
+def test_a_service_that_changes_is_drained_with_all_its_frontends(
+    asked: Callable[..., list[list[str]]],
+) -> None:
+    (servers,) = asked("nova", "before")
+    assert {name.partition("/")[2] for name in servers} == {"controller1"}
+    assert "nova-api/controller1" in servers
+    assert "nova-console-files/controller1" in servers
+
+
+def test_nothing_is_drained_where_nothing_restarts(
+    asked: Callable[..., list[list[str]]], make_model: Callable[..., Any]
+) -> None:
+    same = make_model("controller1", controllers=3).manifest("keystone")["id"]
+    assert asked("keystone", same) == []
+    assert asked("keystone", None) == [], "it has yet to serve"
+    assert asked("keystone", "before", controllers=1) == [], "nobody else serves"
+    assert asked("mysql", "before") == [], "connections last for hours"
+    assert asked("memcached", "before") == []
+
+
+def test_only_those_who_drained_are_told_to_go_back(
+    script: Callable[[str], ModuleType],
+) -> None:
+    who = script("filter_plugins/clusters.py").who_drained
+    results = [
+        {"item": "controller1", "drained": ["keystone-api/controller1"]},
+        {"item": "controller2", "drained": []},
+        {"item": "controller3", "failed": True},
+    ]
+    assert who({"results": results}) == ["controller1"]
+    assert who({"skipped": True}) == []

@@ -196,6 +196,45 @@ def test_a_failing_generation_gives_way_to_the_one_before(host):
     assert not (paths.UNITS / "new.service").exists()
 
 
+def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monkeypatch):
+    def both(ident):
+        described = manifest(host, ident)
+        described["units"] = [
+            {**described["units"][0], "unit": name} for name in ("well.service", "broken.service")
+        ]
+        return described
+
+    def run(command, **how):
+        new = hoststate.link_name(paths.current("svc")) == "bbb"
+        host.broken = {"broken.service"} if new else set()
+        return host.run(command, **how)
+
+    monkeypatch.setattr(hostwork, "run", run)
+    hostwork.stage(both("aaa"))
+    hostwork.switch("svc", "aaa")
+    hostwork.stage(both("bbb"))
+    host.calls.clear()
+    with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
+        hostwork.switch("svc", "bbb")
+    assert host.restarted() == 2 * ["well.service", "broken.service"]
+    assert hoststate.load_running("svc") == {"well.service": "aaa", "broken.service": "aaa"}
+
+
+def test_a_unit_that_is_being_restarted_is_not_known_to_run(host, monkeypatch):
+    bring(host, "aaa")
+    known = []
+
+    def run(command, **how):
+        if command[:2] == ["systemctl", "restart"]:
+            known.append(hoststate.load_running("svc"))
+        return host.run(command, **how)
+
+    monkeypatch.setattr(hostwork, "run", run)
+    bring(host, "bbb", text="two\n")
+    assert known == [{}]
+    assert hoststate.load_running("svc") == {"run.service": "bbb"}
+
+
 def test_the_error_holds_the_journal(host):
     host.broken = {"run.service"}
     with pytest.raises(hostwork.HostError, match="a line of the journal"):

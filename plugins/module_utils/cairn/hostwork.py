@@ -521,8 +521,9 @@ def wait_healthy(unit: Mapping[str, Any]) -> float:
 def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Make the host run a generation: links, then only the units whose inputs changed.
 
-    What a unit was last started with is written down unit by unit, so an interrupted switch is
-    finished by the next one. Returns restarted, reloaded, stopped, removed and seconds by unit.
+    Before a unit is touched, it is struck off what is known to run, and comes back when it is
+    healthy: whatever ends a switch early, the next one, or the return, starts the unit again.
+    Returns restarted, reloaded, stopped, removed and seconds by unit.
     """
     old_ident = hoststate.link_name(paths.current(role))
     old = hoststate.load_manifest(role, old_ident) if old_ident else None
@@ -542,10 +543,13 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     enable(manifest["units"], states)
     running = hoststate.load_running(role)
     plan = {unit["unit"]: deed(unit, running, states) for unit in manifest["units"]}
+    busy = [u for u in manifest["units"] if plan[u["unit"]] in ("reload", "restart")]
+    for unit in busy:
+        running.pop(unit["unit"], None)
+    save_running(role, running)
     for verb, key in (("stop", "stopped"), ("reload", "reloaded"), ("restart", "restarted")):
         result[key] = [name for name, wanted in plan.items() if wanted == verb]
         act(verb, result[key])
-    busy = [u for u in manifest["units"] if plan[u["unit"]] in ("reload", "restart")]
     with ThreadPoolExecutor(max_workers=max(1, len(busy))) as pool:
         waits = {unit["unit"]: pool.submit(wait_healthy, unit) for unit in busy}
     problems = []
@@ -553,7 +557,6 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         name = unit["unit"]
         if name in waits and (error := waits[name].exception()):
             problems.append(str(error))
-            running.pop(name, None)
             continue
         if name in waits:
             result["seconds"][name] = round(waits[name].result(), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import grp
 import json
@@ -233,6 +234,36 @@ def test_a_unit_that_is_being_restarted_is_not_known_to_run(host, monkeypatch):
     bring(host, "bbb", text="two\n")
     assert known == [{}]
     assert hoststate.load_running("svc") == {"run.service": "bbb"}
+
+
+def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before(host, monkeypatch):
+    bring(host, "aaa")
+
+    def fsync(_descriptor):
+        if hoststate.link_name(paths.current("svc")) == "bbb":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(hostwork.os, "fsync", fsync)
+    told = r"bbb failed; the service runs aaa again\n.*/svc\.d: No space left on device; make room"
+    with pytest.raises(hostwork.HostError, match=told):
+        bring(host, "bbb", text="two\n")
+    assert hoststate.link_name(paths.current("svc")) == "aaa"
+    assert hoststate.load_running("svc") == {"run.service": "aaa"}
+    assert [path.name for path in (host.root / "outside").iterdir()] == ["svc.d"]
+    assert hoststate.read_state()["services"]["svc"]["drift"] == []
+
+
+def test_a_command_without_end_fails_and_shows_what_it_said():
+    with pytest.raises(hostwork.HostError, match=r"^not at its end after 1 s: sh -c .*\nhalf way$"):
+        hostwork.run(["sh", "-c", "echo half way; exec sleep 60"], timeout=1)
+
+
+def test_what_the_system_refuses_while_a_host_is_changed_is_told_like_any_failure(host):
+    with (
+        pytest.raises(hostwork.HostError, match=r"^/opt/x: No space left on device; make room"),
+        hostwork.host_lock(),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/opt/x")
 
 
 def test_the_error_holds_the_journal(host):

@@ -132,7 +132,6 @@ def site(controllers: int, services: Sequence[str] = ()) -> dict[str, Any]:
         "release": "2026.1",
         "services": sorted(services),
         "region": "RegionOne",
-        "tls": True,
         "inventory": "inventories/test",
         "hosts": hosts,
         "groups": {

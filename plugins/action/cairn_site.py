@@ -23,7 +23,7 @@ NETWORK_VARIABLES = (
     "cairn_bonds",
     "cairn_host_planes",
 )
-DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne", "cairn_tls": True}
+DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne"}
 
 
 def plain(value: Any) -> Any:
@@ -115,7 +115,6 @@ def site_fact(site: Site, task_vars: dict[str, Any], choice: list[str]) -> dict[
         "release": str(given["cairn_release"]),
         "region": given["cairn_region"],
         "services": services_fact(plain(shared.get("cairn_services")), choice),
-        "tls": given["cairn_tls"],
         "inventory": str(shared.get("inventory_dir", "")),
         "planes": {name: plane_fact(plane) for name, plane in site.planes.items()},
         "hosts": {name: host_fact(host, site) for name, host in site.hosts.items()},

@@ -83,7 +83,7 @@ def main() -> None:
     result: dict[str, Any] = {"changed": False, "built": {}, "archives": {}}
     try:
         build_all(hostwork.unpack(module.params["payload"]), result)
-    except (hostwork.HostError, OSError) as error:
+    except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(state=read_state(), **result)
 

@@ -64,7 +64,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn.hostwork import HostError, must, record, write_atomic
+from ansible.module_utils.cairn.hostwork import HostError, must, record, refusals, write_atomic
 
 TLS = Path("/etc/cairn/tls")
 KEY = TLS / "host.key"
@@ -179,7 +179,8 @@ def main() -> None:
     )
     try:
         step = request if module.params["step"] == "request" else install
-        module.exit_json(**step(module))
+        with refusals():
+            module.exit_json(**step(module))
     except HostError as error:
         module.fail_json(msg=str(error))
 

@@ -40,7 +40,11 @@ def main() -> None:
         },
         supports_check_mode=False,
     )
-    changed = hostwork.record(module.params["name"], module.params["value"])
+    try:
+        with hostwork.refusals():
+            changed = hostwork.record(module.params["name"], module.params["value"])
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error))
     module.exit_json(changed=changed)
 
 

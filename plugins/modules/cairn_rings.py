@@ -90,13 +90,14 @@ def main() -> None:
     )
     payload = hostwork.unpack(module.params["payload"]) if module.params["payload"] else {}
     try:
-        if module.params["state"] == "known":
-            result = {"changed": False, **ringwork.read()}
-        elif module.params["state"] == "made":
-            result = made(payload)
-        else:
-            with hostwork.host_lock():
-                result = given(payload)
+        with hostwork.refusals():
+            if module.params["state"] == "known":
+                result = {"changed": False, **ringwork.read()}
+            elif module.params["state"] == "made":
+                result = made(payload)
+            else:
+                with hostwork.host_lock():
+                    result = given(payload)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

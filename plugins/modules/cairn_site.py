@@ -30,10 +30,6 @@ region:
   description: Name of the region.
   returned: success
   type: str
-tls:
-  description: Whether the load balancer speaks TLS.
-  returned: success
-  type: bool
 inventory:
   description: Directory of the inventory.
   returned: success

@@ -89,7 +89,7 @@ def main() -> None:
         module.exit_json(**result)
     try:
         stage_all(payload, result)
-    except (hostwork.HostError, OSError) as error:
+    except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(state=read_state(), **result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import grp
 import json
@@ -194,6 +195,75 @@ def test_a_failing_generation_gives_way_to_the_one_before(host):
     assert (host.root / "outside" / "svc.d").read_text() == "one\n"
     assert "run.service" in host.active
     assert not (paths.UNITS / "new.service").exists()
+
+
+def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monkeypatch):
+    def both(ident):
+        described = manifest(host, ident)
+        described["units"] = [
+            {**described["units"][0], "unit": name} for name in ("well.service", "broken.service")
+        ]
+        return described
+
+    def run(command, **how):
+        new = hoststate.link_name(paths.current("svc")) == "bbb"
+        host.broken = {"broken.service"} if new else set()
+        return host.run(command, **how)
+
+    monkeypatch.setattr(hostwork, "run", run)
+    hostwork.stage(both("aaa"))
+    hostwork.switch("svc", "aaa")
+    hostwork.stage(both("bbb"))
+    host.calls.clear()
+    with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
+        hostwork.switch("svc", "bbb")
+    assert host.restarted() == 2 * ["well.service", "broken.service"]
+    assert hoststate.load_running("svc") == {"well.service": "aaa", "broken.service": "aaa"}
+
+
+def test_a_unit_that_is_being_restarted_is_not_known_to_run(host, monkeypatch):
+    bring(host, "aaa")
+    known = []
+
+    def run(command, **how):
+        if command[:2] == ["systemctl", "restart"]:
+            known.append(hoststate.load_running("svc"))
+        return host.run(command, **how)
+
+    monkeypatch.setattr(hostwork, "run", run)
+    bring(host, "bbb", text="two\n")
+    assert known == [{}]
+    assert hoststate.load_running("svc") == {"run.service": "bbb"}
+
+
+def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before(host, monkeypatch):
+    bring(host, "aaa")
+
+    def fsync(_descriptor):
+        if hoststate.link_name(paths.current("svc")) == "bbb":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(hostwork.os, "fsync", fsync)
+    told = r"bbb failed; the service runs aaa again\n.*/svc\.d: No space left on device; make room"
+    with pytest.raises(hostwork.HostError, match=told):
+        bring(host, "bbb", text="two\n")
+    assert hoststate.link_name(paths.current("svc")) == "aaa"
+    assert hoststate.load_running("svc") == {"run.service": "aaa"}
+    assert [path.name for path in (host.root / "outside").iterdir()] == ["svc.d"]
+    assert hoststate.read_state()["services"]["svc"]["drift"] == []
+
+
+def test_a_command_without_end_fails_and_shows_what_it_said():
+    with pytest.raises(hostwork.HostError, match=r"^not at its end after 1 s: sh -c .*\nhalf way$"):
+        hostwork.run(["sh", "-c", "echo half way; exec sleep 60"], timeout=1)
+
+
+def test_what_the_system_refuses_while_a_host_is_changed_is_told_like_any_failure(host):
+    with (
+        pytest.raises(hostwork.HostError, match=r"^/opt/x: No space left on device; make room"),
+        hostwork.host_lock(),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/opt/x")
 
 
 def test_the_error_holds_the_journal(host):

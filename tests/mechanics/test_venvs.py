@@ -19,6 +19,7 @@ UV = Path(sys.executable).with_name("uv")
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A host's folders."""
+    monkeypatch.setattr(paths, "SERVICES", tmp_path / "services")
     monkeypatch.setattr(paths, "VENVS", tmp_path / "venvs")
     monkeypatch.setattr(paths, "ARCHIVES", tmp_path / "archives")
     monkeypatch.setattr(paths, "UV_CACHE", tmp_path / "uv-cache")
@@ -123,6 +124,17 @@ def test_a_damaged_archive_is_refused(venv):
 def test_a_missing_module_of_debian_is_named(venv):
     with pytest.raises(hostwork.HostError, match="no module rados; which package"):
         hostvenv.link_distro_modules("nova-1", ["rados"])
+
+
+@pytest.mark.parametrize("manifest", ['{"venv": {"name": "nova-1"}}', ""])
+def test_what_no_generation_refers_to_is_removed(venv, manifest):
+    (paths.VENVS / "nova-0").mkdir()
+    generation = paths.generation("nova", "aaa")
+    generation.mkdir(parents=True)
+    (generation / "venv").symlink_to(venv)
+    (generation / "manifest.json").write_text(manifest)  # a power cut may have emptied it
+    assert hostvenv.prune() == ["nova-0"]
+    assert hostvenv.is_complete("nova-1")
 
 
 # -- on the controller ----------------------------------------------------------------------------

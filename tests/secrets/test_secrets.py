@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def test_the_administrator_of_a_domain_has_a_password_of_his_own() -> None:
     assert set(wanted) - set(secrets.SHARED) == {"service_heat", "service_heat_domain_admin"}
 
 
+@pytest.mark.parametrize("name", secrets.SHARED)
+def test_what_belongs_to_no_one_service_is_read_by_something(root: Path, name: str) -> None:
+    sources = [
+        path
+        for folder in ("roles", "plugins", "filter_plugins")
+        for path in (root / folder).rglob("*.*")
+        if path.suffix in (".py", ".yml", ".j2") and path.name != "secrets.py"
+    ]
+    assert any(re.search(rf"\b{name}\b", path.read_text()) for path in sources)
+
+
 @pytest.mark.parametrize(
     ("asked", "complaint"),
     [
@@ -133,6 +145,13 @@ def test_a_new_site_gets_everything_encrypted_and_private(tool: ModuleType, site
     assert secrets_file(site).read_bytes().startswith(b"$ANSIBLE_VAULT;")
     for path in (secrets_file(site), site / ".vault-password"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_one_that_nothing_asks_for_any_more_stays() -> None:
+    wanted = secrets.required({}, {})
+    have = {**dict.fromkeys(wanted, "x"), "database_root": "of an older Cairn"}
+    assert secrets.missing(wanted, have) == []
+    assert secrets.complete(wanted, have) == have
 
 
 def test_a_second_run_leaves_the_file_alone(tool: ModuleType, site: Path) -> None:

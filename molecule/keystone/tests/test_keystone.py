@@ -46,5 +46,7 @@ def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> N
 
 def test_keystones_own_doctor_finds_its_keys_in_order(host: Any) -> None:
     manage = "/var/lib/cairn/services/keystone/current/venv/bin/keystone-manage"
-    told = host.run(f"runuser -u keystone -- {manage} doctor").stdout
-    assert "keys" not in told.lower()
+    done = host.run(f"runuser -u keystone -- {manage} doctor")
+    # It ends with 1 for any symptom, too, and for one of the keys it speaks of a "key repository".
+    assert done.rc == 0 or "WARNING: " in done.stdout, done.stderr
+    assert "key repositor" not in done.stdout.lower()

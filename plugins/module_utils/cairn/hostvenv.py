@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from . import paths
+from .hoststate import link_name
 from .hostwork import HostError, must, write_atomic
 
 PYTHON = "/usr/bin/python3"
@@ -178,10 +177,8 @@ def remove(name: str) -> None:
 
 def prune() -> list[str]:
     """Remove virtualenvs that no generation of any service refers to; what was removed."""
-    used = set()
-    for manifest in paths.SERVICES.glob("*/generations/*/manifest.json"):
-        venv: dict[str, Any] | None = json.loads(manifest.read_text()).get("venv")
-        used |= {venv["name"]} if venv else set()
+    links = paths.SERVICES.glob("*/generations/*/venv")  # whole also where a manifest is damaged
+    used = {link_name(link) for link in links}
     doomed = [p for p in paths.VENVS.iterdir() if p.name not in used] if used else []
     for path in doomed:
         shutil.rmtree(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import fcntl
 import grp
 import hashlib
@@ -33,6 +34,23 @@ class HostError(Exception):
     """A step failed on the host; the text says what, and how to mend it."""
 
 
+def refusal(error: OSError, path: Path | None = None) -> HostError:
+    """What the system has against a file (`path`, or the one that the error names), as ours."""
+    where = path or error.filename
+    said = f"{where}: {error.strerror}" if where and error.strerror else str(error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return HostError(f"{said}; make room there, then run again" if full else said)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """What the system refuses meanwhile, such as a write to a full disk, is a HostError."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error) from error
+
+
 def pack(value: Any) -> str:
     """Data as one opaque string: it travels as a single module argument that is never logged."""
     return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
@@ -45,22 +63,26 @@ def unpack(text: str) -> Any:
 
 @contextlib.contextmanager
 def host_lock(wait: float = 300) -> Iterator[None]:
-    """One change of this host at a time; HostError when another run holds it for `wait` s."""
-    paths.STATE.mkdir(parents=True, exist_ok=True)
-    with (paths.STATE / "lock").open("w") as handle:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise HostError(
-                        f"another run has been changing this host for over {wait:.0f} s; "
-                        "wait for it, or look for a hanging one: fuser /var/lib/cairn/lock"
-                    ) from None
-                time.sleep(0.5)
-        yield
+    """One change of this host at a time; HostError when another run holds it for `wait` s.
+
+    What the system refuses during the change is a HostError, too.
+    """
+    with refusals():
+        paths.STATE.mkdir(parents=True, exist_ok=True)
+        with (paths.STATE / "lock").open("w") as handle:
+            deadline = time.monotonic() + wait
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise HostError(
+                            f"another run has been changing this host for over {wait:.0f} s; "
+                            "wait for it, or look for a hanging one: fuser /var/lib/cairn/lock"
+                        ) from None
+                    time.sleep(0.5)
+            yield
 
 
 def run(
@@ -71,7 +93,10 @@ def run(
     stdin: str | None = None,
     timeout: float = 1800,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end with a bare environment; never raises on its exit code."""
+    """Run a command to its end with a bare environment; never raises on its exit code.
+
+    HostError when it does not end within `timeout` seconds.
+    """
     extra: dict[str, Any] = {}
     home = "/root"
     if user and user != "root":
@@ -80,17 +105,29 @@ def run(
         extra = {"user": user, "group": account.pw_gid, "extra_groups": groups}
         home = account.pw_dir
     env = {"PATH": SYSTEM_PATH, "HOME": home, "LANG": "C.UTF-8", **(environment or {})}
-    return subprocess.run(
-        command,
-        input=stdin,
-        stdin=None if stdin is not None else subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=env,
-        timeout=timeout,
-        check=False,
-        **extra,
-    )
+    try:
+        return subprocess.run(
+            command,
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=env,
+            timeout=timeout,
+            check=False,
+            **extra,
+        )
+    except subprocess.TimeoutExpired as late:
+        said = b"".join(text for text in (late.stdout, late.stderr) if isinstance(text, bytes))
+        raise HostError(
+            f"not at its end after {timeout:g} s: {shown(command)}\n"
+            f"{tail(said.decode(errors='replace'))}"
+        ) from None
+
+
+def shown(command: list[str]) -> str:
+    """A command as an error names it, without the programs among its words."""
+    return " ".join(word for word in command if "\n" not in word)
 
 
 def tail(text: str, lines: int = 25) -> str:
@@ -102,25 +139,33 @@ def must(command: list[str], what: str, **how: Any) -> str:
     """Run a command that has to succeed; HostError with its last words otherwise."""
     done = run(command, **how)
     if done.returncode:
-        shown = " ".join(word for word in command if "\n" not in word)
         raise HostError(
-            f"{what} failed (exit {done.returncode}): {shown}\n{tail(done.stdout + done.stderr)}"
+            f"{what} failed (exit {done.returncode}): {shown(command)}\n"
+            f"{tail(done.stdout + done.stderr)}"
         )
     return done.stdout
 
 
 def write_atomic(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
-    """Put a file in its place whole or not at all, with its owner and mode from the start."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put a file in its place whole or not at all, with its owner and mode from the start.
+
+    HostError when the system does not let it; nothing half-written takes up room then.
+    """
     fresh = path.with_name(f".{path.name}.cairn")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    fresh.rename(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        fresh.rename(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise refusal(error, path) from error
 
 
 def link_atomic(path: Path, target: Path) -> bool:
@@ -518,11 +563,13 @@ def wait_healthy(unit: Mapping[str, Any]) -> float:
     return time.monotonic() - started
 
 
+@refusals()
 def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Make the host run a generation: links, then only the units whose inputs changed.
 
-    What a unit was last started with is written down unit by unit, so an interrupted switch is
-    finished by the next one. Returns restarted, reloaded, stopped, removed and seconds by unit.
+    Before a unit is touched, it is struck off what is known to run, and comes back when it is
+    healthy: whatever ends a switch early, the next one, or the return, starts the unit again.
+    Returns restarted, reloaded, stopped, removed and seconds by unit.
     """
     old_ident = hoststate.link_name(paths.current(role))
     old = hoststate.load_manifest(role, old_ident) if old_ident else None
@@ -542,10 +589,13 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     enable(manifest["units"], states)
     running = hoststate.load_running(role)
     plan = {unit["unit"]: deed(unit, running, states) for unit in manifest["units"]}
+    busy = [u for u in manifest["units"] if plan[u["unit"]] in ("reload", "restart")]
+    for unit in busy:
+        running.pop(unit["unit"], None)
+    save_running(role, running)
     for verb, key in (("stop", "stopped"), ("reload", "reloaded"), ("restart", "restarted")):
         result[key] = [name for name, wanted in plan.items() if wanted == verb]
         act(verb, result[key])
-    busy = [u for u in manifest["units"] if plan[u["unit"]] in ("reload", "restart")]
     with ThreadPoolExecutor(max_workers=max(1, len(busy))) as pool:
         waits = {unit["unit"]: pool.submit(wait_healthy, unit) for unit in busy}
     problems = []
@@ -553,7 +603,6 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         name = unit["unit"]
         if name in waits and (error := waits[name].exception()):
             problems.append(str(error))
-            running.pop(name, None)
             continue
         if name in waits:
             result["seconds"][name] = round(waits[name].result(), 1)

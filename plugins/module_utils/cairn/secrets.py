@@ -19,10 +19,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 # Names of secrets that no single service's description asks for, with their kind.
 SHARED = {
-    "database_root": "password",
     "erlang_cookie": "password",
-    "galera_sst": "password",
-    "haproxy_stats": "password",
     "keystone_admin": "password",
     "memcache_secret_key": "password",
     "metadata_proxy_shared_secret": "password",

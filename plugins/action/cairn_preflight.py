@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from cairn import catalogue, checks, secrets
+from cairn import catalogue, checks, flows, secrets
 from cairn.sources import variable_file
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
@@ -52,7 +52,8 @@ def host_findings(task_vars: Any) -> list[Any]:
         if name in site["hosts"] and "cairn_host" in hostvars[name]
     }
     described = catalogue.of_site(catalogue.descriptions(), site)
-    ports, packages = catalogue.ports(described), catalogue.packages(described)
+    ports = [*catalogue.ports(described), *flows.ports(flows.read())]
+    packages = catalogue.packages(described)
     found = []
     for name, host in hosts.items():
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})

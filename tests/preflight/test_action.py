@@ -137,6 +137,31 @@ def test_disks_for_volumes(
     assert found == ([text] if text else [])
 
 
+@pytest.mark.parametrize(
+    ("where", "port", "unit", "text"),
+    [
+        (
+            "controller1",
+            123,
+            "ntpd.service",
+            "UDP port 123 is time's, but ntpd.service listens on it",
+        ),
+        ("controller1", 123, "chrony.service", None),
+        ("controller1", 123, "ntpsec.service", None),  # makes way for chrony's package
+        ("compute1", 123, "ntpd.service", None),  # nobody asks it for the time
+        ("compute1", 6081, "", None),  # the kernel's, from a run before
+        ("compute1", 6081, "node", "UDP port 6081 is Geneve's, but node listens on it"),
+    ],
+)
+def test_udp_ports_of_the_flows(
+    where: str, port: int, unit: str, text: str | None, action: ModuleType, task_vars: Data
+) -> None:
+    task_vars["hostvars"][where]["cairn_host"]["listening"] = [
+        {"port": port, "protocol": "udp", "address": "::", "unit": unit}
+    ]
+    assert texts(action, task_vars) == ([text] if text else [])
+
+
 def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Data) -> None:
     task_vars["hostvars"]["compute1"]["cairn_host"]["os"]["version"] = "12"
     assert texts(action, task_vars) == ["runs debian 12"]

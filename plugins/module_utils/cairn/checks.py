@@ -427,7 +427,7 @@ def check_ports(
 ) -> list[Finding]:
     """Nobody else listens on the ports of the host's services.
 
-    ports: those of this host: role, port, plane and the units that may hold it.
+    ports: those of this host: role, protocol, port, plane and the units that may hold it.
     """
     found = []
     for wanted in ports:
@@ -436,19 +436,22 @@ def check_ports(
         others = {
             entry["unit"] or "another process"
             for entry in host["listening"]
-            if entry["port"] == wanted["port"]
+            if (entry["protocol"], entry["port"]) == (wanted["protocol"], wanted["port"])
             and entry["address"] in mine
             and entry["unit"] not in own
         }
+        port, udp = wanted["port"], wanted["protocol"] == "udp"
+        what = f"{'UDP ' if udp else ''}port {port} is {wanted['role']}'s"
+        look = f"ss -l{'u' if udp else 't'}np sport = :{port}"
         for other in sorted(others):
             found.append(
                 Finding(
                     ERROR,
                     "ports",
-                    f"port {wanted['port']} is {wanted['role']}'s, but {other} listens on it",
+                    f"{what}, but {other} listens on it",
                     f"stop it (systemctl disable --now {other})"
                     if other.endswith(".service")
-                    else f"find and stop it (ss -ltnp sport = :{wanted['port']})",
+                    else f"find and stop it ({look})",
                     name,
                 )
             )

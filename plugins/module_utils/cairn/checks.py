@@ -130,6 +130,31 @@ def _lookalike(name: str, known: Collection[str]) -> str | None:
     return match[0] if match else None
 
 
+def check_variable_files(
+    files: Iterable[tuple[str, str, str]], groups: Collection[str], hosts: Collection[str]
+) -> list[Finding]:
+    """Every file of group_vars and host_vars is some group's or host's; else nobody reads it.
+
+    A host may be out of the inventory for a while and leave its file behind; a group is not.
+    files: kind (group or host), name and path, as `sources.variable_files` finds them.
+    """
+    found = []
+    for kind, name, path in files:
+        known = groups if kind == "group" else hosts
+        if name not in known:
+            near = nearest(name, known)
+            meant = f"; did you mean {near}?" if near else ""
+            found.append(
+                Finding(
+                    ERROR if kind == "group" else WARNING,
+                    "variables",
+                    f"{path} is read by nobody: there is no {kind} {name}{meant}",
+                    "correct its name or remove it",
+                )
+            )
+    return found
+
+
 def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str) -> list[Finding]:
     """Every secret is there, and in an encrypted file (`encrypted` is None without a file)."""
     found = []

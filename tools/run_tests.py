@@ -56,14 +56,17 @@ class Step:
 
 @dataclass
 class Count:
-    """How many tests passed and failed."""
+    """How many tests passed, failed and were skipped."""
 
     passed: int = 0
     failed: int = 0
+    skipped: int = 0
 
     def __add__(self, other: Count) -> Count:
         """Return both together."""
-        return Count(self.passed + other.passed, self.failed + other.failed)
+        return Count(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
 
 
 def python_paths(root: Path) -> list[str]:
@@ -176,7 +179,8 @@ def junit_count(path: Path) -> Count:
             key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")
         }
         failed = numbers["failures"] + numbers["errors"]
-        counts += Count(numbers["tests"] - failed - numbers["skipped"], failed)
+        skipped = numbers["skipped"]
+        counts += Count(numbers["tests"] - failed - skipped, failed, skipped)
     return counts
 
 
@@ -208,7 +212,8 @@ def run(step: Step, logs: Path, show: Callable[[str], None]) -> Count:
     if step.junit and junit.exists():
         counted = junit_count(junit)
         # A runner that dies after its tests has failed, whatever they said.
-        count = counted if counted.failed or not status else Count(counted.passed, 1)
+        died = Count(counted.passed, 1, counted.skipped)
+        count = counted if counted.failed or not status else died
     told = "ok" if not count.failed else f"FAILED (exit {status})"
     show(f"== {step.name}: {told}, {time.monotonic() - begin:.0f} s\n")
     return count
@@ -225,6 +230,7 @@ class Result:
 
     count: Count = field(default_factory=Count)
     failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # steps with skipped tests, and how many
 
 
 class Lanes:
@@ -270,6 +276,8 @@ class Lanes:
                 if shown:
                     tell("\n".join(shown))
                 result.count += count
+                if count.skipped:
+                    result.skipped.append(f"{step.name} ({count.skipped})")
                 if count.failed:
                     result.failed.append(step.name)
                     broken = step.name if step.needed else ""
@@ -299,7 +307,10 @@ def run_all(steps: Sequence[Step], logs: Path) -> Count:
     failed = [name for result in results for name in result.failed]
     if failed:
         tell(f"failed: {', '.join(failed)}; their output is in {logs}")
-    tell(f"{total.passed} passed, {total.failed} failed")
+    skipped = [name for result in results for name in result.skipped]
+    if skipped:
+        tell(f"tests were skipped in: {', '.join(skipped)}; why stands in {logs}/*.xml")
+    tell(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return total
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
+import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +72,16 @@ def entry(name: str, build: Callable[[Path, int], None]) -> Path:
         if part.exists():
             shutil.rmtree(part)
         part.mkdir()
+        begin = time.monotonic()
         build(part, descriptor)
         part.rename(final)
+        _tell(name, time.monotonic() - begin)
     return final
+
+
+def _tell(name: str, seconds: float) -> None:
+    """Let the phase that this is a part of (tools/phase) know what was built, in which time."""
+    if path := os.environ.get("CAIRN_PHASE_PARTS"):
+        part = {"name": re.sub(r"-[0-9a-f]{12}.*", "", name), "seconds": round(seconds, 1)}
+        with Path(path).open("a") as parts:
+            parts.write(json.dumps(part) + "\n")

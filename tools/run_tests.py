@@ -37,6 +37,8 @@ ROLES = (
 RELEASE = "2026.1"
 # Folders of tests marked `lab` that start machines of their own.
 OWN_LABS = ("guest", "lab", "network")
+# What hurts the cloud, and what is too slow for every day.
+BAD_DAYS = ("baddays", "emulated")
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
@@ -56,14 +58,17 @@ class Step:
 
 @dataclass
 class Count:
-    """How many tests passed and failed."""
+    """How many tests passed, failed and were skipped."""
 
     passed: int = 0
     failed: int = 0
+    skipped: int = 0
 
     def __add__(self, other: Count) -> Count:
         """Return both together."""
-        return Count(self.passed + other.passed, self.failed + other.failed)
+        return Count(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
 
 
 def python_paths(root: Path) -> list[str]:
@@ -71,7 +76,7 @@ def python_paths(root: Path) -> list[str]:
     folders = (
         *("bench", "filter_plugins", "guest", "lab", "plugins", "tools"),
         # What runs only in the lab would else show its mistakes after an hour.
-        *(f"tests/{name}" for name in ("baddays", "customer", "flows", "ha", "secrets")),
+        *(f"tests/{name}" for name in (*BAD_DAYS, "customer", "flows", "ha", "secrets")),
     )
     found = [name for name in folders if any((root / name).rglob("*.py"))]
     return [*found, "tools/vault-password"]
@@ -138,7 +143,7 @@ def labs(root: Path) -> list[Step]:
 
 def lab(root: Path) -> list[Step]:
     """Return the tests of the whole cloud, and of labs of their own beside it."""
-    rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, "baddays", "ha"))
+    rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, *BAD_DAYS, "ha"))
     return [
         *labs(root),
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, alone=True),
@@ -152,9 +157,10 @@ def bad_days(root: Path, which: Sequence[str] = ()) -> list[Step]:
 
     `which` names the tests, all by default.
     """
+    tests = " ".join(which or [f"tests/{name}" for name in BAD_DAYS])
     return [
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
-        Step("bad-days", f"pytest -q -m lab {' '.join(which) or 'tests/baddays'}", junit=True),
+        Step("bad-days", f"pytest -q -m lab {tests}", junit=True),
     ]
 
 
@@ -176,7 +182,8 @@ def junit_count(path: Path) -> Count:
             key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")
         }
         failed = numbers["failures"] + numbers["errors"]
-        counts += Count(numbers["tests"] - failed - numbers["skipped"], failed)
+        skipped = numbers["skipped"]
+        counts += Count(numbers["tests"] - failed - skipped, failed, skipped)
     return counts
 
 
@@ -208,7 +215,8 @@ def run(step: Step, logs: Path, show: Callable[[str], None]) -> Count:
     if step.junit and junit.exists():
         counted = junit_count(junit)
         # A runner that dies after its tests has failed, whatever they said.
-        count = counted if counted.failed or not status else Count(counted.passed, 1)
+        died = Count(counted.passed, 1, counted.skipped)
+        count = counted if counted.failed or not status else died
     told = "ok" if not count.failed else f"FAILED (exit {status})"
     show(f"== {step.name}: {told}, {time.monotonic() - begin:.0f} s\n")
     return count
@@ -225,6 +233,7 @@ class Result:
 
     count: Count = field(default_factory=Count)
     failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # steps with skipped tests, and how many
 
 
 class Lanes:
@@ -270,6 +279,8 @@ class Lanes:
                 if shown:
                     tell("\n".join(shown))
                 result.count += count
+                if count.skipped:
+                    result.skipped.append(f"{step.name} ({count.skipped})")
                 if count.failed:
                     result.failed.append(step.name)
                     broken = step.name if step.needed else ""
@@ -299,7 +310,10 @@ def run_all(steps: Sequence[Step], logs: Path) -> Count:
     failed = [name for result in results for name in result.failed]
     if failed:
         tell(f"failed: {', '.join(failed)}; their output is in {logs}")
-    tell(f"{total.passed} passed, {total.failed} failed")
+    skipped = [name for result in results for name in result.skipped]
+    if skipped:
+        tell(f"tests were skipped in: {', '.join(skipped)}; why stands in {logs}/*.xml")
+    tell(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return total
 
 

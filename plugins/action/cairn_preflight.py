@@ -8,14 +8,14 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from cairn import catalogue, checks, secrets
-from cairn.sources import variable_file
+from cairn import catalogue, checks, flows, secrets
+from cairn.sources import variable_file, variable_files
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 
 def inventory_findings(task_vars: Any) -> list[Any]:
-    """Groups, names of variables, secrets."""
+    """Groups, names of variables and of their files, secrets."""
     hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
     inventory = Path(site["inventory"])
     known, run = catalogue.variables()
@@ -30,6 +30,8 @@ def inventory_findings(task_vars: Any) -> list[Any]:
     # of those only Cairn's own prefixes can be a mistake.
     ours = tuple(f"{prefix}_" for prefix in ("cairn", *catalogue.roles()))
     names = {n: f for n, f in names.items() if f or n.startswith(ours)}
+    # The machine that runs Ansible has its variables read without standing in any group.
+    hosts = {*task_vars["groups"]["all"], "localhost"}
     described = catalogue.of_site(catalogue.descriptions(), site)
     wanted = secrets.required(described, site["planes"])
     first = next(iter(site["hosts"]))
@@ -39,6 +41,7 @@ def inventory_findings(task_vars: Any) -> list[Any]:
     return [
         *checks.check_groups(task_vars["groups"]),
         *checks.check_variables(names, known, run, catalogue.roles()),
+        *checks.check_variable_files(variable_files(inventory), task_vars["groups"], hosts),
         *checks.check_secrets(missing, encrypted, str(inventory)),
     ]
 
@@ -52,7 +55,8 @@ def host_findings(task_vars: Any) -> list[Any]:
         if name in site["hosts"] and "cairn_host" in hostvars[name]
     }
     described = catalogue.of_site(catalogue.descriptions(), site)
-    ports, packages = catalogue.ports(described), catalogue.packages(described)
+    ports = [*catalogue.ports(described), *flows.ports(flows.read())]
+    packages = catalogue.packages(described)
     found = []
     for name, host in hosts.items():
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})

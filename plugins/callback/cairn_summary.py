@@ -31,6 +31,9 @@ description:
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / ".cache/last-run.json"
 REMOTE = ("exec_command", "put_file", "fetch_file")
+# What a host has of Cairn's, in its own account (cairn_probe): one with none of it is bare.
+TRACES = ("services", "records", "venvs", "uv", "dpkg_unfinished")
+VIRTUALENV = "virtualenv "
 SHOWN_CHANGES = 12
 MESSAGE_LENGTH = 600
 
@@ -44,12 +47,22 @@ class HostReport:
     generations: dict[str, list[str | None]] = field(default_factory=dict)
     failed: list[dict[str, str]] = field(default_factory=list)
     remote_calls: int = 0
+    bare: bool | None = None  # nothing of Cairn's was there when the run began; None: not asked
+    built: list[str] = field(default_factory=list)  # virtualenvs made from their locks
+    unpacked: list[str] = field(default_factory=list)  # and those made from archives
 
     def add(self, task: str, result: Mapping[str, Any]) -> None:
         """Take note of one task's result (one item of it, where the task loops)."""
         if result.get("changed"):
             self.changed += [f"{task}{what}" for what in changed_things(result)]
         self.restarted += [str(unit) for unit in result.get("restarted") or ()]
+        staged = result.get("staged") or {}
+        self.unpacked += [
+            what.removeprefix(VIRTUALENV)
+            for done in staged.values()
+            for what in done
+            if what.startswith(VIRTUALENV)
+        ]
         if result.get("to") and result.get("from") != result["to"]:
             self.generations[str(result.get("service", task))] = [result.get("from"), result["to"]]
 
@@ -61,6 +74,9 @@ class HostReport:
             "generations": self.generations,
             "failed": self.failed,
             "remote_calls": self.remote_calls,
+            "bare": self.bare,
+            "built": self.built,
+            "unpacked": self.unpacked,
         }
 
 
@@ -195,6 +211,13 @@ class Run:
         """Take note of a task's result that is not a failure."""
         if action == "cairn_site" and "names" in result:
             self.site = result
+        if action == "cairn_probe" and "services" in result and self.host(host).bare is None:
+            self.host(host).bare = not any(result.get(trace) for trace in TRACES)
+        # A run that was cut off while it installed packages left nothing but them.
+        if action == "cairn_stage" and result.get("installed") == []:
+            self.host(host).bare = False
+        if action == "cairn_build":
+            self.host(host).built += result.get("built") or ()
         for one in items(result):
             self.host(host).add(task, one)
 

@@ -29,28 +29,148 @@ def test_a_run_is_summed_up_over_its_hosts() -> None:
     assert figures["remote_calls"] == {"compute1": 2, "controller1": 7}
 
 
+FLOOR = {"packages": 200.0, "virtualenvs": 100.0, "schemas": 60.0, "starts": 40.0, "seconds": 400.0}
+FOUND = {"playbook": "site.yml", "bare": True, "changed": 500, "built": 0, "unpacked": 12}
+
+
+def phase(name: str, seconds: float, status: int = 0, **more: Any) -> dict[str, Any]:
+    return {"name": name, "seconds": seconds, "memory_mb": 9000, "status": status, **more}
+
+
+def make_lab(site: dict[str, Any] | None = None, *parts: str, status: int = 0) -> list[Any]:
+    """Return the record of a `make lab`; `site`: what site.yml found, `parts`: what was built."""
+    built = [{"name": part, "seconds": 100.0} for part in parts]
+    run = {"run": {**FOUND, **site}} if site is not None else {}
+    return [
+        phase("machines", 330.5, **({"parts": built} if built else {})),
+        phase("site", 600.0, status, **run),
+        *([] if status else [phase("verify", 90.0)]),
+    ]
+
+
+def measured(
+    phases: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, dict[str, Any]]:
+    monkeypatch.setattr(bench, "CACHE", tmp_path)
+    (tmp_path / "phases.json").write_text(json.dumps(phases))
+    return bench.measure_lab()
+
+
+def shown(result: dict[str, Any]) -> dict[str, str]:
+    return {what: figure for what, figure, _ in bench.rows(result)}
+
+
 def test_the_table_sets_figures_beside_budgets() -> None:
     result = {
-        "lab": {
-            "phases": [{"name": "site", "seconds": 600.0, "memory_mb": 9000}],
-            "seconds": 600.0,
-        },
+        "lab": {"with caches": {"phases": make_lab({}), "seconds": 1020.5}},
         "again": bench.figures(RUN, 41.0),
         "instance": {"active": 50.2},
-        "floor": {
-            "packages": 200.0,
-            "virtualenvs": 100.0,
-            "schemas": 60.0,
-            "starts": 40.0,
-            "seconds": 400.0,
-        },
+        "floor": FLOOR,
     }
     table = {what: (figure, budget) for what, figure, budget in bench.rows(result)}
-    assert table["make lab: site"] == ("600.0 s, 9000 MiB", "")
+    assert table["make lab, with caches: site"] == ("600.0 s, 9000 MiB", "")
+    assert table["make lab, with caches"] == ("1020.5 s", "")
     assert table["second site.yml"][0] == "41.0 s, 2 changed, 1 restarts"
     assert table["second site.yml: remote calls"][0] == "compute1=2 controller1=7"
     assert table["server create to active"] == ("50.2 s", "")
-    assert table["site.yml / floor"] == ("1.50", "≤ 1.5")
+    assert table["site.yml, with caches / floor"] == ("1.50", "≤ 1.5")
+
+
+@pytest.mark.parametrize(
+    ("site", "parts", "start"),
+    [
+        ({"built": 12, "unpacked": 0}, ("toolchain", "kernel", "image"), "from nothing"),
+        ({"built": 12, "unpacked": 0}, ("debian-kernel", "image"), "from nothing"),
+        ({"built": 12, "unpacked": 0}, (), "with some caches"),
+        ({}, ("image",), "with some caches"),
+        ({}, (), "with caches"),
+        ({"bare": False, "changed": 0, "unpacked": 0}, (), "over a deployed cloud"),
+        (None, (), "over who knows what"),  # of a tools/phase that took no note of it
+    ],
+)
+def test_a_make_lab_is_known_by_what_it_found(
+    site: dict[str, Any] | None,
+    parts: tuple[str, ...],
+    start: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert list(measured(make_lab(site, *parts), tmp_path, monkeypatch)) == [start]
+
+
+@pytest.mark.parametrize(
+    ("site", "floor", "told"),
+    [
+        ({}, "floor", "1.50"),
+        ({}, "floor-built", "it took 12 virtualenvs from archives"),
+        ({"built": 12, "unpacked": 0}, "floor", "it built 12 virtualenvs"),
+        ({"built": 12, "unpacked": 0}, "floor-built", "1.50"),
+        ({"built": 2, "unpacked": 10}, "floor", "it built 2 virtualenvs"),
+        ({"built": 2, "unpacked": 10}, "floor-built", "it took 10 virtualenvs from archives"),
+        ({"bare": False, "changed": 0}, "floor", "hosts that were not bare, and changed 0 things"),
+        (None, "floor", "its record does not say what site.yml found"),
+    ],
+)
+def test_only_a_deployment_on_bare_hosts_is_held_against_its_floor(
+    site: dict[str, Any] | None,
+    floor: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = measured(make_lab(site), tmp_path, monkeypatch)
+    (row,) = [row for row in bench.rows({"lab": lab, floor: FLOOR}) if "/" in row[0]]
+    assert told in row[1]
+    assert row[2] == "≤ 1.5"
+
+
+def test_a_phase_that_failed_is_told_and_gives_no_ratio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = measured(make_lab({}, status=2), tmp_path, monkeypatch)
+    table = shown({"lab": lab, "floor": FLOOR})
+    assert table["make lab, failed: site"] == "600.0 s, 9000 MiB, FAILED (exit 2)"
+    assert table["make lab, failed"] == "930.5 s until site failed"
+    assert table["site.yml / floor"] == "not told by make lab, failed: site.yml failed"
+
+
+def test_a_make_lab_that_goes_on_is_no_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = measured(make_lab({})[:1], tmp_path, monkeypatch)
+    assert shown({"lab": lab, "floor": FLOOR})["site.yml / floor"] == (
+        "not told by make lab, unfinished: site.yml did not run"
+    )
+
+
+def test_what_was_built_for_the_machines_is_shown_with_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = measured(make_lab({"built": 12, "unpacked": 0}, "kernel", "image"), tmp_path, monkeypatch)
+    table = shown({"lab": lab})
+    assert table["make lab, from nothing: machines"] == "330.5 s, 9000 MiB"
+    assert table["make lab, from nothing: machines: kernel"] == "100.0 s"
+    assert table["make lab, from nothing: machines: image"] == "100.0 s"
+    assert table["make lab, from nothing: machines: the rest"] == "130.5 s"
+
+
+def test_from_nothing_and_with_caches_stand_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "RESULT", tmp_path / "last.json")
+    monkeypatch.setattr(bench, "CACHE", tmp_path)
+    old = {"lab": {"phases": [], "seconds": 1.0}}  # as it was kept before
+    (tmp_path / "last.json").write_text(json.dumps({**old, "floor": FLOOR, "floor-built": FLOOR}))
+    for site, parts in (({"built": 12, "unpacked": 0}, ("kernel", "image")), ({}, ())):
+        (tmp_path / "phases.json").write_text(json.dumps(make_lab(site, *parts)))
+        assert bench.main(["lab"]) == 0
+    table = capsys.readouterr().out
+    assert list(json.loads((tmp_path / "last.json").read_text())["lab"]) == [
+        "from nothing",
+        "with caches",
+    ]
+    assert "site.yml, with caches / floor " in table
+    assert "site.yml, from nothing / floor-built " in table
 
 
 def test_simulated_hosts_stand_in_the_table_by_their_number() -> None:

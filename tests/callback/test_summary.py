@@ -65,6 +65,47 @@ def test_a_switch_tells_generations_and_restarts(run: summary.Run) -> None:
     assert "restarted: glance-api" in shown
 
 
+BARE: dict[str, Any] = {
+    "services": {},
+    "records": {},
+    "venvs": [],
+    "uv": [],
+    "packages": ["bash"],
+    "dpkg_unfinished": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "installed", "bare"),
+    [
+        ({}, ["nova"], True),
+        ({"services": {"nova": {"current": None}}}, ["nova"], False),
+        ({"venvs": ["nova-1"]}, ["nova"], False),
+        ({"dpkg_unfinished": True}, ["nova"], False),
+        ({}, [], False),  # a run before had installed all packages when it was cut off
+    ],
+)
+def test_a_host_is_bare_that_has_nothing_of_a_run_before(
+    run: summary.Run, found: dict[str, Any], installed: list[str], bare: bool
+) -> None:
+    run.result("compute1", "cairn_probe", "Ask", BARE | found)
+    run.result("compute1", "cairn_stage", "Packages", {"installed": installed})
+    run.result("compute1", "cairn_probe", "Ask again", BARE | {"services": {"nova": {}}})
+    run.result("localhost", "debug", "Say", {})
+    hosts = run.report({})["hosts"]
+    assert [hosts["compute1"]["bare"], hosts["localhost"]["bare"]] == [bare, None]
+
+
+def test_virtualenvs_are_told_by_where_they_come_from(run: summary.Run) -> None:
+    run.result("compute1", "cairn_build", "Build", {"changed": True, "built": {"nova-1": 41.5}})
+    one = {"changed": True, "staged": {"nova": ["virtualenv nova-1", "generation 3f2a"]}}
+    other = {"changed": True, "staged": {"heat": ["/var/lib/heat", "virtualenv heat-2"]}}
+    run.result("compute2", "cairn_stage", "Stage", {"changed": True, "results": [one, other]})
+    hosts = run.report({})["hosts"]
+    assert hosts["compute1"]["built"] == ["nova-1"]
+    assert hosts["compute2"]["unpacked"] == ["nova-1", "heat-2"]
+
+
 def test_hosts_without_changes_share_a_line_with_their_calls(run: summary.Run) -> None:
     for host, calls in (("compute1", 2), ("compute2", 3)):
         run.host(host).remote_calls = calls

@@ -12,6 +12,7 @@ import yaml
 from cairn import flows
 from cairn.errors import DescriptionError
 from cairn.flows import Listener
+from cairn.planes import GROUPS
 
 SITE: dict[str, Any] = {
     "vips": {"internal": "192.0.2.250", "public": "203.0.113.250"},
@@ -58,6 +59,15 @@ def test_a_flow_that_says_too_little_or_too_much_is_refused(path: Path) -> None:
 def test_ports_are_one_many_or_none(path: Path) -> None:
     ports = {flow.name: flow.port for flow in flows.read(path)}
     assert ports == {"api": "5000", "iSCSI": "3260", "VNC": "5900-5910", "SSH": "22", "VIP": ""}
+
+
+def test_preflight_knows_who_may_hold_the_sites_udp_ports() -> None:
+    ours = [f for f in flows.read() if f.protocol == "udp" and set(f.targets) & {"all", *GROUPS}]
+    held = flows.ports(ours)
+    assert {port["port"] for port in held} == {p for flow in ours for p in flow.ports or ()}
+    (time,) = [port for port in held if port["role"] == "time"]
+    assert (time["groups"], time["plane"]) == (["controller"], "management")
+    assert "chrony.service" in time["units"]
 
 
 def test_what_ss_says() -> None:

@@ -26,11 +26,13 @@ class FakeKernel(netcommit.Kernel):
             "eth1": {"addresses": [], "mtu": 1500},
         }
         self.deleted: list[str] = []
+        self.unlinked: set[str] = set()
         self.timer = False
         self.networkd_state = {"active": False, "enabled": False}
 
     def show(self) -> dict[str, dict[str, Any]]:
-        return {name: {} for name in self.devices}
+        flags = {True: ["NO-CARRIER", "UP"], False: ["UP", "LOWER_UP"]}
+        return {name: {"flags": flags[name in self.unlinked]} for name in self.devices}
 
     def cards(self) -> dict[str, str]:
         return dict(self.names)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cairn import netcommit, netstate
 
-from .conftest import MAC, Host
+from .conftest import MAC, OTHER_MAC, Host
 
 
 def test_begin_changes_nothing_yet(host: Host) -> None:
@@ -113,6 +113,24 @@ def test_addresses_that_never_come_are_a_failure_that_reverts_at_once(host: Host
     assert not status["armed"]
     assert "mgmt0 lacks 10.0.0.13/24" in status["error"]
     assert host.files() == before
+
+
+def test_a_card_without_a_link_is_named_as_the_reason(host: Host) -> None:
+    # Only a card that is up sees its cable: as eth1, before the change, it could not tell.
+    host.begin(
+        nics={"mgmt0": MAC, "stor0": OTHER_MAC},
+        devices={
+            "mgmt0": {"addresses": ["10.0.0.13/24"], "mtu": 1500},
+            "stor0": {"addresses": ["10.0.20.13/24"], "mtu": 1500},
+        },
+    )
+    host.kernel.wanted.pop("stor0")  # networkd gives it no address before there is a link
+    host.kernel.unlinked = {"stor0"}
+    host.trial.apply()
+    assert host.trial.status()["error"] == (
+        "after 0 s still: stor0 lacks 10.0.20.13/24; "
+        f"stor0 ({OTHER_MAC}) has no link: check its cable and the switch's port"
+    )
 
 
 def test_a_command_that_fails_reverts_at_once(host: Host) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +75,22 @@ def test_a_lock_opens_with_how_it_is_made(
     assert text.startswith("# Made by `make lock RELEASE=2030.1")
     assert text.endswith("resolved\n")
     assert len(commands) == 1
+
+
+def test_the_commands_of_the_guide_are_understood(
+    tool: ModuleType, commands: list[list[str]], root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "releases/2026.1", tmp_path / "2026.1")
+    guide = (root / "docs/mechanics.md").read_text()
+    told = re.findall(r"^    make lock (.*?)(?:  #.*)?$", guide, re.M)
+    assert len(told) == 3
+    for line in told:
+        words = dict(word.split("=", 1) for word in shlex.split(line))
+        arguments = ["--constraints", words["CONSTRAINTS"], *words.get("ARGS", "").split()]
+        assert tool.main(["--release", "2026.1", "--releases", str(tmp_path), *arguments]) == 0
+    all_of_it = len(list((root / "releases/2026.1").glob("*.in")))
+    assert [Path(command[-1]).stem for command in commands[all_of_it:]] == ["nova", "nova"]
+    assert ["--upgrade" in command for command in commands[-2:]] == [False, True]
 
 
 def test_an_unknown_lock_is_refused_with_the_known_ones(

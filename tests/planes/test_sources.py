@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cairn.sources import variable_file
+from cairn.sources import variable_file, variable_files
 
 
 @pytest.fixture
@@ -46,3 +46,20 @@ def test_a_missing_variable_belongs_into_the_hosts_file(inventory: Path) -> None
     assert found == "site/host_vars/compute1.yml"
     certain = variable_file(inventory, "cairn_host_planes", "compute1", ["compute"], certain=True)
     assert certain == ""
+
+
+def test_files_are_known_by_whose_they_are(inventory: Path) -> None:
+    for name in (".gitkeep", "README.md", "compute.yml.orig", "computes/main.yml", "empty/.keep"):
+        path = inventory / "group_vars" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    (inventory / "host_vars/compute3.example.com.yml").write_text("")
+    assert list(variable_files(inventory)) == [
+        ("group", "all", "site/group_vars/all"),
+        ("group", "compute", "site/group_vars/compute.yml"),
+        ("group", "computes", "site/group_vars/computes"),
+        ("host", "compute1", "site/host_vars/compute1.yml"),
+        ("host", "compute2", "site/host_vars/compute2"),
+        ("host", "compute3.example.com", "site/host_vars/compute3.example.com.yml"),
+    ]
+    assert list(variable_files(inventory / "nowhere")) == []

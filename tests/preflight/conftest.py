@@ -60,7 +60,9 @@ def healthy(number: int) -> dict[str, Any]:
             "mgmt0": nic(f"52:54:00:00:00:{number}", 1500),
             "stor0": nic(f"52:54:00:00:14:{number}", 9000),
         },
-        "listening": [{"port": 22, "address": "0.0.0.0", "unit": "ssh.service"}],  # noqa: S104
+        "listening": [
+            {"port": 22, "protocol": "tcp", "address": "0.0.0.0", "unit": "ssh.service"}  # noqa: S104
+        ],
         "folders": {},
         "network": {"hash": f"hash{number}", "trial": False, "drift": []},
         "time": 1000.5,

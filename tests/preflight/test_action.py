@@ -83,6 +83,33 @@ def test_a_name_from_the_command_line_is_told_when_it_has_a_prefix_of_cairns(
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("group_vars/computes.yml", "there is no group computes; did you mean compute?"),
+        ("group_vars/contoller/api.yml", "there is no group contoller; did you mean controller?"),
+        ("group_vars/compute.yml", None),
+        ("group_vars/all/nova.yml", None),
+        ("host_vars/contoller1.yml", "there is no host contoller1; did you mean controller1?"),
+        ("host_vars/xyz.json", "there is no host xyz"),
+        ("host_vars/compute1.yml", None),
+        ("host_vars/localhost.yml", None),
+    ],
+)
+def test_a_file_for_no_group_or_host_is_told(
+    name: str, text: str | None, action: ModuleType, task_vars: Data, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}\n")
+    found = action.inventory_findings(task_vars)
+    whose = path.parent if path.parent.parent.name == "group_vars" else path
+    assert [f.text for f in found] == ([f"{whose} is read by nobody: {text}"] if text else [])
+    # A host may be away for a while; a group is not.
+    severity = "error" if name.startswith("group_vars") else "warning"
+    assert {f.severity for f in found} <= {severity}
+
+
 def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
     action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +162,31 @@ def test_disks_for_volumes(
     storage |= variables
     found = [t for t in texts(action, task_vars) if "cairn_secrets" not in t]
     assert found == ([text] if text else [])
+
+
+@pytest.mark.parametrize(
+    ("where", "port", "unit", "text"),
+    [
+        (
+            "controller1",
+            123,
+            "ntpd.service",
+            "UDP port 123 is time's, but ntpd.service listens on it",
+        ),
+        ("controller1", 123, "chrony.service", None),
+        ("controller1", 123, "ntpsec.service", None),  # makes way for chrony's package
+        ("compute1", 123, "ntpd.service", None),  # nobody asks it for the time
+        ("compute1", 6081, "", None),  # the kernel's, from a run before
+        ("compute1", 6081, "node", "UDP port 6081 is Geneve's, but node listens on it"),
+    ],
+)
+def test_udp_ports_of_the_flows(
+    where: str, port: int, unit: str, text: str | None, action: ModuleType, task_vars: Data
+) -> None:
+    task_vars["hostvars"][where]["cairn_host"]["listening"] = [
+        {"port": port, "protocol": "udp", "address": "::", "unit": unit}
+    ]
+    assert texts(action, task_vars) == ([text] if text else [])
 
 
 def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Data) -> None:

@@ -81,6 +81,7 @@ def test_ports_with_the_units_that_may_hold_them(project: Path) -> None:
     nova, swift = catalogue.ports(catalogue.descriptions(project))
     assert nova == {
         "role": "nova",
+        "protocol": "tcp",
         "port": 8774,
         "groups": ["controller"],
         "plane": "management",

@@ -15,6 +15,7 @@ Data = dict[str, Any]
 PORTS = [
     {
         "role": "nova",
+        "protocol": "tcp",
         "port": 8774,
         "plane": "management",
         "groups": ["compute"],
@@ -331,18 +332,35 @@ def test_mirrors(
         ({"address": "10.0.0.13", "unit": "nova-api.service"}, None),
         ({"address": "10.0.0.10", "unit": "haproxy.service"}, None),
         ({"address": "0.0.0.0", "unit": "apache2.service", "port": 80}, None),  # noqa: S104
+        ({"address": "0.0.0.0", "unit": "apache2.service", "protocol": "udp"}, None),  # noqa: S104
     ],
 )
 def test_ports(site: Data, host: Data, entry: Data, other: str | None) -> None:
-    host["listening"] = [{"port": 8774} | entry]
+    host["listening"] = [{"port": 8774, "protocol": "tcp"} | entry]
     addresses = site["hosts"]["compute1"]["addresses"]
     found = checks.check_ports("x", host, addresses, PORTS, ["10.0.0.10"])
     expected = [f"port 8774 is nova's, but {other} listens on it"] if other else []
     assert [f.text for f in found] == expected
 
 
+def test_a_udp_port_is_told_with_where_to_look(site: Data, host: Data) -> None:
+    tunnels = {**PORTS[0], "role": "Geneve", "protocol": "udp", "port": 6081, "units": [""]}
+    addresses = site["hosts"]["compute1"]["addresses"]
+
+    def found(**entry: str) -> list[Finding]:
+        host["listening"] = [{"port": 6081, "protocol": "udp", "address": "::", "unit": ""} | entry]
+        return checks.check_ports("x", host, addresses, [tunnels])
+
+    assert found() == []  # the kernel's own
+    assert found(protocol="tcp", unit="node") == []
+    (finding,) = found(unit="node")
+    assert finding.text == "UDP port 6081 is Geneve's, but node listens on it"
+    assert finding.remedy == "find and stop it (ss -lunp sport = :6081)"
+
+
 def test_ports_of_other_groups_are_nobodys_business(site: Data, hosts: Data) -> None:
-    hosts["controller1"]["listening"] = [{"port": 8774, "address": "::", "unit": "x"}]
+    listening = {"port": 8774, "protocol": "tcp", "address": "::", "unit": "x"}
+    hosts["controller1"]["listening"] = [listening]
     assert (
         checks.check_host(
             "controller1", hosts["controller1"], site, hosts, PORTS, (), {}, MINIMUM_DISK_MB

@@ -103,13 +103,25 @@ def test_who_listens(tmp_path: Path, write: Write) -> None:
         + row.format("0B00120A:0016", "01", "112"),  # established: not listening
     )
     write("proc/net/tcp6", head + row.format("0" * 32 + ":0016", "0A", "113"))
+    write(
+        "proc/net/udp",
+        head
+        + row.format("00000000:007B", "07", "114")
+        + row.format("0B00120A:8000", "01", "115")  # connected: somebody's request
+        + row.format("00000000:17C1", "07", "0"),  # a tunnel's
+    )
+    write("proc/43/cgroup", "0::/system.slice/ntpd.service\n")
+    (tmp_path / "proc/43/fd").mkdir()
+    (tmp_path / "proc/43/fd/3").symlink_to("socket:[114]")
     write("proc/42/cgroup", "0::/system.slice/mariadb.service\n")
     write("proc/42/comm", "mariadbd\n")
     (tmp_path / "proc/42/fd").mkdir()
     (tmp_path / "proc/42/fd/7").symlink_to("socket:[111]")
     assert hostfacts.read_listening(tmp_path) == [
-        {"port": 22, "address": "::", "unit": ""},
-        {"port": 3306, "address": "127.0.0.1", "unit": "mariadb.service"},
+        {"port": 22, "protocol": "tcp", "address": "::", "unit": ""},
+        {"port": 123, "protocol": "udp", "address": "0.0.0.0", "unit": "ntpd.service"},  # noqa: S104
+        {"port": 3306, "protocol": "tcp", "address": "127.0.0.1", "unit": "mariadb.service"},
+        {"port": 6081, "protocol": "udp", "address": "0.0.0.0", "unit": ""},  # noqa: S104
     ]
 
 

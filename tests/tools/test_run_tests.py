@@ -23,7 +23,7 @@ def test_a_failed_step_is_counted_and_the_next_runs(
     assert (tmp_path / "one.log").read_text() == "broken\n"
     shown = capfd.readouterr().out
     assert "one: FAILED (exit 3)" in shown
-    assert shown.splitlines()[-1] == "1 passed, 1 failed"
+    assert shown.splitlines()[-1] == "1 passed, 1 failed, 0 skipped"
 
 
 def test_nothing_is_tried_without_what_it_needs(
@@ -78,18 +78,37 @@ def test_what_could_not_be_built_is_not_proved(
 @pytest.mark.parametrize(
     ("body", "counted"),
     [
-        ("def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): 1/0", (1, 2)),
-        ("import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass", (1, 0)),
-        ("import no_such_module", (0, 1)),
-        ("", (0, 1)),  # pytest exits 5 when it finds no test: that is no success
+        ("def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): 1/0", (1, 2, 0)),
+        ("import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass", (1, 0, 1)),
+        ("import no_such_module", (0, 1, 0)),
+        ("", (0, 1, 0)),  # pytest exits 5 when it finds no test: that is no success
     ],
 )
 def test_pytest_counts_its_own_tests(
-    tool: ModuleType, tmp_path: Path, body: str, counted: tuple[int, int]
+    tool: ModuleType, tmp_path: Path, body: str, counted: tuple[int, int, int]
 ) -> None:
     (tmp_path / "test_it.py").write_text(body)
     step = tool.Step("it", f"pytest -q -p no:cacheprovider {tmp_path}", junit=True)
     assert tool.run_all([step], tmp_path / "logs") == tool.Count(*counted)
+
+
+def test_skipped_tests_are_counted_with_their_steps(
+    tool: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
+        "def test_c(): pytest.skip('no Python 3.13')\n"
+    )
+    run = f"pytest -q -p no:cacheprovider {tmp_path}"
+    # The second dies when all its tests are done: what they said still counts.
+    (tmp_path / "dies").write_text(f"#!/bin/sh\n{run} $@; exit 3\n")
+    steps = [tool.Step("it", run, junit=True), tool.Step("plain", "true")]
+    steps.append(tool.Step("dead", f"sh {tmp_path}/dies", junit=True))
+    tool.run_all(steps, tmp_path / "logs")
+    *_, failed, skipped, last = capfd.readouterr().out.splitlines()
+    assert failed.startswith("failed: dead;")
+    assert skipped.startswith("tests were skipped in: it (2), dead (2);")
+    assert last == "3 passed, 1 failed, 4 skipped"
 
 
 def test_a_scenario_is_asked_for_by_its_role(tool: ModuleType, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def packages(described: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 
 def ports(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What listens where: role, port, groups, plane, and the units that may hold the port.
+    """What listens where: role, protocol, port, groups, plane, and the units that may hold it.
 
     A unit whose port or groups are Jinja is left out: preflight runs before anything is templated.
     """
@@ -122,6 +122,7 @@ def ports(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                 found.append(
                     {
                         "role": role,
+                        "protocol": "tcp",
                         "port": unit["port"],
                         "groups": groups,
                         "plane": unit.get("plane", "management"),

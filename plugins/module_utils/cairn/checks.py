@@ -130,6 +130,31 @@ def _lookalike(name: str, known: Collection[str]) -> str | None:
     return match[0] if match else None
 
 
+def check_variable_files(
+    files: Iterable[tuple[str, str, str]], groups: Collection[str], hosts: Collection[str]
+) -> list[Finding]:
+    """Every file of group_vars and host_vars is some group's or host's; else nobody reads it.
+
+    A host may be out of the inventory for a while and leave its file behind; a group is not.
+    files: kind (group or host), name and path, as `sources.variable_files` finds them.
+    """
+    found = []
+    for kind, name, path in files:
+        known = groups if kind == "group" else hosts
+        if name not in known:
+            near = nearest(name, known)
+            meant = f"; did you mean {near}?" if near else ""
+            found.append(
+                Finding(
+                    ERROR if kind == "group" else WARNING,
+                    "variables",
+                    f"{path} is read by nobody: there is no {kind} {name}{meant}",
+                    "correct its name or remove it",
+                )
+            )
+    return found
+
+
 def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str) -> list[Finding]:
     """Every secret is there, and in an encrypted file (`encrypted` is None without a file)."""
     found = []
@@ -427,7 +452,7 @@ def check_ports(
 ) -> list[Finding]:
     """Nobody else listens on the ports of the host's services.
 
-    ports: those of this host: role, port, plane and the units that may hold it.
+    ports: those of this host: role, protocol, port, plane and the units that may hold it.
     """
     found = []
     for wanted in ports:
@@ -436,19 +461,22 @@ def check_ports(
         others = {
             entry["unit"] or "another process"
             for entry in host["listening"]
-            if entry["port"] == wanted["port"]
+            if (entry["protocol"], entry["port"]) == (wanted["protocol"], wanted["port"])
             and entry["address"] in mine
             and entry["unit"] not in own
         }
+        port, udp = wanted["port"], wanted["protocol"] == "udp"
+        what = f"{'UDP ' if udp else ''}port {port} is {wanted['role']}'s"
+        look = f"ss -l{'u' if udp else 't'}np sport = :{port}"
         for other in sorted(others):
             found.append(
                 Finding(
                     ERROR,
                     "ports",
-                    f"port {wanted['port']} is {wanted['role']}'s, but {other} listens on it",
+                    f"{what}, but {other} listens on it",
                     f"stop it (systemctl disable --now {other})"
                     if other.endswith(".service")
-                    else f"find and stop it (ss -ltnp sport = :{wanted['port']})",
+                    else f"find and stop it ({look})",
                     name,
                 )
             )

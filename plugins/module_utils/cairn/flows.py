@@ -20,6 +20,7 @@ from .errors import DescriptionError
 FILE = Path(__file__).resolve().parents[3] / "roles/service/files/flows.yml"
 KINDS = ("http", "amqp", "sql", "native")
 KEYS = {"name", "kind", "from", "to", "port", "protocol", "plane"}
+OPTIONAL = {"units", "wildcard"}
 PUBLIC = "public"
 
 
@@ -27,7 +28,9 @@ PUBLIC = "public"
 class Flow:
     """One way: who calls whom, on which ports (None where the protocol has none), on which plane.
 
-    `wildcard` says why its listeners may take every address of a host; empty where they may not.
+    `units` are those that may hold the port ("" the kernel), where no service's description says
+    it. `wildcard` says why its listeners may take every address of a host; empty where they may
+    not.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Flow:
     ports: range | None
     protocol: str
     plane: str
+    units: tuple[str, ...] = ()
     wildcard: str = ""
 
     @property
@@ -67,7 +71,7 @@ def read(path: Path = FILE) -> list[Flow]:
     """Return the flows of a file; DescriptionError names the entry that says too little."""
     found = []
     for entry in yaml.safe_load(path.read_text()):
-        if set(entry) - {"wildcard"} != KEYS:
+        if set(entry) - OPTIONAL != KEYS:
             raise DescriptionError(f"{path.name}: {entry}: has {sorted(entry)}, not {sorted(KEYS)}")
         first, _, last = str(entry["port"]).partition("-")
         found.append(
@@ -79,10 +83,28 @@ def read(path: Path = FILE) -> list[Flow]:
                 ports=range(int(first), int(last or first) + 1) if entry["port"] else None,
                 protocol=entry["protocol"],
                 plane=entry["plane"],
+                units=tuple(entry.get("units", ())),
                 wildcard=entry.get("wildcard", ""),
             )
         )
     return found
+
+
+def ports(flows: Iterable[Flow]) -> list[dict[str, Any]]:
+    """Return the ports of flows that name their units, as `catalogue.ports` does of services."""
+    return [
+        {
+            "role": flow.name,
+            "protocol": flow.protocol,
+            "port": port,
+            "groups": list(flow.targets),
+            "plane": flow.plane,
+            "units": list(flow.units),
+        }
+        for flow in flows
+        if flow.units
+        for port in flow.ports or ()
+    ]
 
 
 def listeners(ss: str) -> list[Listener]:

@@ -23,7 +23,8 @@ from .netstate import read_network
 
 FILESYSTEMS = ("/", "/opt", "/var", "/var/lib")
 VIRTUALISATION_FLAGS = ("vmx", "svm")
-TCP_LISTEN = "0A"
+# The state, in /proc/net, of a socket that waits for whoever comes: UDP's is just not connected.
+WAITING = {"tcp": "0A", "udp": "07"}
 MIRROR_TIMEOUT = 5.0
 
 
@@ -127,18 +128,25 @@ def read_nics(shown: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def read_listening(root: Path) -> list[dict[str, Any]]:
-    """TCP ports somebody listens on: port, address and the systemd unit (or the command)."""
-    ports: dict[str, tuple[int, str]] = {}
-    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        path = root / "proc/net" / name
-        lines = path.read_text().splitlines()[1:] if path.exists() else []
-        for fields in (line.split() for line in lines):
-            if fields[3] == TCP_LISTEN:
-                address, _, port = fields[1].partition(":")
-                ports[fields[9]] = (int(port, 16), _address(address, family))
-    owners = _socket_owners(root, set(ports))
-    found = {(port, address, owners.get(inode, "")) for inode, (port, address) in ports.items()}
-    return [{"port": p, "address": a, "unit": u} for p, a, u in sorted(found)]
+    """Ports somebody listens on: port, protocol, address and the systemd unit (or the command).
+
+    The unit is empty where no process has the socket: the kernel does, a tunnel's for one.
+    """
+    sockets: list[tuple[int, str, str, str]] = []
+    for protocol, state in WAITING.items():
+        for name, family in ((protocol, socket.AF_INET), (f"{protocol}6", socket.AF_INET6)):
+            path = root / "proc/net" / name
+            lines = path.read_text().splitlines()[1:] if path.exists() else []
+            for fields in (line.split() for line in lines):
+                if fields[3] == state:
+                    address, _, port = fields[1].partition(":")
+                    sockets.append((int(port, 16), protocol, _address(address, family), fields[9]))
+    owners = _socket_owners(root, {inode for *_, inode in sockets})
+    found = {(port, kind, where, owners.get(inode, "")) for port, kind, where, inode in sockets}
+    return [
+        {"port": port, "protocol": protocol, "address": address, "unit": unit}
+        for port, protocol, address, unit in sorted(found)
+    ]
 
 
 def _address(text: str, family: socket.AddressFamily) -> str:

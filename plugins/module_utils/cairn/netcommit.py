@@ -417,7 +417,8 @@ class Trial:
         deadline = time.monotonic() + SETTLE
         while lacking := self.lacking(request["devices"]):
             if time.monotonic() > deadline:
-                raise NetworkError(f"after {SETTLE:.0f} s still: {'; '.join(lacking)}")
+                reasons = [*lacking, *self.unlinked(request["nics"])]
+                raise NetworkError(f"after {SETTLE:.0f} s still: {'; '.join(reasons)}")
             time.sleep(0.3)
         present = self.kernel.state()
         for device, wanted in request["devices"].items():
@@ -438,6 +439,18 @@ class Trial:
             if present[device]["mtu"] != wanted["mtu"]:
                 found.append(f"{device} has MTU {present[device]['mtu']}, not {wanted['mtu']}")
         return found
+
+    def unlinked(self, nics: Mapping[str, str]) -> list[str]:
+        """Which of the cards have no link, as sentences: they are up by now, so they can tell.
+
+        Before the first run most are down, and preflight cannot know.
+        """
+        shown = self.kernel.show()
+        return [
+            f"{name} ({mac}) has no link: check its cable and the switch's port"
+            for name, mac in nics.items()
+            if "NO-CARRIER" in shown.get(name, {}).get("flags", [])
+        ]
 
     def status(self) -> dict[str, Any]:
         """`armed`, `applied`, `error` and the last revert's `reverted` reason."""

@@ -50,12 +50,20 @@ def _inventory_files(inventory: Path) -> list[Path]:
     return sorted(p for p in inventory.iterdir() if p.is_file()) if inventory.is_dir() else []
 
 
-def variable_files(inventory: Path) -> Iterator[Path]:
-    """Every file of host_vars, group_vars and the inventory's top that may set variables."""
-    for folder in ("host_vars", "group_vars"):
-        if (inventory / folder).is_dir():
-            yield from sorted(p for p in (inventory / folder).rglob("*") if p.is_file())
-    yield from _inventory_files(inventory)
+def variable_files(inventory: Path) -> Iterator[tuple[str, str, str]]:
+    """What Ansible reads by its name: `group` or `host`, the name of one, and the path as typed.
+
+    A file with another ending (a backup, a README.md) and a folder without files are nobody's.
+    """
+    for kind in ("group", "host"):
+        folder = inventory / f"{kind}_vars"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir() and any(p.is_file() for p in path.rglob("[!.]*")):
+                yield kind, path.name, _typed(path)
+            elif path.is_file() and path.suffix in SUFFIXES:
+                yield kind, path.stem, _typed(path)
 
 
 def _typed(path: Path) -> str:

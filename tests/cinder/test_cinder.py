@@ -88,6 +88,44 @@ def test_io_waits_for_a_lost_target_unless_another_path_takes_over(
     assert default["use_multipath_for_image_xfer"] == str(multipath).lower()
 
 
+def multipath_conf(content: Content) -> dict[str, dict[str, str]]:
+    """Sections of multipath.conf, with what each sets."""
+    text = content("iscsi", "/etc/multipath.conf", "storage1", **CINDER, iscsi_multipath=True)
+    sections = re.findall(r"^(\w+) \{\n(.*?)^\}$", text, re.M | re.S)
+    return {name: dict(re.findall(r"^ +(\w+) (.+)$", body, re.M)) for name, body in sections}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "taken"),
+    [
+        ("scsi:iscsi", True),
+        *(
+            (local, False)
+            for local in ("scsi:sas", "scsi:ata", "scsi:unspec", "nvme:pcie", "undef")
+        ),
+    ],
+)
+def test_several_paths_are_looked_for_to_volumes_never_to_a_hosts_own_disks(
+    protocol: str, taken: bool, content: Content
+) -> None:
+    found = multipath_conf(content)
+    # As multipathd decides: an exception counts more than the list.
+    listed, excepted = (
+        re.search(found[name]["protocol"].strip('"'), protocol)
+        for name in ("blacklist", "blacklist_exceptions")
+    )
+    assert (excepted is not None or listed is None) is taken
+
+
+def test_io_of_a_volume_whose_last_path_is_lost_waits_without_end(content: Content) -> None:
+    found = multipath_conf(content)
+    # What multipathd knows of the target's make counts more than defaults.
+    assert found["overrides"] == {"no_path_retry": "queue"}
+    assert found["defaults"]["queue_without_daemon"] == "yes"
+    # Else a target with one portal would have no map to wait in.
+    assert found["defaults"]["find_multipaths"] == "no"
+
+
 def test_shares_instead_of_a_volume_group(
     ini: Ini, content: Content, units: Units, make_model: Callable[..., Model]
 ) -> None:

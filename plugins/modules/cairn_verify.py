@@ -45,6 +45,12 @@ options:
   image:
     description: Raw disk of the test guest, for V(prepare).
     type: path
+  services:
+    description:
+      - For V(prepare), the types that the catalog should have, each with the role whose service it
+        is. What it lacks comes back as C(run.missing).
+    type: dict
+    default: {}
   external:
     description:
       - Where floating IPs come from, for V(prepare); physical_network, cidr, gateway, allocation
@@ -95,7 +101,9 @@ lines:
   type: list
   elements: str
 run:
-  description: Ids, host and services of the run, and where its traces are.
+  description:
+    - Ids, host and services of the run, what the catalog lacks (C(missing), in sentences), and
+      where its traces are.
   returned: success
   type: dict
 """
@@ -158,6 +166,7 @@ def public(run: Any) -> dict[str, Any]:
     began = run.times.get("began", time.time())
     margin = proof.CLOCK_TOLERANCE
     return shown | {
+        "missing": proof_cloud.missing(run),
         "since": began - margin,
         "until": time.time() + margin,
         "units": list(proof_steps.UNITS),
@@ -231,6 +240,7 @@ def main() -> None:
             "state": {"type": "path", "required": True},
             "report": {"type": "path"},
             "image": {"type": "path"},
+            "services": {"type": "dict", "default": {}},
             "external": {"type": "dict"},
             "problem": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 300},
@@ -265,7 +275,7 @@ def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     left = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
     lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
     run = proof_cloud.new_run()
-    run.owner = playbook.owner()
+    run.owner, run.wanted = playbook.owner(), wanted["services"]
     save(state, run)
     image = Path(wanted["image"])
     text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))

@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from cairn import catalogue, checks, secrets
 from cairn.sources import variable_file
+from cairn.volumegroup import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
@@ -71,8 +72,9 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
     host = variables["cairn_host"]
     if "cinder" not in site["services"] or "devices" not in host:
         return []
+    disks = list(variables.get("cinder_volume_disks") or [])
     claims = {
-        "cinder_volume_disks": list(variables.get("cinder_volume_disks") or []),
+        "cinder_volume_disks": [path_of(disk) for disk in disks],
         "swift_disks": [d["device"] for d in variables.get("swift_disks") or [] if "device" in d],
     }
     found = checks.check_shared_disks(name, host, claims)
@@ -81,7 +83,7 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
         variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
     )
     if "storage" in site["hosts"][name]["groups"] and "lvm" in backends:
-        found += checks.check_volume_group(name, host, group, claims["cinder_volume_disks"])
+        found += checks.check_volume_group(name, host, group, disks)
     return list(found)
 
 

@@ -168,12 +168,16 @@ def test_quotas_of_the_inventory_become_cinders(ini: Ini) -> None:
 def test_a_new_disk_makes_the_role_extend_the_volume_group(
     make_model: Callable[..., Model],
 ) -> None:
-    records = []
-    for disks in (["/dev/vdb"], ["/dev/vdb", "/dev/vdc"]):
-        manifest = make_model("storage1", **CINDER, cinder_volume_disks=disks).manifest("cinder")
+    def record(*disks: Any) -> Any:
+        model = make_model("storage1", **CINDER, cinder_volume_disks=list(disks))
+        manifest = model.manifest("cinder")
         assert manifest is not None
-        records.append(manifest["records"])
-    assert records[0] != records[1]
+        return manifest["records"]["cinder-volume-group"]
+
+    erased = {"device": "/dev/vdc", "erase": "9a11"}
+    assert record("/dev/vdb") == "cinder-volumes /dev/vdb"
+    assert record("/dev/vdb", "/dev/vdc") == "cinder-volumes /dev/vdb /dev/vdc"
+    assert record("/dev/vdb", erased) == record("/dev/vdb", "/dev/vdc")
 
 
 def test_nova_asks_cinder_inside_and_cinder_tells_nova_as_itself(ini: Ini) -> None:

@@ -120,6 +120,7 @@ def storage(task_vars: Data) -> Data:
     ("variables", "text"),
     [
         ({"cinder_volume_disks": ["/dev/vdb"]}, None),
+        ({"cinder_volume_disks": [{"device": "/dev/vdb", "erase": "9a11"}]}, None),
         ({"cinder_volume_disks": ["/dev/vdx"]}, "has no disk /dev/vdx; it has none"),
         ({}, "has no volume group cinder-volumes, and no disk to make it of"),
         ({"cinder_backends": ["nfs"]}, None),

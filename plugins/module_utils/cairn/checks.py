@@ -17,6 +17,7 @@ from .objectdisks import judge as judge_disk
 from .peers import judge
 from .planes import GROUPS
 from .suggest import nearest
+from .volumegroup import Disk
 from .volumegroup import plan as plan_volume_group
 
 ERROR, WARNING = "error", "warning"
@@ -541,7 +542,7 @@ def check_object_disks(
 
 
 def check_volume_group(
-    name: str, host: Mapping[str, Any], group: str, disks: Sequence[str]
+    name: str, host: Mapping[str, Any], group: str, disks: Sequence[Disk]
 ) -> list[Finding]:
     """The volume group of a storage host is there or can be made, of disks that hold nothing."""
     problems = plan_volume_group(group, disks, host).problems

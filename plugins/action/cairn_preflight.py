@@ -82,7 +82,10 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
     backends, group = (
         variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
     )
-    if "storage" in site["hosts"][name]["groups"] and "lvm" in backends:
+    if "storage" not in site["hosts"][name]["groups"]:
+        return list(found)
+    found += checks.check_volume_shares(name, backends, variables.get("cinder_nfs_shares") or [])
+    if "lvm" in backends:
         found += checks.check_volume_group(name, host, group, disks)
     return list(found)
 

@@ -549,6 +549,17 @@ def check_volume_group(
     return [Finding(ERROR, "disks", text, remedy, name) for text, remedy in problems]
 
 
+def check_volume_shares(
+    name: str, backends: Collection[str], shares: Sequence[str]
+) -> list[Finding]:
+    """A storage host with the back end `nfs` has a share to keep volumes on."""
+    if "nfs" not in backends or shares:
+        return []
+    text = "is to keep volumes on NFS (cinder_backends), and cinder_nfs_shares is empty"
+    remedy = "name the shares, such as 192.0.2.9:/volumes, or take nfs out of cinder_backends"
+    return [Finding(ERROR, "volumes", text, remedy, name)]
+
+
 def check_shared_disks(
     name: str, host: Mapping[str, Any], claims: Mapping[str, Iterable[str]]
 ) -> list[Finding]:

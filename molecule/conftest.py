@@ -64,6 +64,15 @@ class Site:
             number = self._variables["cairn_host_number"]
         return str(first + number - self._variables.get("cairn_first_host_number", 11))
 
+    def setting(self, name: str, default: Any) -> Any:
+        """Return a variable of the tested host, or what its role has by default."""
+        return self._variables.get(name, default)
+
+    def has(self, service: str) -> bool:
+        """Return whether the site has an optional service: all of them where it says nothing."""
+        chosen = self._variables.get("cairn_services")
+        return chosen is None or service in chosen
+
     def vip(self, side: str) -> str:
         """Return the internal or the public VIP."""
         public = self._variables.get("cairn_public_plane", "service")
@@ -153,6 +162,42 @@ def own_url(site: Site, listeners: Callable[[int], set[str]]) -> Callable[..., s
         return f"http://{address}:{port}{path}"
 
     return url
+
+
+# Before a script: a session of the service's own account, which goes through the load balancer.
+SESSION = """
+from keystoneauth1 import loading
+from oslo_config import cfg
+conf = cfg.ConfigOpts()
+conf(["--config-file", "{file}"], project="{service}")
+loading.register_session_conf_options(conf, "keystone_authtoken")
+loading.register_auth_conf_options(conf, "keystone_authtoken")
+session = loading.load_session_from_conf_options(
+    conf,
+    "keystone_authtoken",
+    auth=loading.load_auth_from_conf_options(conf, "keystone_authtoken"),
+)
+"""
+
+
+@pytest.fixture
+def as_service(host: Any) -> Callable[[str, str, str], str]:
+    """Return a function that runs Python with a service's `session`, and gives what it printed.
+
+    It takes the service, its file with credentials, and the script.
+    """
+
+    def run(service: str, file: str, script: str) -> str:
+        done = host.run(
+            "runuser --user=%s -- %s -c %s",
+            service,
+            f"/var/lib/cairn/services/{service}/current/venv/bin/python",
+            SESSION.format(service=service, file=file) + script,
+        )
+        assert done.rc == 0, done.stderr[-2000:]
+        return str(done.stdout)
+
+    return run
 
 
 @pytest.fixture

@@ -26,6 +26,11 @@ class Cloud:
         self.inventory = Path("inventories") / inventory
         self.name = lab or inventory
 
+    @property
+    def python(self) -> Path:
+        """The lab's own Python, which runs inside its network."""
+        return ROOT / ".lab" / self.name / "python"
+
     def lab(self, *words: str, timeout: float = 600) -> str:
         """Run a command of the lab; its output."""
         return subprocess.run(

@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from cairn import catalogue, checks, flows, secrets
 from cairn.sources import variable_file, variable_files
+from cairn.volumegroup import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
@@ -75,8 +76,9 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
     host = variables["cairn_host"]
     if "cinder" not in site["services"] or "devices" not in host:
         return []
+    disks = list(variables.get("cinder_volume_disks") or [])
     claims = {
-        "cinder_volume_disks": list(variables.get("cinder_volume_disks") or []),
+        "cinder_volume_disks": [path_of(disk) for disk in disks],
         "swift_disks": [d["device"] for d in variables.get("swift_disks") or [] if "device" in d],
     }
     found = checks.check_shared_disks(name, host, claims)
@@ -84,8 +86,11 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
     backends, group = (
         variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
     )
-    if "storage" in site["hosts"][name]["groups"] and "lvm" in backends:
-        found += checks.check_volume_group(name, host, group, claims["cinder_volume_disks"])
+    if "storage" not in site["hosts"][name]["groups"]:
+        return list(found)
+    found += checks.check_volume_shares(name, backends, variables.get("cinder_nfs_shares") or [])
+    if "lvm" in backends:
+        found += checks.check_volume_group(name, host, group, disks)
     return list(found)
 
 

@@ -8,8 +8,8 @@ module: cairn_object_disks
 short_description: Make file systems on blank disks for objects
 description:
   - Looks at every disk first. If one is missing, in use or holds anything, none is touched.
-  - A disk that holds something is formatted only if its entry names that in C(erase), by UUID, or
-    by type where there is no UUID.
+  - A disk that holds something is formatted only if its entry names that in C(erase), by UUID, by
+    type where there is no UUID, or by a hash where there is no signature.
 options:
   disks:
     description: The host's swift_disks.

@@ -21,11 +21,13 @@ options:
       - V(objects) stores and reads objects by swift's API and by S3's.
       - V(begin_stack) asks for a stack with an instance, if the cloud has stacks; V(stack) waits
         until its instance answers, changes and deletes it.
+      - V(pause) pauses the instance for a moment, so that there is an event to be heard.
       - V(meters) reads meters of what was made, in gnocchi and as heard on the message queue.
       - V(trace) follows the creation through its 24 steps and fails if one lacks evidence.
       - V(clean) removes everything.
     type: str
-    choices: [prepare, boot, reach, begin_stack, volumes, objects, stack, meters, trace, clean]
+    choices:
+      [prepare, boot, reach, begin_stack, volumes, objects, stack, pause, meters, trace, clean]
     required: true
   config:
     description: The clouds.yaml with the administrator's cloud.
@@ -45,6 +47,12 @@ options:
   image:
     description: Raw disk of the test guest, for V(prepare).
     type: path
+  services:
+    description:
+      - For V(prepare), the types that the catalog should have, each with the role whose service it
+        is. What it lacks comes back as C(run.missing).
+    type: dict
+    default: {}
   external:
     description:
       - Where floating IPs come from, for V(prepare); physical_network, cidr, gateway, allocation
@@ -56,12 +64,16 @@ options:
     default: ""
   seconds:
     description:
-      - How long V(boot) waits for the instance, V(reach) for a ping, V(prepare), V(volumes) and
-        V(stack) for each change of theirs, V(meters) for them.
+      - How long V(boot) waits for the instance, V(reach) for a ping, V(prepare), V(volumes),
+        V(stack) and V(pause) for each change of theirs, V(meters) for them.
     type: int
     default: 300
   heard:
     description: For V(meters), a line that ceilometer's listen.py printed.
+    type: str
+    default: ""
+  event:
+    description: For V(meters), a line that it printed with C(--events).
     type: str
     default: ""
   dispersion:
@@ -95,7 +107,9 @@ lines:
   type: list
   elements: str
 run:
-  description: Ids, host and services of the run, and where its traces are.
+  description:
+    - Ids, host and services of the run, what the catalog lacks (C(missing), in sentences), and
+      where its traces are.
   returned: success
   type: dict
 """
@@ -158,6 +172,7 @@ def public(run: Any) -> dict[str, Any]:
     began = run.times.get("began", time.time())
     margin = proof.CLOCK_TOLERANCE
     return shown | {
+        "missing": proof_cloud.missing(run),
         "since": began - margin,
         "until": time.time() + margin,
         "units": list(proof_steps.UNITS),
@@ -231,10 +246,12 @@ def main() -> None:
             "state": {"type": "path", "required": True},
             "report": {"type": "path"},
             "image": {"type": "path"},
+            "services": {"type": "dict", "default": {}},
             "external": {"type": "dict"},
             "problem": {"type": "str", "default": ""},
             "seconds": {"type": "int", "default": 300},
             "heard": {"type": "str", "default": ""},
+            "event": {"type": "str", "default": ""},
             "dispersion": {"type": "str", "default": ""},
             "location": {"type": "str", "default": "us-east-1"},
             "hosts": {"type": "dict", "default": {}},
@@ -265,7 +282,7 @@ def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     left = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
     lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
     run = proof_cloud.new_run()
-    run.owner = playbook.owner()
+    run.owner, run.wanted = playbook.owner(), wanted["services"]
     save(state, run)
     image = Path(wanted["image"])
     text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))
@@ -340,11 +357,18 @@ def stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return seen(state, run, lambda: proof_stack.stack(admin, run, ca_file, wanted["seconds"]))
 
 
+def pause(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Pause the instance for a moment."""
+    run = load(state)
+    text = kept(state, run, lambda: proof_meters.pause(admin, run, wanted["seconds"]))
+    return {"lines": [text], "run": public(run)}
+
+
 def meters(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Read meters of what was made."""
     run = load(state)
-    heard, seconds = wanted["heard"], wanted["seconds"]
-    return seen(state, run, lambda: proof_meters.meters(admin, run, heard, seconds))
+    heard, event, seconds = wanted["heard"], wanted["event"], wanted["seconds"]
+    return seen(state, run, lambda: proof_meters.meters(admin, run, heard, event, seconds))
 
 
 def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -378,6 +402,7 @@ PHASES = {
     "volumes": volumes,
     "objects": objects,
     "stack": stack,
+    "pause": pause,
     "meters": meters,
     "trace": trace,
     "clean": clean,

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: cairn_volume_group
 short_description: Make or extend a volume group of blank disks
 description:
-  - Looks at every disk first. If one is missing, in use or holds anything, none is touched and
-    the module fails.
+  - Looks at every disk first. If one is missing, in use or holds anything that was not named, none
+    is touched and the module fails.
   - Takes no disk away from the group. A group that was made here and is gone is not made anew.
 options:
   name:
@@ -16,9 +16,11 @@ options:
     type: str
     required: true
   disks:
-    description: Its disks. With none it must be there already.
+    description:
+      - Its disks, each by its path or as O(disks[].device) with O(disks[].erase), which names what
+        is on it and may be destroyed. With none the group must be there already.
     type: list
-    elements: path
+    elements: raw
     required: true
 author: [Cairn]
 """
@@ -48,7 +50,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "disks": {"type": "list", "elements": "path", "required": True},
+            "disks": {"type": "list", "elements": "raw", "required": True},
         },
         supports_check_mode=True,
     )

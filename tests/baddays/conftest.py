@@ -12,12 +12,19 @@ import pytest
 from tests.deployed import ROOT, Cloud
 
 INVENTORY = ROOT / "inventories" / "lab"
+LAB = os.environ.get("CAIRN_LAB")
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """Python inside the lab's network, whatever the lab is called."""
+    return str(Cloud(ROOT, lab=LAB).python)
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Cloud:
     """The lab's cloud, serving: a host that the test before has hurt may still be on its way."""
-    found = Cloud(tmp_path, lab=os.environ.get("CAIRN_LAB"))
+    found = Cloud(tmp_path, lab=LAB)
     found.must_exist()
     found.wait_answers(300)
     return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
+from functools import partial
 
 import pytest
-
-from tests.deployed import ROOT
 
 from .conftest import INVENTORY
 
@@ -17,14 +17,16 @@ OTHERS = ("keystone-api.service", "nova-api.service", "neutron-api.service")
 ASK = "import openstack; list(openstack.connect(cloud='cairn').{}())"
 
 
-def ask(what: str) -> str:
-    """Ask the cloud by its SDK; what went wrong, or an empty text."""
+@pytest.fixture
+def ask(python: str) -> Callable[[str], str]:
+    """Return a function that asks the cloud by its SDK; what went wrong, or an empty text."""
+    return partial(asked, python)
+
+
+def asked(python: str, what: str) -> str:
+    """What went wrong when the cloud was asked by its SDK, or an empty text."""
     done = subprocess.run(
-        [
-            str(ROOT / ".lab" / os.environ.get("CAIRN_LAB", "lab") / "python"),
-            "-c",
-            ASK.format(what),
-        ],
+        [python, "-c", ASK.format(what)],
         env={**os.environ, "OS_CLIENT_CONFIG_FILE": str(INVENTORY / ".operator/clouds.yaml")},
         capture_output=True,
         text=True,
@@ -42,7 +44,7 @@ def without_heat(cloud):
     cloud.on("controller1", f"systemctl start {' '.join(UNITS)}")
 
 
-def test_heat_is_down_and_the_next_run_starts_it(without_heat):
+def test_heat_is_down_and_the_next_run_starts_it(without_heat, ask):
     cloud = without_heat
     assert "503" in ask("orchestration.stacks")
     for what in ("compute.servers", "network.networks", "image.images", "identity.projects"):

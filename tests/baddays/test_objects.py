@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cairn.blockdevices import END_BYTES
 from cairn.proof_cloud import wait
 
 from tests.deployed import Cloud
@@ -81,6 +82,10 @@ def test_a_failed_disk_is_replaced(cloud: Cloud, content: str, tmp_path: Any) ->
         assert stored(name) == name
     assert copies(cloud, failed["name"]) == 0
     # Another disk, blank, in its place.
+    end = f"$(($(blockdev --getsize64 {failed['device']}) - {END_BYTES}))"
+    for place in ("0", end):
+        zero = f"dd if=/dev/zero of={failed['device']} bs={END_BYTES} count=1 conv=fsync"
+        cloud.on(HOST, f"{zero} oflag=seek_bytes seek={place} status=none")
     cloud.on(HOST, f"wipefs --all --quiet {failed['device']}; udevadm settle")
     code, text = cloud.site()
     assert not code, text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from cairn.proof_cloud import wait
 
-from tests.deployed import ROOT, Cloud
+from tests.deployed import Cloud
 
 from .conftest import INVENTORY
 
@@ -68,10 +69,10 @@ def image(without_gnocchi: Cloud, tmp_path: Path) -> Iterator[str]:
     )
 
 
-def measured(image: str) -> int:
+def measured(python: str, image: str) -> int:
     """How many measures of the image's size gnocchi has; asked inside the lab's network."""
     asked = subprocess.run(
-        [str(ROOT / ".lab/lab/python"), "-c", ASK, str(INVENTORY), image],
+        [python, "-c", ASK, str(INVENTORY), image],
         capture_output=True,
         text=True,
         check=True,
@@ -80,7 +81,7 @@ def measured(image: str) -> int:
     return int(asked.stdout)
 
 
-def test_without_gnocchi_all_else_works_and_ceilometer_resumes(without_gnocchi, image):
+def test_without_gnocchi_all_else_works_and_ceilometer_resumes(without_gnocchi, image, python):
     cloud = without_gnocchi
     before = cloud.processes("controller1", *CEILOMETER)
     assert cloud.answers()
@@ -89,5 +90,6 @@ def test_without_gnocchi_all_else_works_and_ceilometer_resumes(without_gnocchi, 
     heard = json.loads(cloud.on("controller1", command, timeout=TWO_INTERVALS + 60))
     assert heard["counter_name"].startswith("image.")
     cloud.on("controller1", f"systemctl start {GNOCCHI}")
-    wait("measures of the image in gnocchi", TWO_INTERVALS, lambda: measured(image), interval=5)
+    arrived = partial(measured, python, image)
+    wait("measures of the image in gnocchi", TWO_INTERVALS, arrived, interval=5)
     assert cloud.processes("controller1", *CEILOMETER) == before

@@ -19,14 +19,13 @@ Guest = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+def guest(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """An instance on volumes; a function that writes to one of them, or reads it."""
     state = tmp_path_factory.mktemp("guest") / "run.json"
 
     def ask(*words: str) -> str:
         done = subprocess.run(
-            [str(ROOT / ".lab/lab/python"), str(Path(__file__).with_name("guest.py")),
-             str(state), *words],
+            [python, str(Path(__file__).with_name("guest.py")), str(state), *words],
             cwd=ROOT, capture_output=True, text=True, check=False, timeout=900,
         )  # fmt: skip
         assert done.returncode == 0 or words[0] in ("write", "read"), done.stderr
@@ -92,6 +91,7 @@ def test_a_disk_that_is_not_meant_is_refused(disk, text, cloud):
 
 
 def test_a_missing_volume_group_is_not_made_anew(cloud):
+    before = cloud.generations("storage1")
     cloud.on("storage1", "vgrename cinder-volumes aside")
     try:
         code, said = cloud.site()
@@ -99,3 +99,4 @@ def test_a_missing_volume_group_is_not_made_anew(cloud):
         cloud.on("storage1", "vgrename aside cinder-volumes")
     assert code
     assert "volume group cinder-volumes is missing, and was there" in " ".join(said.split())
+    assert cloud.generations("storage1") == before

@@ -88,6 +88,44 @@ def test_io_waits_for_a_lost_target_unless_another_path_takes_over(
     assert default["use_multipath_for_image_xfer"] == str(multipath).lower()
 
 
+def multipath_conf(content: Content) -> dict[str, dict[str, str]]:
+    """Sections of multipath.conf, with what each sets."""
+    text = content("iscsi", "/etc/multipath.conf", "storage1", **CINDER, iscsi_multipath=True)
+    sections = re.findall(r"^(\w+) \{\n(.*?)^\}$", text, re.M | re.S)
+    return {name: dict(re.findall(r"^ +(\w+) (.+)$", body, re.M)) for name, body in sections}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "taken"),
+    [
+        ("scsi:iscsi", True),
+        *(
+            (local, False)
+            for local in ("scsi:sas", "scsi:ata", "scsi:unspec", "nvme:pcie", "undef")
+        ),
+    ],
+)
+def test_several_paths_are_looked_for_to_volumes_never_to_a_hosts_own_disks(
+    protocol: str, taken: bool, content: Content
+) -> None:
+    found = multipath_conf(content)
+    # As multipathd decides: an exception counts more than the list.
+    listed, excepted = (
+        re.search(found[name]["protocol"].strip('"'), protocol)
+        for name in ("blacklist", "blacklist_exceptions")
+    )
+    assert (excepted is not None or listed is None) is taken
+
+
+def test_io_of_a_volume_whose_last_path_is_lost_waits_without_end(content: Content) -> None:
+    found = multipath_conf(content)
+    # What multipathd knows of the target's make counts more than defaults.
+    assert found["overrides"] == {"no_path_retry": "queue"}
+    assert found["defaults"]["queue_without_daemon"] == "yes"
+    # Else a target with one portal would have no map to wait in.
+    assert found["defaults"]["find_multipaths"] == "no"
+
+
 def test_shares_instead_of_a_volume_group(
     ini: Ini, content: Content, units: Units, make_model: Callable[..., Model]
 ) -> None:
@@ -130,12 +168,16 @@ def test_quotas_of_the_inventory_become_cinders(ini: Ini) -> None:
 def test_a_new_disk_makes_the_role_extend_the_volume_group(
     make_model: Callable[..., Model],
 ) -> None:
-    records = []
-    for disks in (["/dev/vdb"], ["/dev/vdb", "/dev/vdc"]):
-        manifest = make_model("storage1", **CINDER, cinder_volume_disks=disks).manifest("cinder")
+    def record(*disks: Any) -> Any:
+        model = make_model("storage1", **CINDER, cinder_volume_disks=list(disks))
+        manifest = model.manifest("cinder")
         assert manifest is not None
-        records.append(manifest["records"])
-    assert records[0] != records[1]
+        return manifest["records"]["cinder-volume-group"]
+
+    erased = {"device": "/dev/vdc", "erase": "9a11"}
+    assert record("/dev/vdb") == "cinder-volumes /dev/vdb"
+    assert record("/dev/vdb", "/dev/vdc") == "cinder-volumes /dev/vdb /dev/vdc"
+    assert record("/dev/vdb", erased) == record("/dev/vdb", "/dev/vdc")
 
 
 def test_nova_asks_cinder_inside_and_cinder_tells_nova_as_itself(ini: Ini) -> None:

@@ -58,7 +58,10 @@ def test_an_operators_own_group_needs_no_disks(host: Data) -> None:
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (device("/dev/vdb", EXT4), "disk /dev/vdb holds data: ext4 home"),
+        (
+            device("/dev/vdb", EXT4),
+            "disk /dev/vdb holds data: ext4 labelled home with UUID 5ef332d4",
+        ),
         (device("/dev/vdb", {"type": "gpt"}, {"type": "PMBR"}), "holds data: gpt, PMBR"),
         (device("/dev/vdb", used="mounted on /srv"), "disk /dev/vdb is in use: mounted on /srv"),
         (None, "has no disk /dev/vdb; it has /dev/vda, /dev/vdb, /dev/vdc"),
@@ -74,10 +77,35 @@ def test_a_disk_that_is_not_blank_is_refused_and_so_is_the_whole(
     assert text in problem[0]
 
 
-def test_how_to_force_it_is_said(host: Data) -> None:
+def test_how_to_force_it_is_said_and_then_only_that_is_erased(host: Data) -> None:
     host["devices"]["/dev/vdb"] = device("/dev/vdb", EXT4)
     ((_, remedy),) = plan(NAME, ["/dev/vdb"], host).problems
-    assert "wipefs --all /dev/vdb" in remedy
+    assert "{device: /dev/vdb, erase: 5ef332d4}" in remedy
+    found = plan(NAME, [{"device": "/dev/vdb", "erase": "5ef332d4"}, "/dev/vdc"], host)
+    assert (found.create, found.erase) == (["/dev/vdb", "/dev/vdc"], ["/dev/vdb"])
+    found = plan(NAME, [{"device": "/dev/vdb", "erase": "another"}], host)
+    assert found.problems and not found.erase
+
+
+def test_what_may_be_erased_is_not_erased_where_it_is_a_groups_or_in_use(host: Data) -> None:
+    member = {"type": "LVM2_member", "uuid": "pv1"}
+    disk = {"device": "/dev/vdb", "erase": "pv1"}
+    host["devices"]["/dev/vdb"] = device("/dev/vdb", member)
+    host["volume_groups"] = {"system": ["/dev/vdb"]}
+    found = plan(NAME, [disk], host)
+    assert found.problems[0][0] == "disk /dev/vdb belongs to volume group system"
+    assert found.erase == []
+    host["volume_groups"] = {NAME: ["/dev/vdb"]}
+    assert plan(NAME, [disk], host) == volumegroup.Plan()
+    host["volume_groups"], host["devices"]["/dev/vdb"]["used"] = {}, "held by dm-0"
+    assert plan(NAME, [disk], host).erase == []
+
+
+def test_a_disk_that_cannot_be_read_is_not_blank(host: Data) -> None:
+    host["devices"]["/dev/vdb"]["error"] = "/dev/vdb: Input/output error"
+    assert problems(["/dev/vdb"], host) == [
+        "disk /dev/vdb cannot be read: /dev/vdb: Input/output error"
+    ]
 
 
 def test_a_disk_of_another_group_is_refused(host: Data) -> None:
@@ -164,6 +192,19 @@ def test_the_group_is_made_once_all_disks_were_found_in_order(commands: list[lis
     done = volumegroup.prepare(NAME, ["/dev/vdb", "/dev/vdc"], {}, check=False)
     assert commands == [["vgcreate", NAME, "/dev/vdb", "/dev/vdc"]]
     assert done == [f"vgcreate {NAME} /dev/vdb /dev/vdc"]
+
+
+def test_what_may_be_destroyed_is_cleared_once_all_disks_were_found_in_order(
+    commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = {"device": "/dev/vdb", "erase": "5ef332d4"}
+    monkeypatch.setattr(volumegroup, "read_device", lambda path: device(path, EXT4))
+    volumegroup.prepare(NAME, [disk], {}, check=True)
+    with pytest.raises(hostwork.HostError, match="no disk was touched"):
+        volumegroup.prepare(NAME, [disk, "/dev/vdc"], {}, check=False)
+    assert commands == []
+    volumegroup.prepare(NAME, [disk], {}, check=False)
+    assert commands == [["wipefs", "--all", "/dev/vdb"], ["vgcreate", NAME, "/dev/vdb"]]
 
 
 def test_check_mode_only_tells(commands: list[list[str]]) -> None:

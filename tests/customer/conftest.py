@@ -1,6 +1,6 @@
 """A customer of the lab's cloud: a user of one project with a clouds.yaml, and nothing else.
 
-What the cloud has to offer is read from its catalog; tests of services that are not in it are
+What the cloud has to offer stands in its inventory; tests of services that are not chosen there are
 skipped. Everything that a customer makes is made once, and must be gone in the end.
 """
 
@@ -18,7 +18,7 @@ import openstack
 import pytest
 import requests
 import yaml
-from cairn import proof_cloud, proof_objects, proof_stack, proof_volume
+from cairn import catalogue, proof_cloud, proof_objects, proof_stack, proof_volume
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -149,13 +149,20 @@ def cloud(customer: Customer) -> Any:
 
 
 @pytest.fixture(scope="package")
-def offered(cloud: Any) -> Callable[[str], None]:
-    """Give a function that skips a test when the catalog has no service of a type."""
+def kinds(lab_site: dict[str, Any]) -> set[str]:
+    """Types of the services that the lab should have, whatever its catalog says."""
+    return set(catalogue.catalog_types(catalogue.of_site(catalogue.descriptions(), lab_site)))
+
+
+@pytest.fixture(scope="package")
+def offered(cloud: Any, kinds: set[str]) -> Callable[[str], None]:
+    """Give a function that skips a test when the site has no service of a type."""
     catalog = cloud.session.auth.get_access(cloud.session).service_catalog.catalog
 
     def need(kind: str) -> None:
-        if kind not in {entry["type"] for entry in catalog}:
+        if kind not in kinds:
             pytest.skip(f"this cloud has no {kind}")
+        assert kind in proof_cloud.served(catalog), f"the catalog has no endpoint of {kind}"
 
     return need
 
@@ -269,6 +276,36 @@ def volume(cloud: Any, customer: Customer, offered: Callable[[str], None]) -> It
     yield cloud.block_storage.wait_for_status(made, "available", ["error"], wait=120)
     cloud.block_storage.delete_volume(made, ignore_missing=False)
     cloud.block_storage.wait_for_delete(made, wait=120)
+
+
+@pytest.fixture
+def rooted(
+    cloud: Any, customer: Customer, image: Any, private: Any, offered: Callable[[str], None]
+) -> Iterator[Any]:
+    """An instance whose root disk is a volume made of the image; both go together."""
+    offered("block-storage")
+    root = {
+        "uuid": image.id,
+        "source_type": "image",
+        "destination_type": "volume",
+        "volume_size": 1,
+        "boot_index": 0,
+        "delete_on_termination": True,
+    }
+    server = cloud.compute.create_server(
+        name=f"{customer.name}-rooted",
+        flavor_id=customer.flavor,
+        networks=[{"uuid": private.id}],
+        block_device_mapping=[root],
+    )
+    yield server
+    volumes = [
+        cloud.block_storage.get_volume(one.volume_id)
+        for one in cloud.compute.volume_attachments(server)
+    ]
+    delete_server(cloud, server)
+    for volume in volumes:
+        cloud.block_storage.wait_for_delete(volume, wait=120)
 
 
 @pytest.fixture(scope="package")

@@ -6,7 +6,10 @@ from typing import Any
 
 import certifi
 import pytest
-from openstack.exceptions import ForbiddenException, SDKException
+from cairn.proof_cloud import wait
+from openstack.exceptions import ForbiddenException, HttpException, SDKException
+
+from .conftest import BOOT_SECONDS
 
 pytestmark = pytest.mark.lab
 
@@ -39,6 +42,33 @@ def test_a_volume_takes_and_gives_data_in_an_instance(instance: Any, attached: A
     assert disk["bytes"] == attached.size * 1024**3
     path = f"cgi-bin/disk?name={disk['name']}&word=written-by-a-customer"
     instance.get(path, lambda answer: answer.text.strip() == "written-by-a-customer")
+
+
+def test_more_than_the_quota_is_refused(cloud: Any, offered: Any) -> None:
+    offered("block-storage")
+    limits = cloud.block_storage.get_limits().absolute
+    if limits.max_total_volume_gigabytes < 0:
+        pytest.skip("this cloud gives its customers all the space that they want")
+    with pytest.raises(HttpException, match="quota") as refused:
+        cloud.block_storage.create_volume(
+            name="too-large", size=limits.max_total_volume_gigabytes + 1
+        )
+    assert refused.value.status_code == 413
+    assert not [one for one in cloud.block_storage.volumes() if one.name == "too-large"]
+
+
+def test_an_instance_starts_from_a_volume(cloud: Any, rooted: Any) -> None:
+    server = cloud.compute.wait_for_server(rooted, wait=BOOT_SECONDS)
+    (root,) = cloud.compute.volume_attachments(server)
+    volume = cloud.block_storage.get_volume(root.volume_id)
+    assert (volume.status, volume.size, volume.is_bootable) == ("in-use", 1, True)
+
+    def ready() -> bool:
+        output = cloud.compute.get_server_console_output(server)["output"]
+        return "cairn-guest: " in output and " ready" in output
+
+    # It has no other disk to start from.
+    wait("the guest to tell on its console that it is ready", 120, ready, interval=2)
 
 
 def test_an_object_comes_back_as_it_was_stored(cloud: Any, container: Any) -> None:

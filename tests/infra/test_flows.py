@@ -45,6 +45,12 @@ def test_flow_says_everything(flow: dict[str, Any]) -> None:
     assert flow["to"] and set(flow["to"]) <= ENDS
 
 
+def test_what_a_driver_reaches_outside_the_site_is_listed() -> None:
+    (shares,) = [flow for flow in FLOWS if flow["port"] == 2049]
+    assert set(shares["from"]) == {"compute", "storage"}
+    assert (shares["to"], shares["kind"], shares["plane"]) == (["outside"], "native", "storage")
+
+
 def test_the_file_can_be_read() -> None:
     assert len(read()) == len(FLOWS)
 

@@ -147,9 +147,14 @@ def storage(task_vars: Data) -> Data:
     ("variables", "text"),
     [
         ({"cinder_volume_disks": ["/dev/vdb"]}, None),
+        ({"cinder_volume_disks": [{"device": "/dev/vdb", "erase": "9a11"}]}, None),
         ({"cinder_volume_disks": ["/dev/vdx"]}, "has no disk /dev/vdx; it has none"),
         ({}, "has no volume group cinder-volumes, and no disk to make it of"),
-        ({"cinder_backends": ["nfs"]}, None),
+        ({"cinder_backends": ["nfs"], "cinder_nfs_shares": ["192.0.2.9:/volumes"]}, None),
+        (
+            {"cinder_backends": ["nfs"]},
+            "is to keep volumes on NFS (cinder_backends), and cinder_nfs_shares is empty",
+        ),
         (
             {"cinder_volume_disks": ["/dev/vdb"], "swift_disks": [{"device": "/dev/vdb"}]},
             "/dev/vdb is in swift_disks and in cinder_volume_disks",

@@ -105,3 +105,18 @@ def test_the_options_of_a_lock_are_those_of_all_its_files() -> None:
         "four": {"lock": "shared"},
     }
     assert catalogue.namespaces(described, "shared") == [["w", "x", "y"], ["z"]]
+
+
+def test_types_of_the_catalog_are_known_by_the_role_that_serves_them() -> None:
+    described = {
+        "heat": {"catalog": [{"type": "orchestration"}, {"type": "cloudformation"}]},
+        "keystone": {"catalog": {"type": "identity"}},
+        # An account alone is no endpoint.
+        "ceilometer": {"catalog": {"roles": ["admin"]}},
+        "chrony": {},
+    }
+    assert catalogue.catalog_types(described) == {
+        "orchestration": "heat",
+        "cloudformation": "heat",
+        "identity": "keystone",
+    }

@@ -17,6 +17,7 @@ from cairn.objectdisks import judge
 DISK = {"name": "d1", "device": "/dev/vdb"}
 OURS = {"type": "xfs", "label": "swift-d1", "uuid": "6d0f"}
 EXT4 = {"type": "ext4", "label": "home", "uuid": "9a11"}
+NAMELESS = {"type": "unknown", "uuid": "c0ffee"}
 GPT = {"type": "gpt", "uuid": "77aa"}
 
 
@@ -51,6 +52,7 @@ def test_a_disk_with_our_label_is_ours() -> None:
         ([{"type": "dos"}], "dos", "dos"),
         ([GPT, EXT4], "gpt with UUID 77aa, ext4", "77aa"),
         ([{**OURS, "label": "swift-d7"}], "xfs labelled swift-d7", "6d0f"),
+        ([NAMELESS], "unknown (c0ffee)", "c0ffee"),
     ],
 )
 def test_a_disk_that_holds_anything_is_refused_and_told_how_to_force(
@@ -71,6 +73,8 @@ def test_a_disk_that_holds_anything_is_refused_and_told_how_to_force(
         ([GPT, EXT4], "77aa", "erase"),
         ([GPT, EXT4], "gpt", "wrong"),
         ([{"type": "dos"}], "dos", "erase"),
+        ([NAMELESS], "c0ffee", "erase"),
+        ([NAMELESS], "dec0de", "wrong"),
     ],
 )
 def test_only_what_is_named_is_erased(
@@ -229,6 +233,67 @@ def test_wipefs_is_asked_and_changes_nothing(
     assert (found["type"], found["label"]) == ("swap", "old")
     assert blockdevices.read_signatures(str(image)) == ([found], "")
     assert "No such file" in blockdevices.read_signatures(str(tmp_path / "none"))[1]
+
+
+@pytest.mark.parametrize("place", [0, 4096, (1 << 20) - 1, (8 << 20) - 1])
+def test_data_without_a_signature_is_no_blank_disk(place: int, tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+
+    def look(data: bytes) -> list[dict[str, str]]:
+        with image.open("wb") as file:
+            file.truncate(8 << 20)
+            file.seek(place)
+            file.write(data)
+        found, error = blockdevices.read_signatures(str(image))
+        assert error == ""
+        return found
+
+    assert look(b"\0") == []
+    (one,), (same,), (other,) = look(b"x"), look(b"x"), look(b"y")
+    assert one["type"] == "unknown"
+    assert one == same != other
+
+
+def test_a_disk_whose_ends_cannot_be_read_is_not_blank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: str) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    image = tmp_path / "disk"
+    image.write_bytes(bytes(4096))
+    assert blockdevices.read_signatures(str(image)) == ([], "")
+    monkeypatch.setattr(blockdevices, "read_ends", broken)
+    assert blockdevices.read_signatures(str(image)) == ([], f"{image}: Input/output error")
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Callable[[str], str]:
+    """What uses the device of tmp_path's file system, when these lines are /proc/self/mounts."""
+    number = tmp_path.stat().st_dev
+    system, proc = tmp_path / "sys", tmp_path / "proc"
+    system.mkdir()
+    (system / "dev").write_text(f"{os.major(number)}:{os.minor(number)}\n")
+    (proc / "self").mkdir(parents=True)
+
+    def look(mounts: str) -> str:
+        (proc / "self/mounts").write_bytes(os.fsencode(mounts))
+        return blockdevices._used("/dev/vdb", system, proc)
+
+    return look
+
+
+def test_a_mount_point_may_have_any_name(tmp_path: Path, used: Callable[[str], str]) -> None:
+    place = tmp_path / "a disk\tof\\mine \udcff"
+    place.mkdir()
+    written = str(place)
+    for plain, code in (("\\", r"\134"), (" ", r"\040"), ("\t", r"\011")):
+        written = written.replace(plain, code)
+    assert used(f"/dev/vdb {written} ext4 rw 0 0\n") == f"mounted on {place}"
+
+
+def test_a_mount_point_that_nobody_may_look_at_breaks_nothing(used: Callable[[str], str]) -> None:
+    assert used("/dev/fuse /gone/doc fuse.portal rw 0 0\n") == ""
 
 
 def test_what_is_no_block_device_is_no_disk(tmp_path: Path) -> None:

@@ -146,3 +146,12 @@ def test_a_refused_connection_is_explained_too() -> None:
         proof_cloud.explained("asking cloud cairn"),
     ):
         raise ConnectFailure("no route")
+
+
+def test_a_service_without_endpoints_is_not_served_though_the_catalog_names_it() -> None:
+    catalog = [
+        {"type": "compute", "endpoints": [{"interface": "internal"}, {"interface": "public"}]},
+        {"type": "orchestration", "endpoints": []},
+        {"type": "metric", "endpoints": [{"interface": "internal"}]},
+    ]
+    assert proof_cloud.served(catalog) == ["compute"]

@@ -81,11 +81,17 @@ def heard(**changed: Any) -> str:
     return dumps(sample | changed)
 
 
+def told(kind: str = "compute.instance.pause.end", server: str = "i1", signature: str = "x") -> str:
+    traits = [["host", 1, "compute1"], ["resource_id", 1, server], ["state", 1, "paused"]]
+    return dumps({"event_type": kind, "traits": traits, "message_signature": signature})
+
+
 def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: Run) -> None:
     session.answers[CPU] = (200, MEASURES)
-    found = proof_meters.meters(None, run, heard(), 10)
+    found = proof_meters.meters(None, run, heard(), told(), 10)
     assert [one.text for one in found] == [
         "cpu 1.5e+09 ns of the instance, at 10:02:03",
+        "compute.instance.pause.end of the instance, paused",
         "15 of the instance at 2026-11-23T10:05:00+00:00",
     ]
     assert "meters" in run.times
@@ -94,10 +100,10 @@ def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: R
 def test_a_volume_is_measured_where_there_is_one(session: Session, run: Run) -> None:
     run.ids["volume"] = "v1"
     session.answers |= {CPU: (200, MEASURES), SIZE: (200, MEASURES)}
-    assert len(proof_meters.meters(None, run, heard(), 10)) == 3
+    assert len(proof_meters.meters(None, run, heard(), told(), 10)) == 4
     session.answers[SIZE] = (200, [])
     with pytest.raises(ProofError, match=r"volume\.size of volume v1 in gnocchi: not within"):
-        proof_meters.meters(None, run, heard(), 0)
+        proof_meters.meters(None, run, heard(), told(), 0)
 
 
 @pytest.mark.parametrize("answer", [(404, {}), (200, [])])
@@ -106,13 +112,13 @@ def test_a_meter_that_does_not_come_is_missed(
 ) -> None:
     session.answers[CPU] = answer
     with pytest.raises(ProofError, match="measures of cpu of instance i1 in gnocchi: not within"):
-        proof_meters.meters(None, run, heard(), 0)
+        proof_meters.meters(None, run, heard(), told(), 0)
 
 
 def test_a_broken_gnocchi_is_an_error_at_once(session: Session, run: Run) -> None:
     session.answers[CPU] = (503, {})
     with pytest.raises(ProofError, match="asking gnocchi for cpu of the instance: HTTP 503"):
-        proof_meters.meters(None, run, heard(), 60)
+        proof_meters.meters(None, run, heard(), told(), 60)
     assert len(session.asked) == 1
 
 
@@ -128,7 +134,55 @@ def test_what_is_heard_must_be_a_signed_meter_of_the_instance(
     session: Session, run: Run, line: str, what: str
 ) -> None:
     with pytest.raises(ProofError, match=what):
-        proof_meters.meters(None, run, line, 10)
+        proof_meters.meters(None, run, line, told(), 10)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("", "not heard on the message queue: an event"),
+        (told(kind="image.update"), "image.update of i1"),
+        (told(server="i2"), r"compute\.instance\.pause\.end of i2"),
+        (told(signature=""), "an event without a signature"),
+    ],
+)
+def test_an_event_must_be_a_signed_one_of_the_instance(
+    session: Session, run: Run, line: str, what: str
+) -> None:
+    with pytest.raises(ProofError, match=what):
+        proof_meters.meters(None, run, heard(), line, 10)
+
+
+class Compute:
+    """An instance that can be paused; `stuck` stays as it is."""
+
+    def __init__(self, *, stuck: bool = False) -> None:
+        self.stuck = stuck
+        self.seen: list[str] = []
+        self.status = "ACTIVE"
+
+    def become(self, status: str) -> None:
+        self.seen.append(status)
+        self.status = self.status if self.stuck else status
+
+    def pause_server(self, _: str) -> None:
+        self.become("PAUSED")
+
+    def unpause_server(self, _: str) -> None:
+        self.become("ACTIVE")
+
+    def get_server(self, _: str) -> Any:
+        return SimpleNamespace(status=self.status)
+
+
+def test_an_instance_is_paused_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = Compute()
+    monkeypatch.setattr(proof_meters, "user_cloud", lambda *_: SimpleNamespace(compute=compute))
+    assert "i1 was paused" in proof_meters.pause(None, run, 10)
+    assert compute.seen == ["PAUSED", "ACTIVE"]
+    compute.stuck = True
+    with pytest.raises(ProofError, match="instance i1 PAUSED: not within 0 s"):
+        proof_meters.pause(None, run, 0)
 
 
 def test_what_gnocchi_has_of_a_project_is_removed(session: Session) -> None:

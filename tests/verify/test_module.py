@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from ansible.module_utils.cairn import playbook, proof_cloud
 from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.template import Templar
 
 BEGAN = 1764000000.0
 
@@ -139,3 +142,48 @@ def test_a_run_that_never_began_gives_its_reason(module: ModuleType, tmp_path: P
 def test_a_phase_without_a_run_says_so(module: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ProofError, match="no run was prepared"):
         module.load(tmp_path / "verify.json")
+
+
+def test_an_endpoint_that_was_lost_is_told_with_the_service_that_the_site_has(
+    module: ModuleType, run: Run
+) -> None:
+    run.wanted = {"compute": "nova", "orchestration": "heat"}
+    (text,) = module.public(run)["missing"]
+    assert "no public endpoint of orchestration, though the site has heat" in text
+    run.services.append("orchestration")
+    assert module.public(run)["missing"] == []
+    run.services.clear()
+    assert module.public(run)["missing"] == []  # no catalog was asked for yet
+
+
+# --- what the role makes of that ---------------------------------------------------------------
+
+
+@pytest.fixture
+def role(root: Path) -> Callable[..., Any]:
+    """Template a variable of the role, with the run's services and those that the site chose."""
+    init_plugin_loader()
+    filter_loader.add_directory(str(root / "filter_plugins"))
+
+    def get(name: str, chosen: list[str], services: list[str]) -> Any:
+        loader = DataLoader()
+        files = [root / "roles/verify" / part / "main.yml" for part in ("defaults", "vars")]
+        known = [loader.load_from_file(str(file), trusted_as_template=True) for file in files]
+        facts = {"__verify_site": {"services": chosen}, "__verify_run": {"services": services}}
+        variables = {key: value for part in (*known, facts) for key, value in part.items()}
+        return Templar(loader=loader, variables=variables).template(variables[name])
+
+    return get
+
+
+def test_only_what_the_site_has_not_is_left_out(role: Callable[..., Any]) -> None:
+    assert role("__verify_left_out", ["cinder", "heat"], []) == ["objects", "meters"]
+    every = ["ceilometer", "cinder", "gnocchi", "heat", "swift"]
+    assert role("__verify_left_out", every, []) == []
+
+
+def test_what_the_catalog_lacks_is_not_tried_and_what_the_site_gave_up_neither(
+    role: Callable[..., Any],
+) -> None:
+    served = ["block-storage", "object-store"]
+    assert list(role("__verify_there", ["cinder", "heat"], served)) == ["volumes"]

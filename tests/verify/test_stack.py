@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,9 +30,12 @@ class Stacks:
         self.status = ""
         self.spoil: Callable[[Any], None] = lambda stack: None
         self.disks = [1024**3]
-        self.left: list[Any] = []
+        self.left: list[str] = []
+        self.silent: list[str] = []
         self.said = f"{run.name}-stack {run.nonce}"
-        self.orchestration = self.compute = self.network = self
+        self.orchestration = self.compute = self.network = self.block_storage = self
+        for _, _, listing in proof_stack.OUTSIDE.values():
+            setattr(self, listing, partial(self.there, listing))
         self.session = SimpleNamespace(get_endpoint=lambda **_: ENDPOINT)
 
     def get_ip(self, _: str) -> Any:
@@ -69,20 +73,23 @@ class Stacks:
         return stack
 
     def resources(self, _: Any) -> list[Any]:
-        fine = SimpleNamespace(name="network", status="CREATE_COMPLETE")
-        broken = SimpleNamespace(
-            name="server",
-            resource_type="OS::Nova::Server",
-            status="CREATE_FAILED",
-            status_reason="No valid host",
-        )
-        return [fine, broken]
+        """One of each kind, `<listing>1` where it is; the instance is where a failure would be."""
+        template = self.asked[-1][1]["template"]["resources"].values()
+        return [
+            SimpleNamespace(
+                name=kind.rpartition("::")[2].lower(),
+                resource_type=kind,
+                status="CREATE_FAILED" if kind == "OS::Nova::Server" else "CREATE_COMPLETE",
+                status_reason="No valid host",
+                physical_resource_id=f"{proof_stack.OUTSIDE[kind][2]}1",
+            )
+            for kind in dict.fromkeys(resource["type"] for resource in template)
+            if kind in proof_stack.OUTSIDE and kind not in self.silent
+        ]
 
-    def servers(self) -> list[Any]:
-        return self.left
-
-    def ips(self, **_: Any) -> list[Any]:
-        return []
+    def there(self, listing: str) -> list[Any]:
+        """What a service lists: things of others, and what the stack left."""
+        return [SimpleNamespace(id=f"{listing}0"), *(SimpleNamespace(id=i) for i in self.left)]
 
     def page_is_open(self) -> bool:
         rules = self.asked[-1][1]["template"]["resources"]["group"]["properties"]["rules"]
@@ -171,9 +178,30 @@ def test_an_instance_without_the_stacks_volume_is_told(stacks: Stacks, run: Run)
         prove(run)
 
 
-def test_what_a_deleted_stack_leaves_is_named(stacks: Stacks, run: Run) -> None:
-    stacks.left = [SimpleNamespace(id="other"), SimpleNamespace(id="server1")]
-    with pytest.raises(ProofError, match=r"left instance server1$"):
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("servers1", "instance servers1"),
+        ("volumes1", "volume volumes1"),
+        ("networks1", "network networks1"),
+        ("subnets1", "subnet subnets1"),
+        ("routers1", "router routers1"),
+        ("ports1", "port ports1"),
+        ("ips1", "floating IP ips1"),
+        ("security_groups1", "security group security_groups1"),
+    ],
+)
+def test_what_a_deleted_stack_leaves_is_named(
+    part: str, told: str, stacks: Stacks, run: Run
+) -> None:
+    stacks.left = [part]
+    with pytest.raises(ProofError, match=f"left {told}$"):
+        prove(run)
+
+
+def test_what_heat_does_not_tell_cannot_be_looked_for(stacks: Stacks, run: Run) -> None:
+    stacks.silent = ["OS::Neutron::Port"]
+    with pytest.raises(ProofError, match="does not tell the stack's OS::Neutron::Port"):
         prove(run)
 
 

@@ -24,5 +24,12 @@ def test_passwords_of_volumes_are_roots_alone(host: Any) -> None:
     assert host.file("/etc/iscsi/iscsid.conf").mode == 0o600
 
 
-def test_io_of_a_lost_target_waits(host: Any) -> None:
-    assert "replacement_timeout = -1" in host.file("/etc/iscsi/iscsid.conf").content_string
+def test_io_of_a_lost_target_waits(host: Any, site: Any) -> None:
+    several = site.setting("iscsi_multipath", False)
+    seconds = site.setting("iscsi_replacement_seconds", 15 if several else -1)
+    settings = host.file("/etc/iscsi/iscsid.conf").content_string
+    assert f"replacement_timeout = {seconds}\n" in settings
+    if several:
+        known = host.check_output("multipath -t")
+        assert 'protocol "scsi:iscsi"' in known
+        assert 'no_path_retry "queue"' in known.rpartition("overrides {")[2]

@@ -17,6 +17,18 @@ STORAGE = (
     "swift-object-expirer",
 )
 PYTHON = "/var/lib/cairn/services/swift/current/venv/bin/python"
+OBJECT = """
+account = session.get_endpoint(service_type="object-store", interface="internal")
+container = account + "/cairn-molecule"
+session.put(container)
+try:
+    session.put(container + "/greeting", data=b"hello from molecule")
+    print(session.get(container + "/greeting").text)
+finally:
+    session.delete(container + "/greeting", raise_exc=False)
+    # Refused as long as its listing does not know yet that the object is gone.
+    session.delete(container, raise_exc=False)
+"""
 RINGS = """
 import json
 from swift.common.ring import Ring
@@ -59,6 +71,12 @@ def test_the_proxy_speaks_s3(host: Any, on: Any, own_url: Any) -> None:
     assert "<Error>" not in answer
 
 
+def test_an_object_comes_back(on: Any, as_service: Any) -> None:
+    on("controller")
+    said = as_service("swift", "/etc/swift/authtoken.conf", OBJECT)
+    assert said.strip() == "hello from molecule"
+
+
 @pytest.mark.parametrize("port", [6200, 6201, 6202, 873])
 def test_objects_are_served_on_the_storage_plane_only(
     port: int, on: Any, site: Any, listeners: Any
@@ -96,7 +114,7 @@ def test_replicators_reach_the_disks_of_the_host(host: Any, on: Any, site: Any) 
     assert {"account", "container", "object"} <= set(modules)
 
 
-def test_every_host_has_the_rings_with_every_disk(host: Any) -> None:
+def test_every_host_has_the_rings_with_every_disk(host: Any, site: Any) -> None:
     found = json.loads(host.check_output("%s -c %s", PYTHON, RINGS))
     runner = host.backend.ansible_runner
     wanted = sorted(
@@ -107,7 +125,7 @@ def test_every_host_has_the_rings_with_every_disk(host: Any) -> None:
     assert {name: devices for name, (_, _, devices) in found.items()} == dict.fromkeys(
         found, wanted
     )
-    assert {replicas for _, replicas, _ in found.values()} == {3}
+    assert {replicas for _, replicas, _ in found.values()} == {site.setting("swift_replicas", 3)}
 
 
 def test_builders_are_on_every_controller_and_closed_to_all_others(

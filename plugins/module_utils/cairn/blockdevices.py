@@ -5,14 +5,22 @@ Runs on the managed host; standard library and util-linux only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 LABELS = Path("/dev/disk/by-label")
+PROC = Path("/proc")
+END_BYTES = 1 << 20
+UNKNOWN = "unknown"
+"""Type of data that has no signature; its `uuid` is a hash of the disk's ends."""
+SAID = {"label": "labelled", "uuid": "with UUID"}
 
 
 def read_labels(folder: Path = LABELS) -> dict[str, str]:
@@ -30,8 +38,8 @@ def read_device(path: str) -> dict[str, Any] | None:
     """A block device: its real path, size_mb, what uses it, its signatures and what is wrong.
 
     `used` and `error` are sentences, empty if there is nothing to say. Signatures are wipefs':
-    type, perhaps label and uuid; partition tables are among them. None where there is no such
-    block device.
+    type, perhaps label and uuid; partition tables are among them, and UNKNOWN. None where there is
+    no such block device.
     """
     try:
         info = Path(path).stat()
@@ -51,28 +59,53 @@ def read_device(path: str) -> dict[str, Any] | None:
     }
 
 
-def _used(real: str, system: Path) -> str:
+def mounts(proc: Path = PROC) -> Iterator[tuple[str, str]]:
+    """Source and place of every mount, without the kernel's escapes for blanks and the like."""
+    for line in os.fsdecode((proc / "self/mounts").read_bytes()).strip("\n").split("\n"):
+        device, where = (
+            re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), word)
+            for word in line.split(" ")[:2]
+        )
+        yield device, where
+
+
+def _mounted(device: str, where: str) -> int | None:
+    """The number of the device that is mounted there; None if it cannot be found out."""
+    try:
+        # By number: the kernel may call what it started from /dev/root.
+        return Path(where).stat().st_dev
+    except OSError:
+        pass
+    try:
+        return Path(device).stat().st_rdev
+    except OSError:
+        return None
+
+
+def _used(real: str, system: Path, proc: Path = PROC) -> str:
     """What uses a device or one of its partitions, in words; empty when nothing does."""
     major, _, minor = (system / "dev").read_text().strip().partition(":")
     number = os.makedev(int(major), int(minor))
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        device, where = line.split()[:2]
-        # By number: the kernel may call what it started from /dev/root.
-        if device.startswith("/dev/") and Path(where).stat().st_dev == number:
+    for device, where in mounts(proc):
+        if device.startswith("/dev/") and _mounted(device, where) == number:
             return f"mounted on {where}"
-    if Path("/proc/swaps").exists() and f"{real} " in Path("/proc/swaps").read_text():
+    if (proc / "swaps").exists() and f"{real} " in (proc / "swaps").read_text():
         return "swap space"
     holders = sorted(path.name for path in (system / "holders").glob("*"))
     if holders:
         return f"held by {', '.join(holders)}"
     for part in sorted(path.parent for path in system.glob("*/partition")):
-        if used := _used(f"/dev/{part.name}", part):
+        if used := _used(f"/dev/{part.name}", part, proc):
             return f"{part.name} is {used}"
     return ""
 
 
 def read_signatures(path: str) -> tuple[list[dict[str, str]], str]:
-    """What wipefs would find on a device, and why it could not look; nothing is written."""
+    """What is on a device, and why that could not be seen; nothing is written.
+
+    It is what wipefs would find, or else UNKNOWN where the ends of the disk are not all zero: not
+    everything has a signature.
+    """
     done = subprocess.run(
         ["wipefs", "--no-act", "--json", path], capture_output=True, text=True, check=False
     )
@@ -81,4 +114,50 @@ def read_signatures(path: str) -> tuple[list[dict[str, str]], str]:
     # Without a signature it prints nothing at all.
     found = json.loads(done.stdout or "{}").get("signatures", [])
     kept = ("type", "label", "uuid")
-    return [{key: one[key] for key in kept if one.get(key)} for one in found], ""
+    if found:
+        return [{key: one[key] for key in kept if one.get(key)} for one in found], ""
+    try:
+        ends = read_ends(path)
+    except OSError as error:
+        return [], f"{path}: {error.strerror}"
+    if ends.count(0) == len(ends):
+        return [], ""
+    return [{"type": UNKNOWN, "uuid": hashlib.sha256(ends).hexdigest()[:12]}], ""
+
+
+def read_ends(path: str) -> bytes:
+    """The first and the last MiB of a device, where labels, tables and superblocks are."""
+    with Path(path).open("rb") as disk:
+        first = disk.read(END_BYTES)
+        size = disk.seek(0, os.SEEK_END)
+        disk.seek(max(size - END_BYTES, 0))
+        return first + disk.read(END_BYTES)
+
+
+# --- what may be destroyed ----------------------------------------------------------------------
+
+
+def contents(device: Mapping[str, Any]) -> str:
+    """What is on a device, in words."""
+    return ", ".join(dict.fromkeys(map(_content, device["signatures"])))
+
+
+def _content(found: Mapping[str, str]) -> str:
+    if found["type"] == UNKNOWN:
+        return f"{UNKNOWN} ({found['uuid']})"
+    named = (f"{said} {found[key]}" for key, said in SAID.items() if found.get(key))
+    return " ".join([found["type"], *named])
+
+
+def name_of(signatures: Sequence[Mapping[str, str]]) -> str:
+    """By what `erase` names these contents: a UUID if there is one, the type otherwise."""
+    uuids = (found["uuid"] for found in signatures if found.get("uuid"))
+    return next(uuids, signatures[0]["type"])
+
+
+def is_named(signatures: Sequence[Mapping[str, str]], erase: str) -> bool:
+    """Whether `erase` names these contents; a type does where there is nothing else."""
+    names = {found.get("uuid") for found in signatures}
+    if len(signatures) == 1:
+        names.add(signatures[0]["type"])
+    return bool(erase) and erase in names

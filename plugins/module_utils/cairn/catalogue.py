@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from .manifest import chosen
+from .manifest import catalog_entries, chosen
 from .units import by_uwsgi
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -40,6 +40,16 @@ def of_site(
 ) -> dict[str, Mapping[str, Any]]:
     """Those descriptions whose services the site has."""
     return {role: told for role, told in described.items() if chosen(role, told, site)}
+
+
+def catalog_types(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Types under which the services stand in keystone's catalog, each with its role."""
+    return {
+        entry["type"]: role
+        for role, told in described.items()
+        for entry in catalog_entries(told.get("catalog"))
+        if "type" in entry
+    }
 
 
 def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:

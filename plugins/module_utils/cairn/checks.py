@@ -17,6 +17,7 @@ from .objectdisks import judge as judge_disk
 from .peers import judge
 from .planes import GROUPS
 from .suggest import nearest
+from .volumegroup import Disk
 from .volumegroup import plan as plan_volume_group
 
 ERROR, WARNING = "error", "warning"
@@ -569,11 +570,22 @@ def check_object_disks(
 
 
 def check_volume_group(
-    name: str, host: Mapping[str, Any], group: str, disks: Sequence[str]
+    name: str, host: Mapping[str, Any], group: str, disks: Sequence[Disk]
 ) -> list[Finding]:
     """The volume group of a storage host is there or can be made, of disks that hold nothing."""
     problems = plan_volume_group(group, disks, host).problems
     return [Finding(ERROR, "disks", text, remedy, name) for text, remedy in problems]
+
+
+def check_volume_shares(
+    name: str, backends: Collection[str], shares: Sequence[str]
+) -> list[Finding]:
+    """A storage host with the back end `nfs` has a share to keep volumes on."""
+    if "nfs" not in backends or shares:
+        return []
+    text = "is to keep volumes on NFS (cinder_backends), and cinder_nfs_shares is empty"
+    remedy = "name the shares, such as 192.0.2.9:/volumes, or take nfs out of cinder_backends"
+    return [Finding(ERROR, "volumes", text, remedy, name)]
 
 
 def check_shared_disks(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import hostwork
-from .blockdevices import read_device, read_labels
+from .blockdevices import contents, is_named, name_of, read_device, read_labels
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,5}")
 OURS, BLANK, ERASE, FAILED = "ours", "blank", "erase", "failed"
@@ -40,23 +40,6 @@ def label(name: str) -> str:
 def record(name: str) -> str:
     """The record that tells that a disk of this name was once formatted on a host."""
     return f"swift-disk-{name}"
-
-
-def contents(device: Mapping[str, Any]) -> str:
-    """What is on a device, in words."""
-    told = [
-        " ".join(
-            part
-            for part in (
-                found["type"],
-                f"labelled {found['label']}" if found.get("label") else "",
-                f"with UUID {found['uuid']}" if found.get("uuid") else "",
-            )
-            if part
-        )
-        for found in device["signatures"]
-    ]
-    return ", ".join(dict.fromkeys(told))
 
 
 def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
@@ -132,22 +115,13 @@ def _unlabelled(
         )
     if not device["signatures"]:
         return Judgement(BLANK)
-    wanted = str(disk.get("erase") or "")
-    if wanted and all(
-        wanted in (found.get("uuid"), found["type"])
-        if len(device["signatures"]) == 1
-        else wanted in {s.get("uuid") for s in device["signatures"]}
-        for found in device["signatures"]
-    ):
+    if is_named(device["signatures"], str(disk.get("erase") or "")):
         return Judgement(ERASE)
-    token = next(
-        (found["uuid"] for found in device["signatures"] if found.get("uuid")),
-        device["signatures"][0]["type"],
-    )
     return Judgement(
         WRONG,
         f"disk {name} ({path}) holds data: {contents(device)}",
-        f"if that may be destroyed, add erase: {token} to {name} in swift_disks",
+        f"if that may be destroyed, add erase: {name_of(device['signatures'])} to {name} in "
+        "swift_disks",
     )
 
 

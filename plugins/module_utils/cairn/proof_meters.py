@@ -1,4 +1,4 @@
-"""Meters of what a run has made: in gnocchi as its user sees them, and on the message queue."""
+"""Meters and events of what a run has made: in gnocchi as its user sees them, and on the queue."""
 
 from __future__ import annotations
 
@@ -35,12 +35,30 @@ def measures(cloud: Any, kind: str, resource: str, meter: str) -> list[Any]:
     return call(cloud, "get", path) or []
 
 
-def meters(admin: Any, run: Run, heard: str, seconds: float) -> list[Finding]:
+def pause(admin: Any, run: Run, seconds: float) -> str:
+    """Pause the run's instance and let it go on, each within `seconds`; tells it in words."""
+    server, compute = run.ids["server"], user_cloud(admin, run).compute
+
+    def is_now(status: str) -> bool:
+        return bool(compute.get_server(server).status == status)
+
+    for verb, status in (("pause", "PAUSED"), ("unpause", "ACTIVE")):
+        with explained(f"asking nova to {verb} the instance"):
+            getattr(compute, f"{verb}_server")(server)
+            wait(f"instance {server} {status}", seconds, partial(is_now, status))
+    return f"instance {server} was paused for a moment"
+
+
+def meters(admin: Any, run: Run, heard: str, event: str, seconds: float) -> list[Finding]:
     """Meters of the run's instance and volume, within `seconds`; ProofError with what is missing.
 
-    `heard` is a line of ceilometer's listen.py: a sample as it came over the queue.
+    `heard` and `event` are lines of ceilometer's listen.py: a sample and an event as they came over
+    the queue.
     """
-    found = [Finding("meter on the queue", on_the_queue(heard, run))]
+    found = [
+        Finding("meter on the queue", on_the_queue(heard, run)),
+        Finding("event on the queue", happened(event, run)),
+    ]
     user = user_cloud(admin, run)
     wanted = [("instance", run.ids["server"], POLLED)]
     if "volume" in run.ids:
@@ -60,16 +78,32 @@ def meters(admin: Any, run: Run, heard: str, seconds: float) -> list[Finding]:
     return found
 
 
+def taken(line: str, what: str) -> dict[str, Any]:
+    """What a line from the queue holds; ProofError if it is no signed meter or event (`what`)."""
+    try:
+        found: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise ProofError(f"not heard on the message queue: {what}, but {line[:80]!r}") from None
+    if not found.get("message_signature"):
+        raise ProofError(f"heard on the message queue: {what} without a signature")
+    return found
+
+
+def happened(line: str, run: Run) -> str:
+    """The event that was heard, in words; ProofError if it is no signed one of the instance."""
+    event = taken(line, "an event")
+    kind = str(event.get("event_type"))
+    traits = {name: value for name, _, value in event.get("traits", [])}
+    if not kind.startswith("compute.instance.") or traits.get("resource_id") != run.ids["server"]:
+        raise ProofError(f"heard on the message queue: {kind} of {traits.get('resource_id')}")
+    return f"{kind} of the instance, {traits.get('state', 'in no state')}"
+
+
 def on_the_queue(line: str, run: Run) -> str:
     """What was heard, in words; ProofError if it is no signed meter of the run's instance."""
-    try:
-        sample = json.loads(line)
-    except ValueError:
-        raise ProofError(f"not heard on the message queue: a meter, but {line[:80]!r}") from None
+    sample = taken(line, "a meter")
     if sample.get("resource_id") != run.ids["server"]:
         raise ProofError(f"heard on the message queue: a meter of {sample.get('resource_id')}")
-    if not sample.get("message_signature"):
-        raise ProofError("heard on the message queue: a meter without a signature")
     when = datetime.fromisoformat(sample["timestamp"]).time().isoformat("seconds")
     name, volume, unit = (sample[f"counter_{key}"] for key in ("name", "volume", "unit"))
     return f"{name} {volume:g} {unit} of the instance, at {when}"

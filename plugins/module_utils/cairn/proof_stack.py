@@ -18,6 +18,17 @@ from .proof_reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pin
 SERVICE = "orchestration"
 NETWORK = "10.254.253.0/24"
 TRIES = 10  # of the instance, to send a signal: its network may not be whole yet
+# Resources that stand for something of another service: how it is called, whose it is, its listing.
+OUTSIDE = {
+    "OS::Nova::Server": ("instance", "compute", "servers"),
+    "OS::Cinder::Volume": ("volume", "block_storage", "volumes"),
+    "OS::Neutron::FloatingIP": ("floating IP", "network", "ips"),
+    "OS::Neutron::Port": ("port", "network", "ports"),
+    "OS::Neutron::Router": ("router", "network", "routers"),
+    "OS::Neutron::SecurityGroup": ("security group", "network", "security_groups"),
+    "OS::Neutron::Subnet": ("subnet", "network", "subnets"),
+    "OS::Neutron::Net": ("network", "network", "networks"),
+}
 PARAMETERS = ("name", "image", "flavor", "external", "user_data")
 
 # What the instance runs. Words between @ are filled in here, those between % by heat.
@@ -269,25 +280,41 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
         raise ProofError(f"the stack's instance has further disks of {sizes} GiB")
     found.tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")
 
+    parts = parts_of(user, made, volume)
     with explained("asking heat to delete the stack"):
         user.orchestration.delete_stack(made)
     settled(user, made, "DELETE_COMPLETE", DELETE_SECONDS)
-    left = remains(user, server, address)
+    left = remains(user, parts)
     if left:
         raise ProofError(f"the deleted stack left {', '.join(left)}")
-    found.tell("stack deleted", "its instance and its floating IP are gone")
+    words = [word for kind, (word, *_) in OUTSIDE.items() if kind in parts]
+    found.tell("stack deleted", f"gone with it: {', '.join(words)}")
     run.times["stack"] = time.time()
     return found
 
 
-def remains(user: Any, server: str, address: str) -> list[str]:
-    """What is still there of a stack that was deleted."""
+def parts_of(user: Any, stack: str, volume: bool) -> dict[str, set[str]]:
+    """What a stack has made in other services, by type; ProofError if heat knows too little."""
+    parts: dict[str, set[str]] = {}
+    with explained("asking heat what the stack has made"):
+        for one in user.orchestration.resources(stack):
+            if one.resource_type in OUTSIDE and one.physical_resource_id:
+                parts.setdefault(one.resource_type, set()).add(one.physical_resource_id)
+    unknown = set(OUTSIDE) - set(parts) - (set() if volume else {"OS::Cinder::Volume"})
+    if unknown:
+        raise ProofError(f"heat does not tell the stack's {', '.join(sorted(unknown))}")
+    return parts
+
+
+def remains(user: Any, parts: dict[str, set[str]]) -> list[str]:
+    """What is still there of a stack that was deleted, and had made `parts`."""
+    left = []
     with explained("looking for what the stack left"):
-        servers = [f"instance {one.id}" for one in user.compute.servers() if one.id == server]
-        addresses = [
-            f"floating IP {address}" for _ in user.network.ips(floating_ip_address=address)
-        ]
-    return servers + addresses
+        for kind, ids in parts.items():
+            word, service, listing = OUTSIDE[kind]
+            there = getattr(getattr(user, service), listing)()
+            left += [f"{word} {one.id}" for one in there if one.id in ids]
+    return left
 
 
 def forget(admin: Any, project: str) -> list[str]:

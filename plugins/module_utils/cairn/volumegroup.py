@@ -14,18 +14,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import hostwork
-from .blockdevices import read_device
+from .blockdevices import contents, is_named, name_of, read_device
 
 RECORD = "cinder-volume-group"
+Disk = str | Mapping[str, str]  # a path, or `device` and what to `erase`
 LOST = "[unknown]"  # LVM's name for a disk that it knows and does not find
 
 
 @dataclass
 class Plan:
-    """What is to be done: disks (real paths) for a new group or for the one that is there."""
+    """What is to be done: disks (real paths) for a new group or for the one that is there.
+
+    Those of them whose contents may be destroyed are in `erase`, too.
+    """
 
     create: list[str] = field(default_factory=list)
     extend: list[str] = field(default_factory=list)
+    erase: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)  # what is wrong, what to do
 
     def wrong(self, text: str, remedy: str) -> None:
@@ -33,16 +38,22 @@ class Plan:
         self.problems.append((text, remedy))
 
 
-def plan(name: str, disks: Sequence[str], host: Mapping[str, Any]) -> Plan:
+def path_of(disk: Disk) -> str:
+    """The path of an entry of `cinder_volume_disks`."""
+    return str(disk.get("device", "") if isinstance(disk, Mapping) else disk)
+
+
+def plan(name: str, disks: Sequence[Disk], host: Mapping[str, Any]) -> Plan:
     """What to do for the volume group `name` on the disks that the inventory gives to it."""
     found = Plan()
     groups: Mapping[str, Sequence[str]] = host.get("volume_groups", {})
     members = groups.get(name)
     new: dict[str, str] = {}
-    for path in disks:
+    for disk in disks:
+        path = path_of(disk)
         device = host["devices"].get(path)
         if device is None:
-            there = ", ".join(f"/dev/{disk}" for disk in sorted(host.get("disks", {}))) or "none"
+            there = ", ".join(f"/dev/{known}" for known in sorted(host.get("disks", {}))) or "none"
             found.wrong(
                 f"has no disk {path}; it has {there}", "correct the name in cinder_volume_disks"
             )
@@ -53,7 +64,8 @@ def plan(name: str, disks: Sequence[str], host: Mapping[str, Any]) -> Plan:
             )
         elif members is None or device["real"] not in members:
             new[device["real"]] = path
-            check_blank(path, device, groups, found)
+            erase = str(disk.get("erase") or "") if isinstance(disk, Mapping) else ""
+            check_blank(path, device, groups, erase, found)
     if members is None and host.get("records", {}).get(RECORD):
         found.wrong(
             f"volume group {name} is missing, and was there: all volumes of this host are in it",
@@ -76,19 +88,28 @@ def plan(name: str, disks: Sequence[str], host: Mapping[str, Any]) -> Plan:
 
 
 def check_blank(
-    path: str, device: Mapping[str, Any], groups: Mapping[str, Sequence[str]], found: Plan
+    path: str,
+    device: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str]],
+    erase: str,
+    found: Plan,
 ) -> None:
-    """Note what speaks against giving a disk to the volume group: anything that is on it."""
+    """Note what speaks against giving a disk to the volume group: all but what `erase` names."""
     owner = next((name for name, disks in groups.items() if device["real"] in disks), "")
     if owner:
         text, remedy = f"belongs to volume group {owner}", "name another disk"
     elif device["used"]:
         text, remedy = f"is in use: {device['used']}", "name another disk, or free this one"
+    elif device.get("error"):
+        text, remedy = f"cannot be read: {device['error']}", "replace it"
+    elif device["signatures"] and is_named(device["signatures"], erase):
+        found.erase.append(device["real"])
+        return
     elif device["signatures"]:
-        kinds = [" ".join((s["type"], s.get("label", ""))).strip() for s in device["signatures"]]
-        text = f"holds data: {', '.join(dict.fromkeys(kinds))}"
-        remedy = f"if that may be destroyed, clear it on the host: wipefs --all {path}"
-        if "LVM2_member" in kinds and not groups:
+        text = f"holds data: {contents(device)}"
+        wanted = f"{{device: {path}, erase: {name_of(device['signatures'])}}}"
+        remedy = f"if that may be destroyed, name the disk by {wanted}"
+        if not groups and any(s["type"] == "LVM2_member" for s in device["signatures"]):
             # Before the first run LVM may not be there to tell.
             remedy = f"if it is the volume group's, apt-get install lvm2; {remedy}"
     else:
@@ -112,10 +133,10 @@ def read_volume_groups() -> dict[str, list[str]]:
     return groups
 
 
-def prepare(name: str, disks: Sequence[str], records: Mapping[str, str], check: bool) -> list[str]:
+def prepare(name: str, disks: Sequence[Disk], records: Mapping[str, str], check: bool) -> list[str]:
     """Make the volume group or extend it; what was done, as sentences. HostError if it must not."""
     host = {
-        "devices": {path: read_device(path) for path in disks},
+        "devices": {path: read_device(path) for path in map(path_of, disks)},
         "volume_groups": read_volume_groups(),
         "records": records,
     }
@@ -125,7 +146,9 @@ def prepare(name: str, disks: Sequence[str], records: Mapping[str, str], check: 
             "no disk was touched\n"
             + "\n".join(f"{text}\n  → {remedy}" for text, remedy in wanted.problems)
         )
-    done = []
+    done = [f"wipefs --all {disk}" for disk in wanted.erase]
+    for disk in [] if check else wanted.erase:
+        hostwork.must(["wipefs", "--all", disk], f"clearing {disk}")
     for command, members in (("vgcreate", wanted.create), ("vgextend", wanted.extend)):
         if members:
             # LVM itself still asks, and thereby refuses, where it finds something on a disk.

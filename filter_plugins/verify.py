@@ -1,0 +1,24 @@
+"""Filters of the role verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cairn import catalogue
+
+
+def catalog_types(site: Mapping[str, Any]) -> dict[str, str]:
+    """Types that a site's catalog should have, each with the role whose service it is.
+
+    `site` is cairn_site.
+    """
+    return catalogue.catalog_types(catalogue.of_site(catalogue.descriptions(), site))
+
+
+class FilterModule:
+    """Ansible's way to find the filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Filter functions by name."""
+        return {"catalog_types": catalog_types}

@@ -8,11 +8,12 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.proof_cloud import wait
+from cairn.proof_cloud import ProofError, wait
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -122,10 +123,27 @@ class Cloud:
             timeout=300,
         )
 
-    def answers(self) -> bool:
-        """Whether the cloud serves: a token, and every API behind the load balancer."""
-        done = self.openstack("compute", "service", "list")
-        return done.returncode == 0 and " down " not in done.stdout
+    def problems(self, *without: str) -> list[str]:
+        """What does not serve: every API is asked once, but those of types `without`."""
+        done = subprocess.run(
+            [
+                *(str(ROOT / ".lab" / self.name / "python"), "-m", "tests.apis"),
+                *(str(self.operator / "clouds.yaml"), *without),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        if done.returncode:
+            return [done.stderr.strip()[-500:] or "nobody could be asked"]
+        found: list[str] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def answers(self, *without: str) -> bool:
+        """Whether the cloud serves: a token, every API behind the load balancer, every agent."""
+        return not self.problems(*without)
 
     def must_exist(self) -> None:
         """Fail where there is no cloud yet."""
@@ -133,8 +151,23 @@ class Cloud:
             pytest.fail(f"there is no cloud in the lab: make lab INVENTORY={self.inventory}")
 
     def wait_answers(self, timeout: float = 600) -> None:
-        """Wait until the cloud serves with every compute service up."""
-        wait("the cloud to serve", timeout, self.answers, interval=5)
+        """Wait until the cloud serves with every compute service and network agent up."""
+        wait_until_none("problems of the cloud", timeout, self.problems)
+
+
+def wait_until_none(what: str, seconds: float, find: Callable[[], Any], pause: float = 5) -> None:
+    """Wait until nothing is found any more; the failure shows what is found in the end."""
+    found: Any = None
+
+    def none() -> bool:
+        nonlocal found
+        found = find()
+        return not found
+
+    try:
+        wait(f"no more {what}", seconds, none, interval=pause)
+    except ProofError as error:
+        pytest.fail(f"{error}, but {found}")
 
 
 def option(value: str) -> list[str]:

@@ -49,20 +49,13 @@ def test_the_controller_process_dies_between_stage_and_switch(cloud):
     cloud.until("PLAY [Identity]", run)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    assert cloud.answers()
+    assert cloud.problems() == []
     after = cloud.generations("controller1"), cloud.processes("controller1", "keystone-api.service")
     assert after == before
     # What an unrelated restart picks up is the old configuration, whole.
     cloud.on("controller1", "systemctl restart keystone-api")
     assert "max_param_size = 67" not in cloud.on("controller1", SIZE)
     cloud.wait_answers()
-
-
-def test_a_rebooted_host_comes_back_with_all_its_services(cloud):
-    cloud.lab("kill", "compute1")
-    cloud.lab("start", "compute1")
-    cloud.wait_answers()
-    assert cloud.on("compute1", "systemctl --failed --no-legend") == ""
 
 
 def test_a_compute_host_that_is_off_is_named_and_the_others_go_on(cloud):

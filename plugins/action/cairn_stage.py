@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
+from cairn.hoststate import POLICY
 from cairn.hostwork import pack
 from cairn.manifest import Manifest
 from cairn.model import Model
@@ -96,15 +97,22 @@ class ActionModule(BuildingAction):
         if not packages:
             return []
         if not self.check_mode:
-            self.apt(packages, state, task_vars)
+            self.mend(state, task_vars)
+            self.apt(packages, task_vars)
         self.remember(task_vars, packages=sorted(known | set(packages)))
         return packages
 
-    def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
-        """Install Debian packages, after mending what a power cut left unfinished."""
+    def mend(self, state: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Finish a package run that a power cut ended, and let daemons start after later ones."""
         if state.get("dpkg_unfinished"):
             command = "dpkg --force-confold --configure -a"
             self.call("ansible.legacy.command", {"_raw_params": command}, task_vars)
+        if state.get("policy_left"):
+            gone = {"path": str(POLICY), "state": "absent"}
+            self.call("ansible.legacy.file", gone, task_vars)
+
+    def apt(self, packages: list[str], task_vars: dict[str, Any]) -> None:
+        """Install Debian packages."""
         arguments = {
             "name": packages,
             "state": "present",

@@ -86,3 +86,17 @@ def test_a_plan_names_packages_that_a_bare_hosts_apt_does_not_know_yet(stage, mo
     assert missing == ["haproxy"]
     assert remembered == ["chrony", "haproxy"]
     assert asked == ([] if check else ["ansible.legacy.apt"])
+
+
+def test_what_a_power_cut_left_of_a_package_run_is_mended_first(stage, monkeypatch):
+    action, asked = object.__new__(stage), []
+    action._task = type("Task", (), {"check_mode": False})
+    cut_off = {"packages": [], "dpkg_unfinished": True, "policy_left": True}
+    monkeypatch.setattr(action, "host_state", lambda _: cut_off)
+    monkeypatch.setattr(action, "call", lambda *words: asked.append(words[:2]))
+    monkeypatch.setattr(action, "remember", lambda *_, **__: None)
+    action.install_packages([{"packages": ["haproxy"]}], {})
+    command, gone, (last, _) = asked
+    assert command[1]["_raw_params"].endswith("--configure -a")
+    assert gone == ("ansible.legacy.file", {"path": "/usr/sbin/policy-rc.d", "state": "absent"})
+    assert last == "ansible.legacy.apt"

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from cairn.proof_cloud import ProofError, wait
 
+from lab.state import State
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -99,10 +101,33 @@ class Cloud:
         """Which generation of each service is in force on a host."""
         return self.on(host, "cd /var/lib/cairn/services && readlink */current")
 
-    def until_other(self, host: str, command: str, seen: str) -> None:
-        """Wait until a command on a host prints something else than `seen`, looking closely."""
-        look = f'until [ "$({command})" != {shlex.quote(seen)} ]; do sleep 0.05; done'
-        self.on(host, look, timeout=900)
+    def cut_power(
+        self, host: str, look: str, seen: str, process: subprocess.Popen[str], timeout: float = 900
+    ) -> None:
+        """Cut a host's power as soon as a command there prints something else than `seen`.
+
+        The playbook that is to bring this about must be running until then.
+        """
+        victim = State(self.name).running()[host]
+        # The command there outlives its connection, but not for ever.
+        came = f'[ "$({look})" != {shlex.quote(seen)} ] || [ $SECONDS -gt {timeout + 60:.0f} ]'
+        until = f"until {came}; do sleep 0.05; done"
+        ssh = ["ssh", "-F", str(ROOT / ".lab" / self.name / "ssh_config"), host, until]
+        deadline = time.monotonic() + timeout
+        with subprocess.Popen(ssh, stdin=subprocess.DEVNULL) as watch:
+            try:
+                while watch.poll() is None:
+                    assert process.poll() is None, f"ended before:\n{self.output.read_text()}"
+                    assert time.monotonic() < deadline, (
+                        f"{host}: {look}: nothing else in {timeout} s"
+                    )
+                    time.sleep(0.05)
+                assert not watch.returncode, f"{host}: {look}: exit {watch.returncode}"
+                victim.kill()
+            finally:
+                watch.kill()
+        # Connections of the dead machine are to be forgotten, too.
+        self.lab("kill", host)
 
     def processes(self, host: str, *units: str) -> str:
         """The main process of each unit: another number tells that it was restarted."""

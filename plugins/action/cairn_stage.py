@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
+from cairn.errors import CairnError
 from cairn.hoststate import POLICY
 from cairn.hostwork import pack
 from cairn.manifest import Manifest
@@ -98,7 +99,7 @@ class ActionModule(BuildingAction):
             return []
         if not self.check_mode:
             self.mend(state, task_vars)
-            self.apt(packages, task_vars)
+            self.apt(packages, state, task_vars)
         self.remember(task_vars, packages=sorted(known | set(packages)))
         return packages
 
@@ -111,8 +112,11 @@ class ActionModule(BuildingAction):
             gone = {"path": str(POLICY), "state": "absent"}
             self.call("ansible.legacy.file", gone, task_vars)
 
-    def apt(self, packages: list[str], task_vars: dict[str, Any]) -> None:
-        """Install Debian packages."""
+    def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Install Debian packages.
+
+        apt only warns of a mirror that does not answer, and then knows no such package.
+        """
         arguments = {
             "name": packages,
             "state": "present",
@@ -121,4 +125,13 @@ class ActionModule(BuildingAction):
             "update_cache": True,
             "lock_timeout": 300,
         }
-        self.call("ansible.legacy.apt", arguments, task_vars)
+        try:
+            self.call("ansible.legacy.apt", arguments, task_vars)
+        except CairnError as error:
+            silent = [f"{url} ({why})" for url, why in state.get("mirrors", {}).items() if why]
+            if not silent:
+                raise
+            raise CairnError(
+                f"{error}\npackage sources that do not answer: {', '.join(silent)}; mend the "
+                "connection, the DNS or /etc/apt/sources.list.d and run again"
+            ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cairn import archives
+from cairn.errors import CairnError
 
 HERE = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
 MANIFEST = {"role": "nova", "id": "b", "venv": {"name": "nova-2", "lock": "nova"}}
@@ -100,3 +101,25 @@ def test_what_a_power_cut_left_of_a_package_run_is_mended_first(stage, monkeypat
     assert command[1]["_raw_params"].endswith("--configure -a")
     assert gone == ("ansible.legacy.file", {"path": "/usr/sbin/policy-rc.d", "state": "absent"})
     assert last == "ansible.legacy.apt"
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        (
+            "refused",
+            "no package curl\npackage sources that do not answer: http://m/debian (refused)",
+        ),
+        ("", "no package curl"),
+    ],
+)
+def test_a_mirror_that_does_not_answer_is_told_where_apt_fails(stage, monkeypatch, why, told):
+    def fail(*_):
+        raise CairnError("no package curl")
+
+    action = object.__new__(stage)
+    monkeypatch.setattr(action, "call", fail)
+    with pytest.raises(CairnError) as failed:
+        action.apt(["curl"], {"mirrors": {"http://m/debian": why}}, {})
+    assert str(failed.value).startswith(told)
+    assert ("run again" in str(failed.value)) is bool(why)

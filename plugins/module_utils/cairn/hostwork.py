@@ -110,17 +110,24 @@ def must(command: list[str], what: str, **how: Any) -> str:
 
 
 def write_atomic(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
-    """Put a file in its place whole or not at all, with its owner and mode from the start."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put a file in its place whole or not at all, with its owner and mode from the start.
+
+    HostError where there is no room, or another reason not to write.
+    """
     fresh = path.with_name(f".{path.name}.cairn")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    fresh.rename(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        fresh.rename(path)
+    except OSError as error:
+        # A full disk is told while writing, when the error names no file.
+        raise HostError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def link_atomic(path: Path, target: Path) -> bool:

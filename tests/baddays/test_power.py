@@ -155,7 +155,7 @@ def cut_off(cloud: Cloud, host: str, moment: str, *words: str, without: Sequence
 
 
 @pytest.mark.parametrize("case", CUTS)
-def test_power_fails_in_the_middle_of_a_run(cloud, kept, case):
+def test_power_fails_in_the_middle_of_a_run(cloud, kept, drift, case):
     cut = CUTS[case]
     words = ("-e", json.dumps(cut.change))
     # The last thing that the cloud promised before.
@@ -166,6 +166,7 @@ def test_power_fails_in_the_middle_of_a_run(cloud, kept, case):
     assert code == 0, text
     assert cloud.on(cut.host, f"grep -cF '{cut.text}' {cut.file} || true") != "0"
     cloud.wait_answers()
+    assert drift() == {}
     must(cloud, "network", "delete", network)
     kept()
 

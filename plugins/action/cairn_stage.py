@@ -12,6 +12,13 @@ from cairn.hostwork import pack
 from cairn.manifest import Manifest
 from cairn.model import Model
 
+# dpkg cannot configure what it has unpacked without something that it depends on: apt brings that.
+MEND = (
+    "export DEBIAN_FRONTEND=noninteractive; dpkg --force-confold --configure -a; "
+    "apt-get --yes --quiet=2 --fix-broken --no-install-recommends "
+    "-o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 install"
+)
+
 
 class ActionModule(BuildingAction):
     """Stages what is not staged yet of the given services (all that are stale by default).
@@ -106,8 +113,14 @@ class ActionModule(BuildingAction):
     def mend(self, state: dict[str, Any], task_vars: dict[str, Any]) -> None:
         """Finish a package run that a power cut ended, and let daemons start after later ones."""
         if state.get("dpkg_unfinished"):
-            command = "dpkg --force-confold --configure -a"
-            self.call("ansible.legacy.command", {"_raw_params": command}, task_vars)
+            command = {"_raw_params": MEND, "_uses_shell": True}
+            try:
+                self.call("ansible.legacy.command", command, task_vars)
+            except CairnError as error:
+                raise CairnError(
+                    f"a package run that was cut off could not be ended ({error}); "
+                    "see for yourself: dpkg --configure -a; apt-get --fix-broken install"
+                ) from None
         if state.get("policy_left"):
             gone = {"path": str(POLICY), "state": "absent"}
             self.call("ansible.legacy.file", gone, task_vars)

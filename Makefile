@@ -91,7 +91,7 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@tools/setup --browser
 	@python tools/run_tests.py
-bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: an hour (or ARGS=tests/baddays/…)
+bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/baddays/…)
 	@python tools/run_tests.py bad-days $(ARGS)
 ha: export CAIRN_LAB := lab-ha
 ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/ha/…)

@@ -70,22 +70,38 @@ def plan(site: Site, *, native_vlans: bool) -> Plan:
     for gateway in site.gateways:
         device = gateway.segment
         if gateway.vlan:
-            device = f"{gateway.segment}.{gateway.vlan}"
-            if native_vlans:
-                lines.append(
-                    f"link add link {gateway.segment} name {device} type vlan id {gateway.vlan}"
-                )
-            else:
-                port = f"{device}p"
-                tags += [(device, vlan.push(gateway.vlan)), (port, vlan.pop(gateway.vlan))]
-                lines += [
-                    f"link add name {device} type veth peer name {port}",
-                    f"link set {port} mtu {site.segments[gateway.segment]} "
-                    f"master {gateway.segment} up",
-                ]
-            lines.append(f"link set {device} mtu {gateway.mtu} up")
+            tagged = tagged_device(
+                device, gateway.vlan, gateway.mtu, site.segments[device], native=native_vlans
+            )
+            device = f"{device}.{gateway.vlan}"
+            lines += tagged.lines
+            tags += tagged.tags
         lines.append(f"address add {gateway.address} dev {device}")
     return Plan(tuple(lines), tuple(tags))
+
+
+def tagged_device(segment: str, number: int, mtu: int, largest: int, *, native: bool) -> Plan:
+    """What makes the lab's own interface `<segment>.<number>` in a VLAN of a segment.
+
+    `largest` is the MTU of the segment's ports.
+    """
+    device, port = f"{segment}.{number}", f"{segment}.{number}p"
+    up = f"link set {device} mtu {mtu} up"
+    if native:
+        return Plan((f"link add link {segment} name {device} type vlan id {number}", up), ())
+    lines = (
+        f"link add name {device} type veth peer name {port}",
+        f"link set {port} mtu {largest} master {segment} up",
+        up,
+    )
+    return Plan(lines, ((device, vlan.push(number)), (port, vlan.pop(number))))
+
+
+def make(lab: str, wires: Plan) -> None:
+    """Make what is planned in a lab's namespace."""
+    call([*enter(lab), "ip", "-batch", "-"], input="\n".join(wires.lines) + "\n")
+    for device, program in wires.tags:
+        vlan.attach(path(lab), device, program)
 
 
 def rules(lab: str, uplink: IPv4Network) -> tuple[str, str]:
@@ -162,9 +178,7 @@ def up(lab: str, site: Site) -> None:
     inside = enter(lab)
     wires = plan(site, native_vlans=vlan.native())
     call(["ip", "netns", "add", namespace(lab)])
-    call([*inside, "ip", "-batch", "-"], input="\n".join(wires.lines) + "\n")
-    for device, program in wires.tags:
-        vlan.attach(path(lab), device, program)
+    make(lab, wires)
     call([*inside, "sysctl", "-qw", "net.ipv4.ip_forward=1",
           "net.ipv6.conf.all.disable_ipv6=1"])  # fmt: skip
     connect(lab)

@@ -8,11 +8,14 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.proof_cloud import wait
+from cairn.proof_cloud import ProofError, wait
+
+from lab.state import State
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,10 +106,33 @@ class Cloud:
         """Which generation of each service is in force on a host."""
         return self.on(host, "cd /var/lib/cairn/services && readlink */current")
 
-    def until_other(self, host: str, command: str, seen: str) -> None:
-        """Wait until a command on a host prints something else than `seen`, looking closely."""
-        look = f'until [ "$({command})" != {shlex.quote(seen)} ]; do sleep 0.05; done'
-        self.on(host, look, timeout=900)
+    def cut_power(
+        self, host: str, look: str, seen: str, process: subprocess.Popen[str], timeout: float = 900
+    ) -> None:
+        """Cut a host's power as soon as a command there prints something else than `seen`.
+
+        The playbook that is to bring this about must be running until then.
+        """
+        victim = State(self.name).running()[host]
+        # The command there outlives its connection, but not for ever.
+        came = f'[ "$({look})" != {shlex.quote(seen)} ] || [ $SECONDS -gt {timeout + 60:.0f} ]'
+        until = f"until {came}; do sleep 0.05; done"
+        ssh = ["ssh", "-F", str(ROOT / ".lab" / self.name / "ssh_config"), host, until]
+        deadline = time.monotonic() + timeout
+        with subprocess.Popen(ssh, stdin=subprocess.DEVNULL) as watch:
+            try:
+                while watch.poll() is None:
+                    assert process.poll() is None, f"ended before:\n{self.output.read_text()}"
+                    assert time.monotonic() < deadline, (
+                        f"{host}: {look}: nothing else in {timeout} s"
+                    )
+                    time.sleep(0.05)
+                assert not watch.returncode, f"{host}: {look}: exit {watch.returncode}"
+                victim.kill()
+            finally:
+                watch.kill()
+        # Connections of the dead machine are to be forgotten, too.
+        self.lab("kill", host)
 
     def processes(self, host: str, *units: str) -> str:
         """The main process of each unit: another number tells that it was restarted."""
@@ -127,19 +153,54 @@ class Cloud:
             timeout=300,
         )
 
-    def answers(self) -> bool:
-        """Whether the cloud serves: a token, and every API behind the load balancer."""
-        done = self.openstack("compute", "service", "list")
-        return done.returncode == 0 and " down " not in done.stdout
+    def problems(self, *without: str) -> list[str]:
+        """What does not serve: every API is asked once, but those of types `without`."""
+        done = subprocess.run(
+            [
+                *(str(ROOT / ".lab" / self.name / "python"), "-m", "tests.apis"),
+                *(str(self.operator / "clouds.yaml"), *without),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        if done.returncode:
+            return [done.stderr.strip()[-500:] or "nobody could be asked"]
+        found: list[str] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def answers(self, *without: str) -> bool:
+        """Whether the cloud serves: a token, every API behind the load balancer, every agent."""
+        return not self.problems(*without)
 
     def must_exist(self) -> None:
         """Fail where there is no cloud yet."""
         if not self.operator.joinpath("openstack").exists():
             pytest.fail(f"there is no cloud in the lab: make lab INVENTORY={self.inventory}")
 
-    def wait_answers(self, timeout: float = 600) -> None:
-        """Wait until the cloud serves with every compute service up."""
-        wait("the cloud to serve", timeout, self.answers, interval=5)
+    def wait_answers(self, timeout: float = 600, without: Sequence[str] = ()) -> None:
+        """Wait until the cloud serves with every compute service and network agent up.
+
+        APIs of types `without` are not asked.
+        """
+        wait_until_none("problems of the cloud", timeout, lambda: self.problems(*without))
+
+
+def wait_until_none(what: str, seconds: float, find: Callable[[], Any], pause: float = 5) -> None:
+    """Wait until nothing is found any more; the failure shows what is found in the end."""
+    found: Any = None
+
+    def none() -> bool:
+        nonlocal found
+        found = find()
+        return not found
+
+    try:
+        wait(f"no more {what}", seconds, none, interval=pause)
+    except ProofError as error:
+        pytest.fail(f"{error}, but {found}")
 
 
 def option(value: str) -> list[str]:

@@ -33,6 +33,7 @@ ROLES = (
     *("mysql", "rabbitmq", "memcached", "loadbalancer"),
     *("keystone", "placement", "glance", "ovn", "neutron", "nova"),
     *("iscsi", "cinder", "swift", "heat", "gnocchi", "ceilometer", "horizon"),
+    "operator",
 )
 RELEASE = "2026.1"
 # Folders of tests marked `lab` that start machines of their own.

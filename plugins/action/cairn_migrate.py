@@ -16,7 +16,8 @@ class ActionModule(CairnAction):
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Migrate; returns the steps that were run."""
         role, phase = self.argument("service"), self.argument("phase")
-        wanted = self.model(task_vars).manifest(role)
+        model = self.model(task_vars)
+        wanted = model.manifest(role)
         steps = [s for s in (wanted or {}).get("migrations", []) if s["phase"] == phase]
         if wanted is None or not steps:
             return {"changed": False, "steps": []}
@@ -32,6 +33,7 @@ class ActionModule(CairnAction):
             "phase": phase,
             "record": name,
             "value": value,
+            "databases": (model.part(role, "databases") or []) if phase == "before" else [],
         }
         done = self.call("cairn_migrate", arguments, task_vars)
         self.remember(task_vars, records={**state.get("records", {}), name: value})

@@ -6,9 +6,18 @@ from typing import Any, ClassVar
 
 from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
+from cairn.errors import CairnError
+from cairn.hoststate import POLICY
 from cairn.hostwork import pack
 from cairn.manifest import Manifest
 from cairn.model import Model
+
+# dpkg cannot configure what it has unpacked without something that it depends on: apt brings that.
+MEND = (
+    "export DEBIAN_FRONTEND=noninteractive; dpkg --force-confold --configure -a; "
+    "apt-get --yes --quiet=2 --fix-broken --no-install-recommends "
+    "-o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 install"
+)
 
 
 class ActionModule(BuildingAction):
@@ -96,15 +105,31 @@ class ActionModule(BuildingAction):
         if not packages:
             return []
         if not self.check_mode:
+            self.mend(state, task_vars)
             self.apt(packages, state, task_vars)
         self.remember(task_vars, packages=sorted(known | set(packages)))
         return packages
 
-    def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
-        """Install Debian packages, after mending what a power cut left unfinished."""
+    def mend(self, state: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Finish a package run that a power cut ended, and let daemons start after later ones."""
         if state.get("dpkg_unfinished"):
-            command = "dpkg --force-confold --configure -a"
-            self.call("ansible.legacy.command", {"_raw_params": command}, task_vars)
+            command = {"_raw_params": MEND, "_uses_shell": True}
+            try:
+                self.call("ansible.legacy.command", command, task_vars)
+            except CairnError as error:
+                raise CairnError(
+                    f"a package run that was cut off could not be ended ({error}); "
+                    "see for yourself: dpkg --configure -a; apt-get --fix-broken install"
+                ) from None
+        if state.get("policy_left"):
+            gone = {"path": str(POLICY), "state": "absent"}
+            self.call("ansible.legacy.file", gone, task_vars)
+
+    def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Install Debian packages.
+
+        apt only warns of a mirror that does not answer, and then knows no such package.
+        """
         arguments = {
             "name": packages,
             "state": "present",
@@ -113,4 +138,13 @@ class ActionModule(BuildingAction):
             "update_cache": True,
             "lock_timeout": 300,
         }
-        self.call("ansible.legacy.apt", arguments, task_vars)
+        try:
+            self.call("ansible.legacy.apt", arguments, task_vars)
+        except CairnError as error:
+            silent = [f"{url} ({why})" for url, why in state.get("mirrors", {}).items() if why]
+            if not silent:
+                raise
+            raise CairnError(
+                f"{error}\npackage sources that do not answer: {', '.join(silent)}; mend the "
+                "connection, the DNS or /etc/apt/sources.list.d and run again"
+            ) from None

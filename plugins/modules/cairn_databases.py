@@ -47,24 +47,15 @@ changes:
 
 import hashlib
 import re
-import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import declared, hostwork
+from ansible.module_utils.cairn import declared
+from ansible.module_utils.cairn.mariadb import DatabaseError, masked, quoted, sql
 
 Change = tuple[str, str]  # what it does, in words; and in SQL
 NAME = re.compile(r"[A-Za-z0-9_]+")
 GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<where>\S+) TO \S+(?P<how>.*)")
-
-
-class DatabaseError(hostwork.HostError):
-    """The server refused, or the input is impossible."""
-
-
-def quoted(text: str) -> str:
-    """A string literal of SQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def account(user: str, host: str) -> str:
@@ -81,21 +72,6 @@ def password_hash(password: str) -> str:
 def schema_pattern(name: str) -> str:
     """A database in a grant, where _ would stand for any character."""
     return "`" + name.replace("_", "\\_") + "`.*"
-
-
-def sql(statements: str) -> list[str]:
-    """Run statements on the server of this host; lines of output, columns set apart by tabs.
-
-    They go in by standard input: nothing of them stands in the process list.
-    """
-    command = ["mariadb", "--protocol=socket", "--user=root", "--batch", "--raw",
-               "--skip-column-names"]  # fmt: skip
-    done = subprocess.run(
-        command, input=statements, capture_output=True, text=True, timeout=300, check=False
-    )
-    if done.returncode:
-        raise DatabaseError(f"MariaDB on this host: {masked(done.stderr.strip())}")
-    return done.stdout.splitlines()
 
 
 def read(users: set[str]) -> tuple[set[str], dict[tuple[str, str], list[str]]]:
@@ -197,11 +173,6 @@ def plan(
         drop = f"DROP USER {account(user, host)};"
         changes.append((f"user {user} from {host}: remove, it comes from elsewhere", drop))
     return changes
-
-
-def masked(text: str) -> str:
-    """A grant without its password's hash."""
-    return re.sub(r"'\*[0-9A-F]{40}'", "'*…'", text)
 
 
 def work(asked: dict[str, Any], check_mode: bool) -> list[str]:

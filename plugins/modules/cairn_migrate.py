@@ -6,6 +6,8 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cairn_migrate
 short_description: Run a service's schema steps of one phase and record that they are done
+description:
+  - A first migration that was cut off begins anew, in databases that are empty again.
 options:
   service:
     description: The service.
@@ -28,6 +30,11 @@ options:
     description: What the record holds then.
     type: str
     required: true
+  databases:
+    description: The service's databases, where this phase makes their tables.
+    type: list
+    elements: str
+    default: []
 author: [Cairn]
 """
 
@@ -48,7 +55,19 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn import firstschema, hostwork
+
+
+def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
+    """Run the steps, telling each in `steps`, and note that they are done."""
+    marked, emptied = firstschema.begin(asked["databases"])
+    if emptied:
+        rest = f"remove what was left half-made in {', '.join(emptied)}"
+        steps.append({"step": rest, "seconds": 0.0})
+    hostwork.migrate(asked["service"], asked["generation"], asked["phase"], steps)
+    # In this order: what a record calls done is not to be emptied.
+    firstschema.end(marked)
+    hostwork.record(asked["record"], asked["value"])
 
 
 def main() -> None:
@@ -61,6 +80,7 @@ def main() -> None:
             "phase": {**text, "choices": ["before", "after"]},
             "record": text,
             "value": text,
+            "databases": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=False,
     )
@@ -68,8 +88,7 @@ def main() -> None:
     steps: list[dict[str, Any]] = []
     try:
         with hostwork.host_lock():
-            hostwork.migrate(asked["service"], asked["generation"], asked["phase"], steps)
-            hostwork.record(asked["record"], asked["value"])
+            work(asked, steps)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), steps=steps, changed=bool(steps))
     module.exit_json(changed=bool(steps), steps=steps)

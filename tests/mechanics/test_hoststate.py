@@ -53,3 +53,13 @@ def test_many_units_cost_two_calls(systemctl):
 def test_a_host_without_units_is_asked_nothing(systemctl):
     assert hoststate.unit_states([]) == {}
     assert not systemctl.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"), [("#!/bin/sh\nexit 101\n", True), ("#!/bin/sh\n# the site's own\n", False)]
+)
+def test_what_keeps_daemons_from_starting_is_known_by_its_text(tmp_path, text, left):
+    path = tmp_path / "policy-rc.d"
+    assert not hoststate.policy_left(path)
+    path.write_text(text)
+    assert hoststate.policy_left(path) is left

@@ -127,6 +127,18 @@ def test_a_half_written_generation_is_written_anew(host):
     assert not (paths.generation("svc", "aaa") / "rest").exists()
 
 
+def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        hostwork.HostError, match=r"/\.aaa\.draft/\S+ cannot be written: No space left on device"
+    ):
+        hostwork.stage(manifest(host, "aaa"))
+    assert hoststate.read_state()["services"]["svc"]["staged"] == []
+
+
 def test_a_generation_whose_manifest_a_power_cut_emptied_is_staged_anew(host):
     hostwork.stage(manifest(host, "aaa"))
     assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cairn import archives
+from cairn.errors import CairnError
 
 HERE = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
 MANIFEST = {"role": "nova", "id": "b", "venv": {"name": "nova-2", "lock": "nova"}}
@@ -86,3 +87,40 @@ def test_a_plan_names_packages_that_a_bare_hosts_apt_does_not_know_yet(stage, mo
     assert missing == ["haproxy"]
     assert remembered == ["chrony", "haproxy"]
     assert asked == ([] if check else ["ansible.legacy.apt"])
+
+
+def test_what_a_power_cut_left_of_a_package_run_is_mended_first(stage, monkeypatch):
+    action, asked = object.__new__(stage), []
+    action._task = type("Task", (), {"check_mode": False})
+    cut_off = {"packages": [], "dpkg_unfinished": True, "policy_left": True}
+    monkeypatch.setattr(action, "host_state", lambda _: cut_off)
+    monkeypatch.setattr(action, "call", lambda *words: asked.append(words[:2]))
+    monkeypatch.setattr(action, "remember", lambda *_, **__: None)
+    action.install_packages([{"packages": ["haproxy"]}], {})
+    command, gone, (last, _) = asked
+    configure, fix = command[1]["_raw_params"].split("; ")[1:]
+    assert configure.startswith("dpkg ") and "--fix-broken" in fix
+    assert gone == ("ansible.legacy.file", {"path": "/usr/sbin/policy-rc.d", "state": "absent"})
+    assert last == "ansible.legacy.apt"
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        (
+            "refused",
+            "no package curl\npackage sources that do not answer: http://m/debian (refused)",
+        ),
+        ("", "no package curl"),
+    ],
+)
+def test_a_mirror_that_does_not_answer_is_told_where_apt_fails(stage, monkeypatch, why, told):
+    def fail(*_):
+        raise CairnError("no package curl")
+
+    action = object.__new__(stage)
+    monkeypatch.setattr(action, "call", fail)
+    with pytest.raises(CairnError) as failed:
+        action.apt(["curl"], {"mirrors": {"http://m/debian": why}}, {})
+    assert str(failed.value).startswith(told)
+    assert ("run again" in str(failed.value)) is bool(why)

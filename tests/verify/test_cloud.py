@@ -44,9 +44,13 @@ def external(networks: Networks, **changed: Any) -> Any:
     return proof_cloud.external_network(admin, proof_cloud.new_run(), WANTED | changed)
 
 
+def network(physical: str, kind: str = "flat") -> SimpleNamespace:
+    return SimpleNamespace(provider_physical_network=physical, provider_network_type=kind)
+
+
 def test_a_network_on_the_physical_network_is_used() -> None:
-    there = SimpleNamespace(id="theirs", provider_physical_network="physnet1")
-    networks = Networks(SimpleNamespace(id="x", provider_physical_network="other"), there)
+    there = network("physnet1")
+    networks = Networks(network("other"), network("physnet1", "vlan"), there)
     assert external(networks) is there
     assert networks.made == []
 

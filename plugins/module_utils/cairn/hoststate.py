@@ -20,6 +20,9 @@ UNFINISHED = re.compile(
     r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M
 )
 
+# What ansible's apt writes while packages are installed, so that no daemon starts.
+POLICY, POLICY_TEXT = Path("/usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n"
+
 INSTALLED = re.compile(r"^Package: (\S+)\n(?:[^\n]+\n)*?Status: \S+ ok installed$", re.M)
 
 
@@ -144,7 +147,8 @@ def read_state() -> dict[str, Any]:
 
     Returns `services` (per role: current, previous, staged generations, unit fingerprints,
     drift as sentences), `records`, `venvs` (complete ones), `uv` (versions present), `packages`
-    (installed ones) and `dpkg_unfinished` (an interrupted package run must be mended first).
+    (installed ones), `dpkg_unfinished` (an interrupted package run must be mended first) and
+    `policy_left` (it has left behind what keeps daemons from starting).
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
@@ -178,7 +182,16 @@ def read_state() -> dict[str, Any]:
         "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
         "packages": packages,
         "dpkg_unfinished": unfinished,
+        "policy_left": policy_left(),
     }
+
+
+def policy_left(path: Path = POLICY) -> bool:
+    """Whether daemons are kept from starting, though no package run is under way."""
+    try:
+        return path.read_text() == POLICY_TEXT
+    except OSError:
+        return False
 
 
 def dpkg_state(root: Path = Path("/var/lib/dpkg")) -> tuple[list[str], bool]:

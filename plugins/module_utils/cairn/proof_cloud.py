@@ -141,12 +141,13 @@ def wait(what: str, seconds: float, ask: Callable[[], Any], interval: float = 0.
 def external_network(admin: Any, run: Run, wanted: dict[str, Any]) -> Any:
     """The network that floating IPs come from: the one on the physical network, or a new one.
 
-    A flat physical network carries one network only, so one that is there is used. `wanted` has
-    physical_network, cidr, gateway, allocation (first-last) and keep: the name of a network that
-    is to stay, or none.
+    A physical network carries one flat network only, so one that is there is used; others may be in
+    VLANs beside it. `wanted` has physical_network, cidr, gateway, allocation (first-last) and keep:
+    the name of a network that is to stay, or none.
     """
+    flat = ("flat", wanted["physical_network"])
     for network in admin.network.networks(is_router_external=True):
-        if network.provider_physical_network == wanted["physical_network"]:
+        if (network.provider_network_type, network.provider_physical_network) == flat:
             return network
     name = wanted.get("keep") or f"{run.name}-external"
     network = admin.network.create_network(

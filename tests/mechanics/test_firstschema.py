@@ -1,0 +1,122 @@
+"""A first migration begins anew where it was cut off, and nothing that is in use is touched."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible.module_utils.cairn import firstschema, hostwork
+
+MARK = firstschema.MARK
+
+
+class Server:
+    """A MariaDB that knows the few statements that are needed, by database."""
+
+    def __init__(self, **databases: list[str]) -> None:
+        self.databases = databases
+        self.calls = 0
+
+    def sql(self, statements: str) -> list[str]:
+        self.calls += 1
+        if statements.startswith("SELECT"):
+            asked = re.findall(r"'(\w+)'", statements)
+            return [f"{name}\t{table}" for name in asked for table in self.databases[name]]
+        for verb, rest in re.findall(r"(CREATE|DROP) TABLE ([^;]*)", statements):
+            for database, table in re.findall(r"`(\w+)`\.`(\w+)`", rest):
+                if verb == "CREATE":
+                    self.databases[database].append(table)
+                else:
+                    self.databases[database].remove(table)
+        return []
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A function that makes a server with databases and their tables."""
+
+    def make(**databases: list[str]) -> Server:
+        made = Server(**databases)
+        monkeypatch.setattr(firstschema, "sql", made.sql)
+        return made
+
+    return make
+
+
+def test_an_empty_database_is_marked_and_the_mark_goes_in_the_end(server):
+    found = server(nova=[], nova_api=[])
+    marked, emptied = firstschema.begin(["nova", "nova_api"])
+    assert (marked, emptied) == (["nova", "nova_api"], [])
+    assert found.databases == {"nova": [MARK], "nova_api": [MARK]}
+    firstschema.end(marked)
+    assert found.databases == {"nova": [], "nova_api": []}
+
+
+def test_what_a_cut_off_attempt_has_made_goes_and_the_mark_stays(server):
+    found = server(nova=[MARK, "instances", "services"], nova_api=[MARK])
+    assert firstschema.begin(["nova", "nova_api"]) == (["nova", "nova_api"], ["nova"])
+    assert found.databases == {"nova": [MARK], "nova_api": [MARK]}
+
+
+def test_a_database_in_use_costs_one_question_and_keeps_everything(server):
+    found = server(nova=["instances", "services"])
+    assert firstschema.begin(["nova"]) == ([], [])
+    firstschema.end([])
+    assert found.databases == {"nova": ["instances", "services"]}
+    assert found.calls == 1
+
+
+def test_a_service_without_databases_asks_nobody(server):
+    found = server()
+    assert firstschema.begin([]) == ([], [])
+    assert found.calls == 0
+
+
+@pytest.fixture
+def migrate(script, monkeypatch, server):
+    """Run the module's work on a server; whatever `steps` does stands for the migrations."""
+    module = script("plugins/modules/cairn_migrate.py")
+
+    def work(databases, steps):
+        recorded = []
+        monkeypatch.setattr(module.hostwork, "migrate", lambda *_: steps())
+        monkeypatch.setattr(module.hostwork, "record", lambda *words: recorded.append(words))
+        told = []
+        asked = dict.fromkeys(("service", "generation", "phase", "record", "value"), "x")
+        try:
+            module.work(asked | {"databases": databases}, told)
+        except hostwork.HostError:
+            told.append("failed")
+        return [step if isinstance(step, str) else step["step"] for step in told], recorded
+
+    return work
+
+
+def test_an_attempt_that_fails_leaves_the_mark_and_the_next_begins_anew(migrate, server):
+    found = server(heat=[])
+
+    def half() -> None:
+        found.databases["heat"].append("stack")
+        raise hostwork.HostError("power")
+
+    assert migrate(["heat"], half) == (["failed"], [])
+    assert found.databases == {"heat": [MARK, "stack"]}
+
+    def whole() -> None:
+        assert found.databases == {"heat": [MARK]}
+        found.databases["heat"] += ["stack", "resource"]
+
+    told, recorded = migrate(["heat"], whole)
+    assert told == ["remove what was left half-made in heat"]
+    assert found.databases == {"heat": ["stack", "resource"]}
+    assert recorded == [("x", "x")]
+
+
+def test_nothing_is_recorded_before_the_mark_has_gone(migrate, server, monkeypatch):
+    server(heat=[])
+
+    def refuse(_: object) -> None:
+        raise hostwork.HostError("MariaDB on this host: gone")
+
+    monkeypatch.setattr(firstschema, "end", refuse)
+    assert migrate(["heat"], lambda: None) == (["failed"], [])

@@ -75,11 +75,15 @@ def plane_fact(plane: Plane) -> dict[str, Any]:
 
 def host_fact(host: Host, site: Site) -> dict[str, Any]:
     """A host as plain data. `network` is the hash of the units it should have."""
+    bonds = {member: bond.name for bond in host.bonds.values() for member in bond.members}
     return {
         "groups": list(host.groups),
         "number": host.number,
         "addresses": host.addresses,
-        "nics": {n.name: {"mac": n.mac, "mtu": host.mtu(n.name)} for n in host.nics.values()},
+        "nics": {
+            n.name: {"mac": n.mac, "mtu": host.mtu(n.name), "bond": bonds.get(n.name)}
+            for n in host.nics.values()
+        },
         "devices": {a.plane.name: a.device for a in host.attachments},
         "provider_interface": host.provider_interface(),
         "network": digest(units(host, site)),

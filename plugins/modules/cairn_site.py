@@ -40,7 +40,7 @@ planes:
   type: dict
 hosts:
   description:
-    - Host name to groups, number, addresses (by plane), devices (by plane), nics (mac and mtu),
+    - Host name to groups, number, addresses (by plane), devices (by plane), nics (mac, mtu, bond),
       provider_interface (of network hosts) and network (the hash of its units).
   returned: success
   type: dict

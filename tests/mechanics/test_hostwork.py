@@ -133,7 +133,7 @@ def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypat
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(
-        hostwork.HostError, match=r"/\.aaa\.draft/\S+ cannot be written: No space left on device"
+        hostwork.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"
     ):
         hostwork.stage(manifest(host, "aaa"))
     assert hoststate.read_state()["services"]["svc"]["staged"] == []

@@ -10,6 +10,11 @@ import pytest
 Sentences = Callable[[], list[str]]
 
 
+def test_the_labs_word_in_a_nic_is_no_mistake(inventory: Any, sentences: Sentences) -> None:
+    inventory.hosts["compute1"]["cairn_nics"]["stor0"]["lab_segment"] = "trunk"
+    assert sentences() == []
+
+
 def test_a_right_inventory_has_no_problem(sentences: Sentences) -> None:
     assert sentences() == []
 

@@ -252,6 +252,18 @@ def test_link(site: Data, host: Data, link: bool | None, count: int) -> None:
     assert all(f.severity == ERROR and "has no link" in f.text for f in found)
 
 
+@pytest.mark.parametrize(("other", "severity"), [(True, WARNING), (False, ERROR), (None, ERROR)])
+def test_a_bond_goes_on_without_one_cable(
+    site: Data, host: Data, other: bool | None, severity: str
+) -> None:
+    nics = site["hosts"]["compute1"]["nics"]
+    nics["stor0"]["bond"] = nics["mgmt0"]["bond"] = "bond1"
+    host["nics"]["stor0"]["link"], host["nics"]["mgmt0"]["link"] = False, other
+    finding = checks.check_nics("compute1", host, nics)[-1]
+    assert finding.severity == severity
+    assert finding.text.endswith("; bond1 goes on without it") == (severity == WARNING)
+
+
 @pytest.mark.parametrize(("largest", "count"), [(9216, 0), (0, 0), (1500, 1)])
 def test_a_nic_that_cannot_carry_its_mtu(site: Data, host: Data, largest: int, count: int) -> None:
     host["nics"]["stor0"]["max_mtu"] = largest

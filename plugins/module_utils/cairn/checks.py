@@ -339,7 +339,7 @@ def check_nics(
 ) -> list[Finding]:
     """Every NIC of the inventory is there, has its cable, and can carry its MTU.
 
-    nics: name to `mac` and `mtu`, as `cairn_site.hosts` has them.
+    nics: name to `mac`, `mtu` and `bond`, as `cairn_site.hosts` has them.
     """
     found = []
     cards = {nic["mac"]: (own, nic) for own, nic in host["nics"].items() if not nic["kind"]}
@@ -358,11 +358,18 @@ def check_nics(
             continue
         own, nic = cards[given["mac"]]
         if nic["link"] is False:
+            # That a bond goes on without a member is what it is for.
+            bond = given.get("bond")
+            spared = bond and any(
+                other.get("bond") == bond and cards.get(other["mac"], ("", {}))[1].get("link")
+                for other in nics.values()
+            )
             found.append(
                 Finding(
-                    ERROR,
+                    WARNING if spared else ERROR,
                     "nics",
-                    f"NIC {wanted} ({given['mac']}, now {own}) has no link",
+                    f"NIC {wanted} ({given['mac']}, now {own}) has no link"
+                    + (f"; {bond} goes on without it" if spared else ""),
                     "check the cable and the switch's port",
                     name,
                 )

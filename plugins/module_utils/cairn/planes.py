@@ -68,7 +68,7 @@ BOND_OPTIONS = (
     "UpDelaySec",
 )
 PLANE_KEYS = ("cidr", "vlan", "mtu", "gateway", "range", "vip")
-NIC_KEYS = ("mac", "mtu", "driver")
+NIC_KEYS = ("mac", "mtu", "driver", "lab_segment")  # the last one is the lab's
 BOND_KEYS = ("members", "mode", "mtu", "options")
 ATTACHMENT_KEYS = ("interface", "address", "vlan")
 PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation"), "vlan": ("type", "vlans")}

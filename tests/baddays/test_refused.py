@@ -115,9 +115,7 @@ def test_room_that_runs_out_while_it_stages(no_room):
     code, text = no_room.site(*option("97"))
     assert code
     told = " ".join(text.split())
-    assert re.search(
-        rf"{GENERATIONS}/\.[0-9a-f]+\.draft/\S+: No space left on device", told
-    )
+    assert re.search(rf"{GENERATIONS}/\.[0-9a-f]+\.draft/\S+: No space left on device", told)
 
 
 @pytest.fixture

@@ -132,9 +132,7 @@ def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        hostwork.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"
-    ):
+    with pytest.raises(hostwork.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"):
         hostwork.stage(manifest(host, "aaa"))
     assert hoststate.read_state()["services"]["svc"]["staged"] == []
 

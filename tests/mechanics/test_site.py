@@ -119,3 +119,13 @@ def test_a_controller_stops_the_run_though_another_host_failed_before(went: Went
 def test_variables_that_make_no_sense_stop_the_run_before_anything_is_touched(went: Went) -> None:
     _, through = went({"Decide": ["compute1"]})
     assert list(through) == ["Decide"]
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "role.yml"])
+def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str) -> None:
+    plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text())
+    turns = [play for play in plays if "serial" in play and play["name"] != LAST]
+    assert turns
+    # Groups that a run makes hold their hosts in the order in which these answered.
+    for play in turns:
+        assert play["hosts"].partition(":")[0] in GROUPS, play["name"]

@@ -37,7 +37,7 @@ class ActionModule(CairnAction):
             self.add_group(f"stale_{role}", parent_group_names=["stale"])
         if state.get("services"):
             # Others rely on what runs here: plays take such hosts in batches.
-            self.add_group("deployed")
+            self.add_group("deployed", parent_group_names=["all"])
         venvs = missing_venvs(model, state, reasons)
         records = state.get("records", {})
         manifests = model.manifests()

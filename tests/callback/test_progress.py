@@ -111,6 +111,7 @@ def test_a_long_task_is_named_before_it_ends_and_once(tmp_path: Path) -> None:
                 "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
                 "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "plugins/callback"),
                 "ANSIBLE_STDOUT_CALLBACK": "cairn_progress",
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
             },
         )
     while "TASK [A long one]" not in output.read_text():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -129,3 +130,8 @@ def test_queries_of_urls_are_not_logged(haproxy: str) -> None:
     (line,) = [line for line in haproxy.splitlines() if "log-format" in line]
     assert "%HPO" in line
     assert not {"%r", "%{+Q}r", "%HU", "%HQ"} & set(line.replace('"', " ").split())
+
+
+def test_the_check_of_haproxy_is_made_of_words(units: Callable[..., dict[str, Any]]) -> None:
+    health = units("loadbalancer", "controller1", loadbalancer_check_timeout=7)["haproxy"]["health"]
+    assert health["command"][:5] == ["/usr/bin/curl", "--silent", "--fail", "--max-time", "7"]

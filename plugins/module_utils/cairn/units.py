@@ -254,6 +254,9 @@ def _health(unit: Mapping[str, Any], me: Mapping[str, Any]) -> dict[str, Any]:
     address = me["addresses"].get(unit.get("plane", "management"))
     if by_uwsgi(unit) and not health.keys() & {"http", "tcp", "command", "active"}:
         health["http"] = "/"
+    if "command" in health:
+        # A number in the inventory is a word here.
+        health["command"] = [str(word) for word in health["command"]]
     if "http" in health:
         health = {"port": unit.get("port"), **health}
     if unit.get("command") and not health and unit.get("type") != "oneshot":

@@ -28,9 +28,14 @@ class FakeKernel(netcommit.Kernel):
         self.deleted: list[str] = []
         self.timer = False
         self.networkd_state = {"active": False, "enabled": False}
+        self.ifupdown_has: list[str] = []
+        self.unplugged: list[str] = []
 
     def show(self) -> dict[str, dict[str, Any]]:
-        return {name: {} for name in self.devices}
+        return {
+            name: {"flags": ["NO-CARRIER"] if name in self.unplugged else []}
+            for name in self.devices
+        }
 
     def cards(self) -> dict[str, str]:
         return dict(self.names)
@@ -43,8 +48,8 @@ class FakeKernel(netcommit.Kernel):
                 self.names[mac] = name
 
     def delete(self, device: str) -> None:
-        self.deleted.append(device)
-        self.devices.pop(device, None)
+        if self.devices.pop(device, None):
+            self.deleted.append(device)
 
     def state(self) -> dict[str, dict[str, Any]]:
         return {
@@ -61,7 +66,7 @@ class FakeKernel(netcommit.Kernel):
         return dict(self.networkd_state)
 
     def ifupdown(self) -> list[str]:
-        return []
+        return list(self.ifupdown_has)
 
 
 class Host:
@@ -71,6 +76,7 @@ class Host:
         self.root = root
         self.units = root / "etc/systemd/network"
         self.units.mkdir(parents=True)
+        self.resolver = root / "etc/resolv.conf"
         self.kernel = FakeKernel(self.units)
         self.trial = netcommit.Trial(root, self.kernel)
         self.commands: list[str] = []
@@ -81,6 +87,9 @@ class Host:
         self.commands.append(line)
         if self.failing and self.failing in line and check:
             raise netcommit.NetworkError(f"{line}: refused")
+        if "ifdown --force" in line:
+            self.kernel.devices[command[-1]]["addresses"].clear()
+            self.resolver.write_text("# the DHCP client took them away\n")
         if line.startswith("systemd-run --unit=cairn-network-revert"):
             self.kernel.timer = True
         if line == "systemctl stop cairn-network-revert.timer":
@@ -136,4 +145,5 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     (tmp_path / "etc/network/interfaces.d").mkdir(parents=True)
     (tmp_path / "etc/network/interfaces").write_text("auto eth0\n")
     (tmp_path / "etc/network/interfaces.d/eth1").write_text("auto eth1\n")
+    made.resolver.write_text("nameserver 10.0.0.53\n")
     return made

@@ -29,6 +29,7 @@ class FakeKernel(netcommit.Kernel):
         self.timer = False
         self.networkd_state = {"active": False, "enabled": False}
         self.ifupdown_has: list[str] = []
+        self.announced: list[tuple[str, str]] = []
         self.unplugged: list[str] = []
 
     def show(self) -> dict[str, dict[str, Any]]:
@@ -39,6 +40,9 @@ class FakeKernel(netcommit.Kernel):
 
     def cards(self) -> dict[str, str]:
         return dict(self.names)
+
+    def announce(self, devices: Mapping[str, Any]) -> None:
+        self.announced += [(d, a) for d, wanted in devices.items() for a in wanted["addresses"]]
 
     def rename(self, wanted: Mapping[str, str]) -> None:
         for mac, name in wanted.items():

@@ -220,6 +220,23 @@ def test_a_revert_says_which_planes_had_no_link(host: Host) -> None:
     assert host.trial.status()["linkless"] == ["mgmt0"]
 
 
+def test_neighbours_are_told_where_addresses_went(host: Host) -> None:
+    host.begin()
+    host.trial.apply()
+    assert host.kernel.announced == [("mgmt0", "10.0.0.13/24")]
+    host.trial.revert("x")
+    assert host.kernel.announced[1:] == [("eth0", "10.0.0.200/24")]
+
+
+def test_an_announcement_is_a_question_for_ones_own_address() -> None:
+    frame = netcommit.announcement("02:00:00:00:00:0a", "10.0.0.13")
+    assert frame.hex(" ", 2).split() == [
+        *("ffff", "ffff", "ffff", "0200", "0000", "000a", "0806"),
+        *("0001", "0800", "0604", "0001", "0200", "0000", "000a"),
+        *("0a00", "000d", "0000", "0000", "0000", "0a00", "000d"),
+    ]
+
+
 # --- what ifupdown had up
 
 

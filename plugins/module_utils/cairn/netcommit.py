@@ -22,6 +22,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -102,6 +104,13 @@ def copy(source: Path, target: Path) -> None:
     shutil.copy2(source, target, follow_symlinks=False)
     status = source.lstat()
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def announcement(mac: str, address: str) -> bytes:
+    """An Ethernet frame that tells everybody whose an IPv4 address is (RFC 5227)."""
+    own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+    arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + ip + bytes(6) + ip
+    return b"\xff" * 6 + own + struct.pack("!H", 0x0806) + arp
 
 
 def sync_folder(folder: Path) -> None:
@@ -250,6 +259,26 @@ class Kernel:
             if entry.get("linkinfo", {}).get("info_kind", "vlan") in ("vlan", "bond")
             and "LOOPBACK" not in entry.get("flags", [])
         }
+
+    def announce(self, devices: Mapping[str, Any]) -> None:
+        """Tell neighbours where addresses are now: a bond has another MAC than its cards had.
+
+        Twice, since the kernel heeds none within a second of another change.
+        """
+        shown = self.show()
+        for pause in (1.1, 0.0):
+            for device, wanted in devices.items():
+                for address in wanted["addresses"]:
+                    if ":" in address or device not in shown:
+                        continue
+                    frame = announcement(shown[device]["address"], address.partition("/")[0])
+                    with (
+                        contextlib.suppress(OSError),
+                        socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as opened,
+                    ):
+                        opened.bind((device, 0))
+                        opened.send(frame)
+            time.sleep(pause)
 
     def linkless(self) -> list[str]:
         """Devices that are up and have no carrier."""
@@ -441,6 +470,7 @@ class Trial:
         self._settle(request)
         if old["name_servers"] and self.files.name_servers() != old["name_servers"]:
             write(self.files.resolver, old["name_servers"])
+        self.kernel.announce(request["devices"])
 
     def _switch_devices(self, before: Mapping[str, str], names: Mapping[str, str]) -> None:
         """Remove VLANs and bonds that are other now or not wanted; give cards their names.
@@ -548,6 +578,7 @@ class Trial:
                 self._switch_devices(before, old["names"])
             self._restart_old(request, old)
             self._restore_kernel(request, old)
+            self.kernel.announce(old["devices"])
             reverted = {"reason": reason, "linkless": linkless}
             write(self.files.trial / "reverted.json", json.dumps(reverted))
             self.files.armed.unlink()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -151,8 +152,9 @@ class ActionModule(ActionBase):
         begun = self._begin(request, task_vars)
         started = time.time()
         address = new_address(task_vars)
+        former = str(task_vars["ansible_host"]) if address else None
         self._use_fresh_connections(address)
-        self._wait_until_applied(window, started, task_vars)
+        self._wait_until_applied(window, started, task_vars, former)
         result = {
             "changed": True,
             "started": started,
@@ -160,6 +162,7 @@ class ActionModule(ActionBase):
         }
         if address:
             result["address"] = address
+            result["former_address"] = former
             result["warnings"] = [f"{me} is at {address} now; set its ansible_host to that"]
         return result
 
@@ -179,22 +182,42 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(str(answer["msg"]))
             time.sleep(2)
 
-    def _status(self, task_vars: Any) -> dict[str, Any] | None:
-        """The trial's state over a fresh connection; None if no connection could be made."""
-        try:
-            return self._module(task_vars, state="status")
-        except AnsibleConnectionFailure:
-            return None
+    def _status(self, task_vars: Any, former: str | None = None) -> dict[str, Any] | None:
+        """The trial's state over a fresh connection; None if no connection could be made.
 
-    def _wait_until_applied(self, window: int, started: float, task_vars: Any) -> None:
+        former: the address that the host had before, if the change gives it another. Where it
+            answers there its change was taken back, or has not begun (None).
+        """
+        with contextlib.suppress(AnsibleConnectionFailure):
+            return self._module(task_vars, state="status")
+        if former:
+            with contextlib.suppress(AnsibleConnectionFailure), self._at(former):
+                status = self._module(task_vars, state="status")
+                return None if status["armed"] else status
+        return None
+
+    @contextlib.contextmanager
+    def _at(self, address: str) -> Iterator[None]:
+        """Connect to another address of the host meanwhile."""
+        present = self._connection.get_option("host")
+        self._connection.set_option("host", address)
+        try:
+            yield
+        finally:
+            self._connection.set_option("host", present)
+
+    def _wait_until_applied(
+        self, window: int, started: float, task_vars: Any, former: str | None = None
+    ) -> None:
         time.sleep(2)
         while time.time() < started + window + RETURN_TIME:
-            status = self._status(task_vars)
+            status = self._status(task_vars, former)
             if status and status["applied"] and status["armed"]:
                 return
             if status and not status["armed"]:
                 reason = status["error"] or (
                     f"the controller did not get through over the new network within {window} s"
+                    + without_link(status)
                 )
                 raise AnsibleActionFail(
                     f"the network was not changed: {reason}. "
@@ -236,17 +259,24 @@ class ActionModule(ActionBase):
         if not any(missing.values()):
             return self._module(task_vars, state="confirm")
         self._module(task_vars, state="revert")
-        self._wait_until_reverted(arguments["window"], task_vars)
+        former = arguments["applied"].get("former_address")
+        self._wait_until_reverted(arguments["window"], task_vars, former)
         raise AnsibleActionFail(not_confirmed(me, missing))
 
-    def _wait_until_reverted(self, window: int, task_vars: Any) -> None:
+    def _wait_until_reverted(self, window: int, task_vars: Any, former: str | None) -> None:
         deadline = time.time() + window + RETURN_TIME
         while time.time() < deadline:
-            status = self._status(task_vars)
+            status = self._status(task_vars, former)
             if status and not status["armed"]:
                 return
             time.sleep(1)
         raise AnsibleActionFail("the host did not restore its old network; look at its console")
+
+
+def without_link(status: Mapping[str, Any]) -> str:
+    """`; bond0 had no link`, if the host saw that before it took the change back."""
+    devices = status.get("linkless")
+    return f"; {', '.join(devices)} had no link" if devices else ""
 
 
 def not_confirmed(me: str, missing: Mapping[str, list[str]]) -> str:

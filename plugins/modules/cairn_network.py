@@ -105,6 +105,11 @@ def main() -> None:
             result = trial.status()
     except netcommit.NetworkError as error:
         module.fail_json(msg=str(error), busy=isinstance(error, netcommit.BusyError))
+    for bond in result.pop("lonely_bonds", []):
+        module.warn(
+            f"{bond} has no LACP partner, so that one of its NICs carries everything: "
+            "make a port channel of its ports on the switch"
+        )
     module.exit_json(changed=state in ("begin", "confirm"), **result)
 
 

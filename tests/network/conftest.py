@@ -29,13 +29,26 @@ class FakeKernel(netcommit.Kernel):
         self.unlinked: set[str] = set()
         self.timer = False
         self.networkd_state = {"active": False, "enabled": False}
+        self.ifupdown_has: list[str] = []
+        self.announced: list[tuple[str, str]] = []
+        self.unplugged: list[str] = []
 
     def show(self) -> dict[str, dict[str, Any]]:
+<<<<<<< HEAD
         flags = {True: ["NO-CARRIER", "UP"], False: ["UP", "LOWER_UP"]}
         return {name: {"flags": flags[name in self.unlinked]} for name in self.devices}
+=======
+        return {
+            name: {"flags": ["NO-CARRIER"] if name in self.unplugged else []}
+            for name in self.devices
+        }
+>>>>>>> net-takeover
 
     def cards(self) -> dict[str, str]:
         return dict(self.names)
+
+    def announce(self, devices: Mapping[str, Any]) -> None:
+        self.announced += [(d, a) for d, wanted in devices.items() for a in wanted["addresses"]]
 
     def rename(self, wanted: Mapping[str, str]) -> None:
         for mac, name in wanted.items():
@@ -45,8 +58,8 @@ class FakeKernel(netcommit.Kernel):
                 self.names[mac] = name
 
     def delete(self, device: str) -> None:
-        self.deleted.append(device)
-        self.devices.pop(device, None)
+        if self.devices.pop(device, None):
+            self.deleted.append(device)
 
     def state(self) -> dict[str, dict[str, Any]]:
         return {
@@ -63,7 +76,7 @@ class FakeKernel(netcommit.Kernel):
         return dict(self.networkd_state)
 
     def ifupdown(self) -> list[str]:
-        return []
+        return list(self.ifupdown_has)
 
 
 class Host:
@@ -73,6 +86,7 @@ class Host:
         self.root = root
         self.units = root / "etc/systemd/network"
         self.units.mkdir(parents=True)
+        self.resolver = root / "etc/resolv.conf"
         self.kernel = FakeKernel(self.units)
         self.trial = netcommit.Trial(root, self.kernel)
         self.commands: list[str] = []
@@ -83,6 +97,9 @@ class Host:
         self.commands.append(line)
         if self.failing and self.failing in line and check:
             raise netcommit.NetworkError(f"{line}: refused")
+        if "ifdown --force" in line:
+            self.kernel.devices[command[-1]]["addresses"].clear()
+            self.resolver.write_text("# the DHCP client took them away\n")
         if line.startswith("systemd-run --unit=cairn-network-revert"):
             self.kernel.timer = True
         if line == "systemctl stop cairn-network-revert.timer":
@@ -138,4 +155,5 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     (tmp_path / "etc/network/interfaces.d").mkdir(parents=True)
     (tmp_path / "etc/network/interfaces").write_text("auto eth0\n")
     (tmp_path / "etc/network/interfaces.d/eth1").write_text("auto eth1\n")
+    made.resolver.write_text("nameserver 10.0.0.53\n")
     return made

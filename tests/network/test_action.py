@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 Data = dict[str, Any]
 NAMES = ("a", "b")
@@ -62,10 +63,19 @@ def plugin(action: ModuleType) -> Callable[..., Any]:
         def module(_task_vars: Any, state: str, **_more: Any) -> Any:
             made.asked.append(state)
             found = answers[state]
-            return found.pop(0) if len(found) > 1 else found[0]
+            answer = found.pop(0) if len(found) > 1 else found[0]
+            if answer is None:
+                raise AnsibleConnectionFailure("no route to host")
+            return answer
+
+        @contextlib.contextmanager
+        def at(address: str) -> Iterator[None]:
+            made.asked.append(f"at {address}")
+            yield
 
         made._module = module
         made._use_fresh_connections = lambda host=None: made.asked.append(f"fresh {host}")
+        made._at = at
         return made
 
     return make
@@ -121,10 +131,20 @@ def test_a_plan_reads_and_changes_nothing(plugin: Any, task_vars: Data) -> None:
 
 
 def test_a_change_is_followed_to_the_new_address(plugin: Any, task_vars: Data) -> None:
-    made = plugin(begin=[{"before": {}}], status=[None, status(), status(applied=True)])
+    answers = [None, status(), status(applied=True)]
+    made = plugin(begin=[{"before": {}}], status=answers)
     result = made._applied({"window": 30, "keep": []}, task_vars)
-    assert made.asked == ["begin", "fresh 192.0.2.11", "status", "status", "status"]
-    assert result["address"] == "192.0.2.11"
+    # Not there yet; still where it was, where nothing has begun; there.
+    looked = ["status", "at 192.0.2.200", "status", "status"]
+    assert made.asked == ["begin", "fresh 192.0.2.11", *looked]
+    assert (result["address"], result["former_address"]) == ("192.0.2.11", "192.0.2.200")
+
+
+def test_a_host_that_is_back_at_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:
+    back = status(applied=True, armed=False) | {"linkless": ["bond0"]}
+    made = plugin(begin=[{"before": {}}], status=[None, None, None, back])
+    with pytest.raises(AnsibleActionFail, match=r"within 30 s; bond0 had no link\. The old"):
+        made._applied({"window": 30, "keep": []}, task_vars)
 
 
 def test_a_change_that_a_killed_run_left_behind_is_waited_for(plugin: Any, task_vars: Data) -> None:
@@ -190,7 +210,7 @@ def test_a_peer_that_nobody_reaches_is_off_and_warned_of(plugin: Any, task_vars:
 
 def confirm(made: Any, task_vars: Data, **missing: list[str]) -> Data:
     asked = {host: {"missing": texts} for host, texts in missing.items()}
-    found: Data = made._confirmed({"asked": asked, "window": 30}, task_vars)
+    found: Data = made._confirmed({"asked": asked, "applied": {}, "window": 30}, task_vars)
     return found
 
 
@@ -214,6 +234,14 @@ def test_it_is_taken_back_everywhere_when_one_host_misses_a_peer(
     with pytest.raises(AnsibleActionFail, match=f"{text}.*the host is reachable"):
         confirm(made, task_vars, **missing)
     assert made.asked == ["revert", "status", "status", "status"]
+
+
+def test_one_that_went_back_to_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:
+    made = plugin(revert=[{}], status=[None, status(applied=True), None, status(armed=False)])
+    told = {"asked": {"a": {"missing": ["b"]}}, "applied": {"former_address": "192.0.2.200"}}
+    with pytest.raises(AnsibleActionFail, match="no answer from b"):
+        made._confirmed({**told, "window": 30}, task_vars)
+    assert made.asked == ["revert", *["status", "at 192.0.2.200", "status"] * 2]
 
 
 def test_a_host_that_does_not_come_back_is_told(plugin: Any, task_vars: Data) -> None:

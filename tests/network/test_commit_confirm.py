@@ -6,90 +6,59 @@ Needs root and about 1 GiB of memory: `pytest -m lab tests/network`. Makes a lab
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .machines import Done, Machines, wait
+
 pytestmark = pytest.mark.lab
-LAB = "net"
-INVENTORY = "tests/network/inventory"
-SPOILT = {
+SPOILT: dict[str, dict[str, Any]] = {
     # 20 is right.
     "wrong VLAN": {"storage": {"interface": "stor0", "vlan": 21}},
     # Nobody looks for the host there.
     "wrong address": {"management": {"interface": "mgmt0", "address": "198.18.0.77"}},
 }
 
-Play = Callable[..., subprocess.CompletedProcess[str]]
+Play = Callable[..., Done]
 Shell = Callable[[str, str], str]
 
 
-def lab(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lab", "--name", LAB, "--inventory", INVENTORY, *words]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
-def machines(root: Path) -> Iterator[None]:
+def machines(root: Path) -> Iterator[Machines]:
     """Two machines, with the network their inventory says; removed afterwards."""
-    made = lab(root, "up")
-    assert made.returncode == 0, made.stderr
-    yield
-    lab(root, "destroy")
+    made = Machines(root, "net", "tests/network/inventory")
+    up = made.lab("up")
+    assert up.returncode == 0, up.stderr
+    yield made
+    made.lab("destroy")
 
 
-@pytest.fixture
-def play(root: Path, machines: None) -> Play:
-    """Run the role; `spoil` replaces planes of the host west."""
-
-    def run(spoil: dict[str, Any] | None = None, *more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command(spoil), *more],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"CAIRN_LAB": LAB},
-        )
-
-    return run
-
-
-def command(spoil: dict[str, Any] | None = None) -> list[str]:
+def variables(spoil: dict[str, Any] | None = None) -> dict[str, str]:
+    """The planes of both hosts; `spoil` replaces some of the host west."""
     planes = {name: {"interface": f"{name[:4]}0"} for name in ("storage", "service")}
     planes["management"] = {"interface": "mgmt0"}
     wrong = json.dumps(planes | (spoil or {}))
     right = json.dumps(planes)
-    variables = {
-        "cairn_host_planes": f"{{{{ {wrong} if inventory_hostname == 'west' else {right} }}}}"
-    }
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    return [
-        str(playbook),
-        "-i",
-        INVENTORY,
-        "tests/network/network.yml",
-        "-e",
-        json.dumps(variables),
-    ]
+    return {"cairn_host_planes": f"{{{{ {wrong} if inventory_hostname == 'west' else {right} }}}}"}
 
 
 @pytest.fixture
-def shell(root: Path, machines: None) -> Shell:
-    """Run a command on a host; returns what it printed."""
+def play(machines: Machines) -> Play:
+    """Run the role; `spoil` replaces planes of the host west."""
 
-    def run(host: str, line: str) -> str:
-        done = lab(root, "ssh", host, "--", line)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def run(spoil: dict[str, Any] | None = None, *more: str) -> Done:
+        return machines.play(variables(spoil), *more)
 
     return run
+
+
+@pytest.fixture
+def shell(machines: Machines) -> Shell:
+    """Run a command on a host; returns what it printed."""
+    return machines.shell
 
 
 @pytest.fixture
@@ -151,21 +120,17 @@ def test_a_wrong_address_reverts_by_itself_within_a_minute(play: Play, shell: Sh
 
 @pytest.mark.usefixtures("settled")
 def test_a_power_cut_within_the_window_boots_with_the_old_network(
-    root: Path, play: Play, shell: Shell
+    machines: Machines, play: Play, shell: Shell
 ) -> None:
-    running = subprocess.Popen(
-        command(SPOILT["wrong address"]),
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"CAIRN_LAB": LAB},
-    )
+    running = machines.start(machines.play_command(variables(SPOILT["wrong address"])))
     try:
-        deadline = time.monotonic() + 90
-        while lab(root, "ssh", "east", "--", "ping -c1 -W1 198.18.0.77").returncode:
-            assert time.monotonic() < deadline, "the spoilt address never came"
-        assert lab(root, "kill", "west").returncode == 0
-        assert lab(root, "start", "west").returncode == 0
+        wait(
+            90,
+            lambda: machines.ssh("east", "ping -c1 -W1 198.18.0.77").returncode == 0,
+            "the spoilt address never came",
+        )
+        assert machines.lab("kill", "west").returncode == 0
+        assert machines.lab("start", "west").returncode == 0
     finally:
         running.wait(timeout=240)
     assert "198.18.0.12/24" in shell("west", "ip -br address show dev mgmt0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,7 +67,10 @@ def test_a_trial_whose_timer_is_gone_is_reverted_first(host: Host) -> None:
 def test_apply_puts_everything_else_aside(host: Host) -> None:
     host.begin()
     host.trial.apply()
-    assert host.trial.status() == {"armed": True, "applied": True, "error": "", "reverted": ""}
+    assert host.trial.status() == {
+        **{"armed": True, "applied": True, "error": ""},
+        **{"reverted": "", "linkless": []},
+    }
     assert set(host.files()) == {
         "etc/systemd/network/20-cairn-mgmt0.link",
         "etc/systemd/network/20-cairn-mgmt0.network",
@@ -145,7 +150,7 @@ def test_a_command_that_fails_reverts_at_once(host: Host) -> None:
 def test_confirm_keeps_the_change_and_the_installers_files(host: Host) -> None:
     host.begin()
     host.trial.apply()
-    assert host.trial.confirm() == {"confirmed": True}
+    assert host.trial.confirm() == {"confirmed": True, "lonely_bonds": []}
     assert "systemctl stop cairn-network-revert.timer" in host.commands
     retired = host.root / "var/lib/cairn/network/retired/etc"
     assert (retired / "systemd/network/10-bootstrap.network").exists()
@@ -179,14 +184,168 @@ def test_a_second_change_deletes_devices_that_are_other_now(host: Host) -> None:
             f"20-cairn-{name}.netdev": f"[NetDev]\nName={name}\nKind=vlan\n[VLAN]\nId={number}\n"
         }
 
+    there = {"addresses": [], "mtu": 1500}
     host.begin(files=vlan(20))
     host.trial.apply()
     host.trial.confirm()
+    host.kernel.devices["mgmt0.20"] = there
     host.begin(files=vlan(21))
     host.trial.apply()
     assert host.kernel.deleted == ["mgmt0.20"]
+    host.kernel.devices["mgmt0.21"] = there
     host.trial.revert("x")
     assert host.kernel.deleted == ["mgmt0.20", "mgmt0.21"]
+
+
+def bond(mode: str, name: str = "bond0") -> str:
+    return f"[NetDev]\nName={name}\nKind=bond\n[Bond]\nMode={mode}\n"
+
+
+def test_a_bond_that_somebody_else_made_is_not_taken_as_it_is(host: Host) -> None:
+    """By ifupdown: no unit tells of it. By netplan: in /run, and under another name."""
+    netplan = host.root / "run/systemd/network/10-netplan-old0.netdev"
+    netplan.parent.mkdir(parents=True)
+    netplan.write_text(bond("802.3ad", "old0"))
+    host.kernel.devices |= {n: {"addresses": [], "mtu": 1500} for n in ("bond0", "old0")}
+    host.begin(files={"20-cairn-bond0.netdev": bond("active-backup")})
+    host.trial.apply()
+    assert host.kernel.deleted == ["bond0", "old0"]
+    assert not netplan.exists()
+
+
+def test_links_owners_and_modes_come_back(host: Host) -> None:
+    masked = host.units / "99-default.link"
+    masked.symlink_to("/dev/null")
+    private = host.root / "etc/netplan/01-site.yaml"
+    private.parent.mkdir()
+    private.write_text("network: {}\n")
+    private.chmod(0o640)
+    group = 4 if os.geteuid() == 0 else os.getgid()
+    os.chown(private, -1, group)
+    host.begin()
+    host.trial.apply()
+    assert not masked.is_symlink() and not private.exists()
+    host.trial.revert("x")
+    assert masked.readlink() == Path("/dev/null")
+    assert (private.stat().st_mode & 0o777, private.stat().st_gid) == (0o640, group)
+
+
+def test_a_revert_says_which_planes_had_no_link(host: Host) -> None:
+    host.begin()
+    host.trial.apply()
+    host.kernel.unplugged = ["mgmt0", "eth1"]
+    host.trial.revert("x")
+    assert host.trial.status()["linkless"] == ["mgmt0"]
+
+
+def test_neighbours_are_told_where_addresses_went(host: Host) -> None:
+    host.begin()
+    host.trial.apply()
+    assert host.kernel.announced == [("mgmt0", "10.0.0.13/24")]
+    host.trial.revert("x")
+    assert host.kernel.announced[1:] == [("eth0", "10.0.0.200/24")]
+
+
+def test_an_announcement_is_a_question_for_ones_own_address() -> None:
+    frame = netcommit.announcement("02:00:00:00:00:0a", "10.0.0.13")
+    assert frame.hex(" ", 2).split() == [
+        *("ffff", "ffff", "ffff", "0200", "0000", "000a", "0806"),
+        *("0001", "0800", "0604", "0001", "0200", "0000", "000a"),
+        *("0a00", "000d", "0000", "0000", "0000", "0a00", "000d"),
+    ]
+
+
+# --- what ifupdown had up
+
+
+def test_ifupdown_lets_go_of_everything_and_name_servers_stay(host: Host) -> None:
+    host.kernel.ifupdown_has = ["eth0", "eth1"]
+    host.begin()
+    host.trial.apply()
+    assert [c for c in host.commands if "ifdown" in c] == [
+        "timeout 60 ifdown --force eth1",
+        "timeout 60 ifdown --force eth0",
+    ]
+    assert host.resolver.read_text() == "nameserver 10.0.0.53\n"
+
+
+def test_name_servers_that_a_program_kept_in_run_become_a_file(host: Host) -> None:
+    kept = host.root / "run/resolv.conf"
+    kept.parent.mkdir()
+    kept.write_text("nameserver 10.0.0.53\n")
+    host.resolver.unlink()
+    host.resolver.symlink_to(kept)
+    host.kernel.ifupdown_has = ["eth0"]
+    host.begin()
+    host.trial.apply()
+    assert not host.resolver.is_symlink()
+    assert host.resolver.read_text() == "nameserver 10.0.0.53\n"
+    host.trial.revert("x")
+    assert host.resolver.readlink() == kept
+
+
+def test_a_revert_lets_ifupdown_start_from_nothing(host: Host) -> None:
+    """An address that is there already is an error to ifup, and its interface then not up."""
+    host.kernel.ifupdown_has = ["eth0"]
+    host.begin()
+    host.trial.apply()
+    host.kernel.devices["mgmt0"]["addresses"].append("10.0.0.10/24")  # a VIP is not its own
+    host.commands.clear()
+    host.trial.revert("x")
+    up = next(n for n, c in enumerate(host.commands) if c.endswith("ifup --force eth0"))
+    assert "ip address delete 10.0.0.13/24 dev eth0" in host.commands[:up]
+    assert not any("10.0.0.10" in c for c in host.commands[:up])
+
+
+def test_a_dhcp_client_that_a_revert_starts_outlives_it(host: Host) -> None:
+    host.kernel.ifupdown_has = ["eth0"]
+    host.begin()
+    host.trial.apply()
+    host.trial.revert("x")
+    assert "systemd-run --quiet --scope --collect timeout 60 ifup --force eth0" in host.commands
+
+
+def test_a_boot_within_the_window_is_ifupdowns_again(host: Host) -> None:
+    """Hotplug waits to be told of cards; networkd, enabled by the change, would wait in vain."""
+    host.kernel.ifupdown_has = ["eth0"]
+    host.begin()
+    host.trial.apply()
+    host.commands.clear()
+    host.trial.boot()
+    assert host.resolver.read_text() == "nameserver 10.0.0.53\n"
+    assert "systemctl disable --quiet systemd-networkd.service" in host.commands
+    assert any(c.startswith("systemctl stop --no-block systemd-netw") for c in host.commands)
+    assert host.commands[-1] == "udevadm trigger --action=add --subsystem-match=net"
+    assert host.kernel.names[MAC] == "eth0"
+
+
+def test_a_boot_within_the_window_leaves_networkd_that_was_there(host: Host) -> None:
+    host.kernel.networkd_state = {"active": True, "enabled": False}  # netplan starts it
+    host.begin()
+    host.trial.apply()
+    host.commands.clear()
+    host.trial.boot()
+    assert not any(c.startswith("systemctl stop") for c in host.commands)
+
+
+# --- bonds
+
+
+@pytest.mark.parametrize(
+    ("bond", "lonely"),
+    [
+        ({"mode": "active-backup"}, []),
+        ({"mode": "802.3ad"}, ["bond0"]),
+        ({"mode": "802.3ad", "ad_info": {"partner_mac": "00:00:00:00:00:00"}}, ["bond0"]),
+        ({"mode": "802.3ad", "ad_info": {"partner_mac": "02:00:00:00:0a:01"}}, []),
+    ],
+)
+def test_a_bond_without_lacp_partner_is_told(
+    bond: dict[str, Any], lonely: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = {"eth0": {}, "bond0": {"linkinfo": {"info_kind": "bond", "info_data": bond}}}
+    monkeypatch.setattr(netcommit.Kernel, "show", lambda _self: shown)
+    assert netcommit.Kernel().lonely_bonds() == lonely
 
 
 class PowerCutError(BaseException):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +100,14 @@ def test_an_echo_has_its_size_and_a_right_checksum(size: int) -> None:
     packet = ping.echo(7, 3, size)
     assert len(packet) + ping.IP_HEADER == size
     assert ping.checksum(packet) == 0
+
+
+def test_a_device_without_carrier_is_told(tmp_path: Path) -> None:
+    for device, carrier in (("bond0", "0"), ("mgmt0", "1")):
+        (tmp_path / device).mkdir()
+        (tmp_path / device / "carrier").write_text(f"{carrier}\n")
+    told = {d: ping.link_error(d, tmp_path) for d in ("bond0", "mgmt0", "gone0")}
+    assert told == {"bond0": "bond0 has no link", "mgmt0": "", "gone0": ""}
 
 
 def test_only_answers_to_oneself_count() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from cairn.networkd import devices, digest, units
+import pytest
+from cairn.networkd import bond_netdev, devices, digest, units
+from cairn.planes import Bond
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +89,8 @@ def test_a_bond_and_its_members(inventory: Any) -> None:
     files = made(inventory, "compute1")
     assert files["20-cairn-bond0.netdev"] == (
         "[NetDev]\nName=bond0\nKind=bond\nMTUBytes=9000\n\n"
-        "[Bond]\nMode=802.3ad\nLACPTransmitRate=fast\nTransmitHashPolicy=layer3+4\n"
+        "[Bond]\nMode=802.3ad\nLACPTransmitRate=fast\nMIIMonitorSec=100ms\n"
+        "TransmitHashPolicy=layer3+4\n"
     )
     assert files["20-cairn-stor1.network"] == (
         "[Match]\nName=stor1\n\n[Link]\nRequiredForOnline=no\n\n"
@@ -95,6 +98,22 @@ def test_a_bond_and_its_members(inventory: Any) -> None:
     )
     assert "MTUBytes=9000\n" in files["20-cairn-stor1.link"]
     assert "VLAN=bond0.20\n" in files["20-cairn-bond0.network"]
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({}, ["MIIMonitorSec=100ms"]),
+        ({"MIIMonitorSec": "1s"}, ["MIIMonitorSec=1s"]),
+        (
+            {"ARPIntervalSec": "1s", "ARPIPTargets": "10.0.0.1"},
+            ["ARPIPTargets=10.0.0.1", "ARPIntervalSec=1s"],
+        ),
+    ],
+)
+def test_a_bond_always_watches_its_members(options: dict[str, str], lines: list[str]) -> None:
+    text = bond_netdev(Bond("bond0", ("a0", "a1"), "active-backup", 1500, options))
+    assert text.partition("Mode=active-backup\n")[2].splitlines() == lines
 
 
 def test_an_untagged_plane_below_its_devices_mtu_has_it_on_its_routes(inventory: Any) -> None:

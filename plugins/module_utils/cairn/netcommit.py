@@ -22,6 +22,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -34,12 +36,19 @@ UNIT_SUFFIXES = (".link", ".netdev", ".network")
 TIMER = "cairn-network-revert"
 APPLIER = "cairn-network-apply"
 BOOT_UNIT = "cairn-network-boot.service"
+NETWORKD = (
+    "systemd-networkd-wait-online.service",
+    "systemd-networkd.socket",
+    "systemd-networkd.service",
+)
 LOOPBACK_ONLY = (
     "# The network is systemd-networkd's: /etc/systemd/network/20-cairn-*.\n"
     "auto lo\niface lo inet loopback\n"
 )
 # How long networkd may take until every address is there, in seconds.
 SETTLE = 15.0
+# A DHCP client that finds no server, or somebody's hook, must not hold up the rest for ever.
+IFUPDOWN_LIMIT = 60
 BOOT_TEXT = """\
 [Unit]
 Description=Restore the network configuration that was in force before an unconfirmed change
@@ -87,6 +96,23 @@ def write(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or link with owner and mode: netplan's units are for networkd's group only."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink() or target.is_symlink():
+        target.unlink(missing_ok=True)
+    shutil.copy2(source, target, follow_symlinks=False)
+    status = source.lstat()
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def announcement(mac: str, address: str) -> bytes:
+    """An Ethernet frame that tells everybody whose an IPv4 address is (RFC 5227)."""
+    own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+    arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + ip + bytes(6) + ip
+    return b"\xff" * 6 + own + struct.pack("!H", 0x0806) + arp
+
+
 def sync_folder(folder: Path) -> None:
     """Bring a folder's entries onto the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -103,6 +129,7 @@ class Files:
         """Paths below `root`."""
         self.root = root
         self.units = root / "etc/systemd/network"
+        self.resolver = root / "etc/resolv.conf"
         self.state = root / "var/lib/cairn/network"
         self.trial = self.state / "trial"
         self.armed = self.trial / "armed"
@@ -125,14 +152,12 @@ class Files:
 
     def save(self, keep: list[str]) -> list[str]:
         """Copy the present configuration into the trial; returns the paths below the root."""
-        saved = []
-        for path in self.configuration(keep):
-            relative = path.relative_to(self.root)
-            target = self.old / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
-            saved.append(str(relative))
-        return saved
+        saved = [path.relative_to(self.root) for path in self.configuration(keep)]
+        # What the DHCP client takes away when it ends is not configuration, but wanted back.
+        resolver = [self.resolver.relative_to(self.root)] if self.resolver.exists() else []
+        for relative in saved + resolver:
+            copy(self.root / relative, self.old / relative)
+        return [str(relative) for relative in saved]
 
     def replace(self, units: Mapping[str, str], keep: list[str]) -> None:
         """Put new units in the place of whatever configured the network before."""
@@ -147,20 +172,29 @@ class Files:
 
     def restore(self, keep: list[str]) -> None:
         """Put the saved configuration back and nothing else; may be repeated."""
-        saved = {p.relative_to(self.old) for p in self.old.rglob("*") if p.is_file()}
+        saved = {
+            p.relative_to(self.old) for p in self.old.rglob("*") if p.is_symlink() or p.is_file()
+        }
         for path in self.configuration(keep):
             if path.relative_to(self.root) not in saved:
                 path.unlink()
         for relative in saved:
-            target = self.root / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.old / relative, target)
+            copy(self.old / relative, self.root / relative)
         os.sync()
 
-    def netdevs(self, folder: Path) -> dict[str, str]:
-        """Device name to unit text of the .netdev files in a folder."""
+    def name_servers(self) -> str:
+        """What /etc/resolv.conf says, wherever it lies."""
+        try:
+            return self.resolver.read_text()
+        except OSError:
+            return ""
+
+    def netdevs(self) -> dict[str, str]:
+        """Device name to unit text of the .netdev files, netplan's too."""
         found = {}
-        for path in folder.glob("*.netdev"):
+        for path in self.configuration([]):
+            if path.suffix != ".netdev":
+                continue
             text = path.read_text()
             name = re.search(r"^Name=(\S+)$", text, re.M)
             if name:
@@ -225,6 +259,44 @@ class Kernel:
             if entry.get("linkinfo", {}).get("info_kind", "vlan") in ("vlan", "bond")
             and "LOOPBACK" not in entry.get("flags", [])
         }
+
+    def announce(self, devices: Mapping[str, Any]) -> None:
+        """Tell neighbours where addresses are now: a bond has another MAC than its cards had.
+
+        Twice, since the kernel heeds none within a second of another change.
+        """
+        shown = self.show()
+        for pause in (1.1, 0.0):
+            for device, wanted in devices.items():
+                for address in wanted["addresses"]:
+                    if ":" in address or device not in shown:
+                        continue
+                    frame = announcement(shown[device]["address"], address.partition("/")[0])
+                    with (
+                        contextlib.suppress(OSError),
+                        socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as opened,
+                    ):
+                        opened.bind((device, 0))
+                        opened.send(frame)
+            time.sleep(pause)
+
+    def linkless(self) -> list[str]:
+        """Devices that are up and have no carrier."""
+        return [n for n, entry in self.show().items() if "NO-CARRIER" in entry.get("flags", [])]
+
+    def lonely_bonds(self) -> list[str]:
+        """802.3ad bonds without a partner: the switch's ports do not speak LACP."""
+        found = []
+        for name, entry in self.show().items():
+            bond = entry.get("linkinfo", {}).get("info_data", {})
+            if bond.get("mode") == "802.3ad":
+                partner = bond.get("ad_info", {}).get("partner_mac", "")
+                found += [name] if not partner.strip("0:") else []
+        return found
+
+    def trigger(self) -> None:
+        """Tell udev of cards as if they were new: ifupdown's allow-hotplug waits for that."""
+        run("udevadm", "trigger", "--action=add", "--subsystem-match=net", check=False)
 
     def routes(self) -> list[str]:
         """Default routes, as arguments to `ip route add`."""
@@ -320,6 +392,7 @@ class Trial:
             "saved": self.files.save(request["keep"]),
             "names": self.kernel.cards(),
             "devices": state,
+            "name_servers": self.files.name_servers(),
             "routes": self.kernel.routes(),
             "networkd": self.kernel.networkd(),
             "ifupdown": self.kernel.ifupdown(),
@@ -386,20 +459,27 @@ class Trial:
             self.revert(f"applying failed: {outcome['error']}")
 
     def _apply(self, request: dict[str, Any], old: dict[str, Any]) -> None:
-        before = self.files.netdevs(self.files.units)
-        for interface in old["ifupdown"]:
-            run("ifdown", "--force", interface)
+        before = self.files.netdevs()
+        # What stands on another comes up after it: down in the opposite order.
+        for interface in reversed(old["ifupdown"]):
+            run("timeout", str(IFUPDOWN_LIMIT), "ifdown", "--force", interface)
         self.files.replace(request["files"], request["keep"])
         self._switch_devices(before, {mac: name for name, mac in request["nics"].items()})
         run("systemctl", "enable", "--quiet", "systemd-networkd.service")
         self._reload(request["devices"])
         self._settle(request)
+        if old["name_servers"] and self.files.name_servers() != old["name_servers"]:
+            write(self.files.resolver, old["name_servers"])
+        self.kernel.announce(request["devices"])
 
     def _switch_devices(self, before: Mapping[str, str], names: Mapping[str, str]) -> None:
-        """Remove VLANs and bonds that are other now or not wanted; give cards their names."""
-        after = self.files.netdevs(self.files.units)
-        for device, text in before.items():
-            if after.get(device) != text:
+        """Remove VLANs and bonds that are other now or not wanted; give cards their names.
+
+        Also one of a wanted name that somebody else made: networkd would take it as it is.
+        """
+        after = self.files.netdevs()
+        for device in sorted({*before, *after}):
+            if after.get(device) != before.get(device):
                 self.kernel.delete(device)
         self.kernel.rename(names)
         run("udevadm", "control", "--reload")
@@ -453,14 +533,19 @@ class Trial:
         ]
 
     def status(self) -> dict[str, Any]:
-        """`armed`, `applied`, `error` and the last revert's `reverted` reason."""
+        """`armed`, `applied`, `error`, the last revert's `reverted` (its reason) and `linkless`."""
         outcome = {"applied": False, "error": ""}
         with contextlib.suppress(OSError, ValueError):
             outcome = self.load("outcome.json")
-        reverted = ""
+        reverted = {"reason": "", "linkless": []}
         with contextlib.suppress(OSError, ValueError):
-            reverted = self.load("reverted.json")["reason"]
-        return {"armed": self.files.armed.exists(), "reverted": reverted, **outcome}
+            reverted |= self.load("reverted.json")
+        return {
+            "armed": self.files.armed.exists(),
+            "reverted": reverted["reason"],
+            "linkless": reverted["linkless"],
+            **outcome,
+        }
 
     def confirm(self) -> dict[str, Any]:
         """Keep the new configuration. NetworkError when it was reverted before."""
@@ -483,16 +568,15 @@ class Trial:
             sync_folder(self.files.trial)
         run("systemctl", "stop", f"{TIMER}.timer", check=False)
         shutil.rmtree(self.files.trial, ignore_errors=True)
-        return {"confirmed": True}
+        return {"confirmed": True, "lonely_bonds": self.kernel.lonely_bonds()}
 
     def _retire(self, saved: list[str]) -> None:
         """Keep what configured the network before Cairn did, for whoever wants it back."""
         for relative in saved:
             if not Path(relative).name.startswith(PREFIX) and not relative.startswith("run/"):
                 target = self.files.state / "retired" / relative
-                target.parent.mkdir(parents=True, exist_ok=True)
                 if not target.exists():
-                    shutil.copy2(self.files.old / relative, target)
+                    copy(self.files.old / relative, target)
 
     def revert(self, reason: str) -> None:
         """Everything as it was before `begin`, in files and in the kernel."""
@@ -500,29 +584,48 @@ class Trial:
             if not self.files.armed.exists():
                 return
             request, old = self.load("request.json"), self.load("old.json")
-            before = self.files.netdevs(self.files.units)
+            linkless = self._linkless(request["devices"])
+            before = self.files.netdevs()
             self.files.restore(request["keep"])
             with contextlib.suppress(NetworkError):
                 self._switch_devices(before, old["names"])
-            self._restart_old(old)
+            self._restart_old(request, old)
             self._restore_kernel(request, old)
-            write(self.files.trial / "reverted.json", json.dumps({"reason": reason}))
+            self.kernel.announce(old["devices"])
+            reverted = {"reason": reason, "linkless": linkless}
+            write(self.files.trial / "reverted.json", json.dumps(reverted))
             self.files.armed.unlink()
             sync_folder(self.files.trial)
         run("systemctl", "stop", f"{TIMER}.timer", check=False)
 
-    def _restart_old(self, old: dict[str, Any]) -> None:
+    def _linkless(self, devices: Mapping[str, Any]) -> list[str]:
+        """Planes' devices without carrier: why nobody may have got through."""
+        found: set[str] = set()
+        with contextlib.suppress(NetworkError):
+            found = set(self.kernel.linkless())
+        return [d for d, wanted in devices.items() if wanted["addresses"] and d in found]
+
+    def _restart_old(self, request: dict[str, Any], old: dict[str, Any]) -> None:
         """Let the old files' managers act on them; a failure must not stop the rest."""
         networkd = old["networkd"]
         if networkd["active"]:
             with contextlib.suppress(NetworkError):
                 self._reload(dict.fromkeys(old["names"].values()))
         else:
-            run("systemctl", "stop", "systemd-networkd.socket", "systemd-networkd", check=False)
+            run("systemctl", "stop", *NETWORKD, check=False)
         if not networkd["enabled"]:
             run("systemctl", "disable", "--quiet", "systemd-networkd.service", check=False)
         for interface in old["ifupdown"]:
-            run("ifup", "--force", interface, check=False)
+            # To ifup, an address or route that is there already is an error.
+            present = self.kernel.state().get(interface, {"addresses": []})
+            for address in self._own(present["addresses"], request):
+                run("ip", "address", "delete", address, "dev", interface, check=False)
+            # A DHCP client that it starts is to outlive this program's unit.
+            run(
+                *("systemd-run", "--quiet", "--scope", "--collect"),
+                *("timeout", str(IFUPDOWN_LIMIT), "ifup", "--force", interface),
+                check=False,
+            )
 
     def _restore_kernel(self, request: dict[str, Any], old: dict[str, Any]) -> None:
         """The snapshot's addresses, MTUs and default routes, whoever had set them, and no others.
@@ -560,11 +663,15 @@ class Trial:
             self.files.restore(request["keep"])
             if not old["networkd"]["enabled"]:
                 run("systemctl", "disable", "--quiet", "systemd-networkd.service", check=False)
+                if not old["networkd"]["active"]:
+                    # This boot was to start it, and to wait two minutes for what it brings up.
+                    run("systemctl", "stop", "--no-block", *NETWORKD, check=False)
             run("udevadm", "control", "--reload", check=False)
             # udev may be naming cards by the new files at this moment.
             run("udevadm", "settle", "--timeout=30", check=False)
             with contextlib.suppress(NetworkError):
                 self.kernel.rename(old["names"])
+            self.kernel.trigger()
             reason = {"reason": "the host was restarted before the change was confirmed"}
             write(self.files.trial / "reverted.json", json.dumps(reason))
             self.files.armed.unlink()

@@ -16,6 +16,8 @@ PREFIX = "20-cairn-"
 # Routes of planes other than the one with the default route stand in tables of their own.
 FIRST_TABLE = 1000
 RULE_PRIORITY = 1000
+# How often a bond looks at its members' links, where its options say nothing.
+MONITOR = "100ms"
 
 Section = tuple[str, list[tuple[str, object]]]
 
@@ -85,12 +87,14 @@ def member_network(nic: str, bond: str) -> str:
 
 
 def bond_netdev(bond: Bond) -> str:
-    """The bond itself."""
-    options = sorted((key, value) for key, value in bond.options.items())
+    """The bond itself; left alone, the kernel would never look whether a member has a link."""
+    options = dict(bond.options)
+    if not options.keys() & {"MIIMonitorSec", "ARPIntervalSec"}:
+        options["MIIMonitorSec"] = MONITOR
     return render(
         [
             ("NetDev", [("Name", bond.name), ("Kind", "bond"), ("MTUBytes", bond.mtu)]),
-            ("Bond", [("Mode", bond.mode), *options]),
+            ("Bond", [("Mode", bond.mode), *sorted(options.items())]),
         ]
     )
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 ECHO_REPLY, ECHO_REQUEST = 0, 8
@@ -124,10 +125,20 @@ def _receive(
                 open_questions.discard(sequence or 0)
 
 
+def link_error(device: str, folder: Path = Path("/sys/class/net")) -> str:
+    """That a device has no carrier: the cable, or a bond whose switch speaks no LACP."""
+    try:
+        carrier = (folder / device / "carrier").read_text().strip()
+    except OSError:
+        return ""  # it is down, or the question named none
+    return f"{device} has no link" if carrier == "0" else ""
+
+
 def ask_peers(peers: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
     """Ask each peer (host, plane, address, device, size) with a small and a full-size packet.
 
-    Returns each peer with `small`, `full` (whether it answered) and `error`.
+    Returns each peer with `small`, `full` (whether it answered) and `error`, which is also that
+    the device has no link.
     """
     pairs = [
         (
@@ -138,6 +149,11 @@ def ask_peers(peers: list[dict[str, Any]], timeout: float) -> list[dict[str, Any
     ]
     ask([question for pair in pairs for question in pair], timeout)
     return [
-        peer | {"small": small.answered, "full": full.answered, "error": full.error}
+        peer
+        | {
+            "small": small.answered,
+            "full": full.answered,
+            "error": full.error or ("" if small.answered else link_error(full.device)),
+        }
         for peer, (small, full) in zip(peers, pairs, strict=True)
     ]

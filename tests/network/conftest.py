@@ -31,18 +31,10 @@ class FakeKernel(netcommit.Kernel):
         self.networkd_state = {"active": False, "enabled": False}
         self.ifupdown_has: list[str] = []
         self.announced: list[tuple[str, str]] = []
-        self.unplugged: list[str] = []
 
     def show(self) -> dict[str, dict[str, Any]]:
-<<<<<<< HEAD
         flags = {True: ["NO-CARRIER", "UP"], False: ["UP", "LOWER_UP"]}
         return {name: {"flags": flags[name in self.unlinked]} for name in self.devices}
-=======
-        return {
-            name: {"flags": ["NO-CARRIER"] if name in self.unplugged else []}
-            for name in self.devices
-        }
->>>>>>> net-takeover
 
     def cards(self) -> dict[str, str]:
         return dict(self.names)

@@ -233,7 +233,7 @@ def test_links_owners_and_modes_come_back(host: Host) -> None:
 def test_a_revert_says_which_planes_had_no_link(host: Host) -> None:
     host.begin()
     host.trial.apply()
-    host.kernel.unplugged = ["mgmt0", "eth1"]
+    host.kernel.unlinked = {"mgmt0", "eth1"}
     host.trial.revert("x")
     assert host.trial.status()["linkless"] == ["mgmt0"]
 

@@ -525,11 +525,11 @@ class Trial:
 
         Before the first run most are down, and preflight cannot know.
         """
-        shown = self.kernel.show()
+        linkless = self.kernel.linkless()
         return [
             f"{name} ({mac}) has no link: check its cable and the switch's port"
             for name, mac in nics.items()
-            if "NO-CARRIER" in shown.get(name, {}).get("flags", [])
+            if name in linkless
         ]
 
     def status(self) -> dict[str, Any]:

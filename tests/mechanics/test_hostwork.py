@@ -455,3 +455,21 @@ def test_a_virtualenv_without_modules_of_debians_is_not_held_against_it(host, mo
     monkeypatch.setattr(hostwork, "oslo_answers", answers)
     hostwork.remember_options("svc-1", [["a"], ["b"]])
     assert asked == [("svc-1", ["a"]), ("svc-1", ["b"])]
+
+
+def test_a_unit_that_is_on_its_way_is_left_to_arrive(host, monkeypatch):
+    # As after a power cut: the run comes while the server recovers.
+    bring(host, "aaa")
+    host.restarted()
+    looks = ["start", "start-post", "running"]
+
+    def states(names):
+        sub = looks.pop(0) if len(looks) > 1 else looks[0]
+        active = "active" if sub == "running" else "activating"
+        return {name: {"ActiveState": active, "SubState": sub} for name in names}
+
+    monkeypatch.setattr(hoststate, "unit_states", states)
+    monkeypatch.setattr(hostwork, "PAUSE", 0.01)
+    bring(host, "aaa")
+    assert host.restarted() == []
+    assert looks == ["running"]

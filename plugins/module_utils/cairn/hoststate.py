@@ -61,7 +61,7 @@ def load_running(role: str) -> dict[str, str]:
 
 
 def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
-    """ActiveState and UnitFileState of each unit.
+    """ActiveState, SubState and UnitFileState of each unit.
 
     `systemctl show` would make systemd add up what each unit uses of processor, memory and disks
     before it answers, seconds for a controller; lists cost a tenth. A unit that systemd has not
@@ -70,14 +70,15 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     if not units:
         return {}
     listed = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
-    active = {words[0]: words[2] for words in map(str.split, listed) if len(words) > 3}
+    active = {words[0]: words[2:4] for words in map(str.split, listed) if len(words) > 3}
     enabled = _systemctl("is-enabled", *units)
     if len(enabled) != len(units):  # one of them made systemctl stop or say more
         enabled = ["".join(_systemctl("is-enabled", unit)[:1]) for unit in units]
-    return {
-        unit: {"ActiveState": active.get(unit) or _asked(unit), "UnitFileState": file_state}
-        for unit, file_state in zip(units, enabled, strict=True)
-    }
+    states = {}
+    for unit, file_state in zip(units, enabled, strict=True):
+        state, sub = active.get(unit) or (_asked(unit), "")
+        states[unit] = {"ActiveState": state, "SubState": sub, "UnitFileState": file_state}
+    return states
 
 
 def _asked(unit: str) -> str:

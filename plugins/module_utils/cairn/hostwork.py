@@ -28,6 +28,8 @@ from typing import Any
 from . import health, hoststate, masking, oslo_validate, paths
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STARTING = ("start-pre", "start", "start-post")
+PAUSE = 1.0  # seconds between looks at units that start
 
 
 class HostError(Exception):
@@ -585,7 +587,7 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     reload_needed = install_links(role, manifest)
     if reload_needed or result["removed"]:
         must(["systemctl", "daemon-reload"], "daemon-reload")
-    states = hoststate.unit_states([unit["unit"] for unit in manifest["units"]])
+    states = settled_states([unit["unit"] for unit in manifest["units"]])
     enable(manifest["units"], states)
     running = hoststate.load_running(role)
     plan = {unit["unit"]: deed(unit, running, states) for unit in manifest["units"]}
@@ -644,6 +646,21 @@ def act(verb: str, names: list[str]) -> None:
     broken = [n for n in names if states.get(n, {}).get("ActiveState") not in ("active",)]
     journals = "\n".join(f"journal of {name}:\n{journal(name)}" for name in broken or names)
     raise HostError(f"systemctl {verb} failed: {tail(done.stderr)}\n{journals}")
+
+
+def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str, str]]:
+    """hoststate's states of units, once none is in the middle of its start; or after so long.
+
+    After a power cut a run may come while a server is still on its way: it is left to arrive. Told
+    to end, it might never do so (MariaDB, while it recovers).
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        states = hoststate.unit_states(names)
+        starting = any(state.get("SubState") in STARTING for state in states.values())
+        if not starting or time.monotonic() > deadline:
+            return states
+        time.sleep(PAUSE)
 
 
 def save_running(role: str, running: Mapping[str, str]) -> None:

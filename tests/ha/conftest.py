@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.proof_cloud import ProofError, wait
 
-from tests.deployed import ROOT, Cloud
+from tests.deployed import ROOT, Cloud, wait_until_none
 
 CONTROLLERS = ("controller1", "controller2", "controller3")
 CLIENTS = Path(__file__).with_name("clients.py")
@@ -53,21 +52,16 @@ def problems(cloud: Cloud) -> list[str]:
     return found
 
 
-def whole(cloud: Cloud) -> bool:
-    """Whether all clusters of three are; False too where a host does not answer properly yet."""
-    try:
-        return not problems(cloud)
-    except subprocess.CalledProcessError:
-        return False
-
-
 def wait_whole(cloud: Cloud, seconds: float = BACK) -> None:
     """Wait until every cluster has its three members and the cloud serves."""
-    try:
-        wait("clusters of three", seconds, lambda: whole(cloud), interval=5)
-    except ProofError:
-        assert problems(cloud) == []
-        raise
+
+    def find() -> list[str]:
+        try:
+            return problems(cloud)
+        except subprocess.CalledProcessError as error:
+            return [f"no proper answer yet: {error.stderr}"]
+
+    wait_until_none("problems of the clusters", seconds, find)
     cloud.wait_answers(seconds)
 
 

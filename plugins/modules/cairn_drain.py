@@ -115,7 +115,8 @@ def until(patience: float, wanted: Callable[[], bool]) -> bool:
 
 def drain(names: list[str], patience: float, asked: Ask = ask) -> tuple[list[str], int]:
     """Take servers out where another serves; which, and how many requests are still under way."""
-    known = [name for name in names if name in servers(asked)]
+    found = servers(asked)
+    known = [name for name in names if name in found]
 
     def relieved() -> bool:
         found = servers(asked)
@@ -196,6 +197,7 @@ def main() -> None:
             result["drained"], result["left"] = drain(names, module.params["patience"])
         else:
             ready(names)
+        if not result["drained"]:
             disarm(names)
     except (OSError, subprocess.CalledProcessError) as error:
         module.fail_json(msg=f"HAProxy here: {error}", **result)

@@ -92,6 +92,22 @@ def test_it_comes_back_by_itself_when_the_run_dies(
     assert f"set server {NAME} state ready" in armed[-1]
 
 
+@pytest.mark.parametrize(("drained", "left"), [([NAME], []), ([], ["disarm"])])
+def test_the_timer_stays_only_for_what_was_drained(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, drained: list[str], left: list[str]
+) -> None:
+    done: list[str] = []
+    given = {"servers": [NAME], "state": "drain", "patience": 1.0, "minutes": 20}
+    asked = SimpleNamespace(params=given, exit_json=lambda **_: None)
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_: asked)
+    monkeypatch.setattr(module, "servers", dict)
+    monkeypatch.setattr(module, "drain", lambda *_: (drained, 0))
+    monkeypatch.setattr(module, "arm", lambda *_: done.append("arm"))
+    monkeypatch.setattr(module, "disarm", lambda *_: done.append("disarm"))
+    module.main()
+    assert done == ["arm", *left]
+
+
 # --- the action ------------------------------------------------------------------------------
 
 

@@ -101,6 +101,20 @@ def test_revert_brings_back_files_names_and_addresses(host: Host) -> None:
     assert not host.trial.files.armed.exists()
 
 
+def test_neighbours_that_cannot_be_told_keep_no_revert_from_its_end(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise netcommit.NetworkError("ip failed")
+
+    host.begin()
+    host.trial.apply()
+    monkeypatch.setattr(host.kernel, "announce", refuse)
+    host.trial.revert("nobody confirmed")
+    assert host.trial.status()["reverted"] == "nobody confirmed"
+    assert not host.trial.files.armed.exists()
+
+
 def test_revert_leaves_a_vip_where_it_went_meanwhile(host: Host) -> None:
     host.begin()
     host.trial.apply()

@@ -591,7 +591,8 @@ class Trial:
                 self._switch_devices(before, old["names"])
             self._restart_old(request, old)
             self._restore_kernel(request, old)
-            self.kernel.announce(old["devices"])
+            with contextlib.suppress(NetworkError):
+                self.kernel.announce(old["devices"])
             reverted = {"reason": reason, "linkless": linkless}
             write(self.files.trial / "reverted.json", json.dumps(reverted))
             self.files.armed.unlink()

@@ -11,9 +11,10 @@ class ActionModule(CairnAction):
     """Asks the load balancer that the task is delegated to; not where nothing is to restart.
 
     Only what HAProxy takes requests for is drained: connections to a database last for hours.
+    `generation` names the one that is switched to, by default what the inventory asks for.
     """
 
-    ARGUMENTS: ClassVar = {"service": None, "state": None}
+    ARGUMENTS: ClassVar = {"service": None, "state": None, "generation": None}
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Drain or put back; nothing on a host that does not serve yet, or serves alone."""
@@ -31,8 +32,8 @@ class ActionModule(CairnAction):
         if self.check_mode or not servers or not known.get("current"):
             return nothing
         if self.argument("state") == "drain":
-            wanted = model.manifest(role) or {}
-            if known.get("current") == wanted.get("id") and not known.get("drift"):
+            wanted = self.argument("generation") or (model.manifest(role) or {}).get("id")
+            if known.get("current") == wanted and not known.get("drift"):
                 return nothing
         asked = {"servers": servers, "state": self.argument("state")}
         return self.call("cairn_drain", asked, task_vars)

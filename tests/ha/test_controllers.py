@@ -23,6 +23,7 @@ Asking = Callable[[], AbstractContextManager[dict[str, Any]]]
 # need a few; Galera drops a silent member after 15, RabbitMQ after 60.
 TAKEN_OVER = 120
 KEYS = "cat /etc/keystone/{fernet,credential}-keys/* | sha256sum"
+GENERATION = "readlink /var/lib/cairn/services/keystone/current"
 QUEUES = (
     "for v in $(rabbitmqctl --quiet --no-table-headers list_vhosts); do "
     "rabbitmqctl --quiet --no-table-headers list_queues --vhost $v type members; done"
@@ -68,11 +69,19 @@ def test_a_second_run_changes_nothing(cloud: Cloud) -> None:
     assert {name: host["restarted"] for name, host in hosts.items() if host["restarted"]} == {}
 
 
-def test_no_request_fails_while_every_api_is_reconfigured(cloud: Cloud, asking: Asking) -> None:
+def test_no_request_fails_while_every_api_is_reconfigured_and_one_goes_back(
+    cloud: Cloud, asking: Asking
+) -> None:
+    before = {name: cloud.on(name, GENERATION) for name in CONTROLLERS}
     with asking() as seen:
         code, text = cloud.site(*change(901))
+        changed = {name: cloud.on(name, GENERATION) for name in CONTROLLERS}
+        returned, told = cloud.run("playbooks/rollback.yml", "-e", "service=keystone")
     print(json.dumps(seen, indent=1))
     assert code == 0, text
+    assert returned == 0, told
+    assert all(changed[name] != before[name] for name in CONTROLLERS)
+    assert {name: cloud.on(name, GENERATION) for name in CONTROLLERS} == before
     assert unfailed(seen) == {}
 
 

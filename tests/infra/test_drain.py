@@ -121,7 +121,11 @@ def asked(
     module = script("plugins/action/cairn_drain.py")
 
     def run(
-        role: str, current: str | None, controllers: int = 3, state: str = "drain"
+        role: str,
+        current: str | None,
+        controllers: int = 3,
+        state: str = "drain",
+        generation: str | None = None,
     ) -> list[list[str]]:
         model = make_model("controller1", controllers=controllers)
         calls: list[list[str]] = []
@@ -133,7 +137,8 @@ def asked(
         monkeypatch.setattr(module.ActionModule, "call", call)
         monkeypatch.setattr(module.ActionModule, "model", lambda *_: model)
         action = object.__new__(module.ActionModule)
-        action._task = SimpleNamespace(args={"service": role, "state": state}, check_mode=False)
+        args = {"service": role, "state": state, "generation": generation}
+        action._task = SimpleNamespace(args=args, check_mode=False)
         known = {role: {"current": current}} if current else {}
         host = {"cairn_host": {"services": known}, "inventory_hostname": "controller1"}
         action.work(host)
@@ -160,6 +165,14 @@ def test_nothing_is_drained_where_nothing_restarts(
     assert asked("keystone", "before", controllers=1) == [], "nobody else serves"
     assert asked("mysql", "before") == [], "connections last for hours"
     assert asked("memcached", "before") == []
+
+
+def test_going_back_from_what_the_inventory_asks_for_is_drained_too(
+    asked: Callable[..., list[list[str]]], make_model: Callable[..., Any]
+) -> None:
+    same = make_model("controller1", controllers=3).manifest("keystone")["id"]
+    assert asked("keystone", same, generation="before") == [["keystone-api/controller1"]]
+    assert asked("keystone", "before", generation="before") == []
 
 
 def test_only_those_who_drained_are_told_to_go_back(

@@ -45,6 +45,11 @@ class BenchError(Exception):
     """What is missing for a measurement, for the person at the terminal."""
 
 
+def lab_name() -> str:
+    """Return the lab that is measured."""
+    return os.environ.get("CAIRN_LAB") or "lab"
+
+
 def recorded(name: str, maker: str) -> Any:
     """Return a JSON file that another command left in .cache."""
     path = CACHE / name
@@ -78,7 +83,7 @@ def figures(run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
 
 def measure_lab() -> dict[str, Any]:
     """Return the phases of the last `make lab`, under what it found."""
-    phases = recorded("phases.json", "make lab")
+    phases = recorded(f"phases-{lab_name()}.json", "make lab")
     seconds = round(sum(phase["seconds"] for phase in phases), 1)
     return {found(phases): {"phases": phases, "seconds": seconds}}
 
@@ -228,7 +233,7 @@ def measure_floor(
     are shut down meanwhile: both together are more than one computer's memory. Hosts work side by
     side, as in a deployment. Virtualenvs come from archives, as in a deployment that finds them.
     """
-    lab = os.environ.get("CAIRN_LAB") or "lab"
+    lab = lab_name()
     first, hosts = lab_hosts()
 
     def each(work: Callable[[str], Any]) -> dict[str, Any]:

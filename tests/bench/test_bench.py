@@ -37,6 +37,11 @@ def phase(name: str, seconds: float, status: int = 0, **more: Any) -> dict[str, 
     return {"name": name, "seconds": seconds, "memory_mb": 9000, "status": status, **more}
 
 
+@pytest.fixture(autouse=True)
+def _the_default_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAIRN_LAB", raising=False)
+
+
 def make_lab(site: dict[str, Any] | None = None, *parts: str, status: int = 0) -> list[Any]:
     """Return the record of a `make lab`; `site`: what site.yml found, `parts`: what was built."""
     built = [{"name": part, "seconds": 100.0} for part in parts]
@@ -52,7 +57,7 @@ def measured(
     phases: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, dict[str, Any]]:
     monkeypatch.setattr(bench, "CACHE", tmp_path)
-    (tmp_path / "phases.json").write_text(json.dumps(phases))
+    (tmp_path / "phases-lab.json").write_text(json.dumps(phases))
     return bench.measure_lab()
 
 
@@ -162,7 +167,7 @@ def test_from_nothing_and_with_caches_stand_side_by_side(
     old = {"lab": {"phases": [], "seconds": 1.0}}  # as it was kept before
     (tmp_path / "last.json").write_text(json.dumps({**old, "floor": FLOOR, "floor-built": FLOOR}))
     for site, parts in (({"built": 12, "unpacked": 0}, ("kernel", "image")), ({}, ())):
-        (tmp_path / "phases.json").write_text(json.dumps(make_lab(site, *parts)))
+        (tmp_path / "phases-lab.json").write_text(json.dumps(make_lab(site, *parts)))
         assert bench.main(["lab"]) == 0
     table = capsys.readouterr().out
     assert list(json.loads((tmp_path / "last.json").read_text())["lab"]) == [
@@ -289,7 +294,7 @@ def test_a_missing_record_names_the_command_that_makes_it(
 ) -> None:
     monkeypatch.setattr(bench, "CACHE", tmp_path / ".cache")
     monkeypatch.setattr(bench, "ROOT", tmp_path)
-    with pytest.raises(bench.BenchError, match=r"phases\.json is not there: run `make lab` first"):
+    with pytest.raises(bench.BenchError, match=r"phases-lab\.json is not there: run `make lab`"):
         bench.measure_lab()
 
 

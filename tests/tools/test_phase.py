@@ -16,7 +16,7 @@ def tool(
     script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> ModuleType:
     tool = script("tools/phase")
-    monkeypatch.setattr(tool, "RECORD", tmp_path / ".cache/phases.json")
+    monkeypatch.setattr(tool, "RECORD", tmp_path / ".cache/phases-lab.json")
     return tool
 
 

@@ -74,19 +74,12 @@ def newest_keys(
     return newest
 
 
-def keys_in_step(answers: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether all controllers have the same keys, and have some; `answers` as for newest_keys."""
-    first = answers[0]["repositories"]
-    return all(first.values()) and all(answer["repositories"] == first for answer in answers)
-
-
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""
         return {
-            "keys_in_step": keys_in_step,
             "newest_keys": newest_keys,
             "ovsdb_remotes": ovsdb_remotes,
             "vlan_ranges": vlan_ranges,

@@ -22,7 +22,7 @@ Asking = Callable[[], AbstractContextManager[dict[str, Any]]]
 # Seconds until every API answers again after a controller's power was cut: keepalived and HAProxy
 # need a few; Galera drops a silent member after 15, RabbitMQ after 60.
 TAKEN_OVER = 120
-KEYS = "cat /etc/keystone/{fernet,credential}-keys/* | sha256sum"
+KEYS = "cd /var/lib/keystone && sha256sum fernet-keys/0 credential-keys/* fernet-keys/*"
 GENERATION = "readlink /var/lib/cairn/services/keystone/current"
 QUEUES = (
     "for v in $(rabbitmqctl --quiet --no-table-headers list_vhosts); do "

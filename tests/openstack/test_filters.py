@@ -74,18 +74,3 @@ def test_a_silent_controller_does_not_matter_where_another_has_keys(filters: Mod
 def test_two_clouds_keys_are_not_mixed(filters: ModuleType) -> None:
     with pytest.raises(AnsibleFilterError, match="c1 and c2 have different keys number 1"):
         filters.newest_keys([answer("c1", _1="a"), answer("c2", _1="b")], ["c1", "c2"])
-
-
-@pytest.mark.parametrize(
-    ("second", "same"),
-    [({"_0": "s", "_1": "a"}, True), ({"_0": "t", "_1": "a"}, False), ({}, False)],
-)
-def test_controllers_are_in_step_only_with_all_keys_alike(
-    second: dict[str, str], same: bool, filters: ModuleType
-) -> None:
-    answers = [answer("c1", _0="s", _1="a"), answer("c2", **second)]
-    assert filters.keys_in_step(answers) is same
-
-
-def test_controllers_without_keys_are_not_in_step(filters: ModuleType) -> None:
-    assert filters.keys_in_step([answer("c1"), answer("c2")]) is False

@@ -25,14 +25,13 @@ def bare(cloud):
     for disk in (ROOT / ".lab" / cloud.name / "disks").glob(f"{HOST}.*"):
         disk.unlink()
     cloud.lab("up", HOST, timeout=1200)
-    cloud.on(HOST, f"mkdir -p {IDENTITY.rpartition('/')[0]} && echo {identity} >{IDENTITY}")
     # As on metal, what dpkg has unpacked is on the disk; the lab's machines do without.
     cloud.on(HOST, "rm /etc/dpkg/dpkg.cfg.d/lab")
-    return cloud
+    return cloud, identity
 
 
 def test_power_fails_while_debian_packages_are_installed(bare, drift):
-    cloud = bare
+    cloud, identity = bare
     run = cloud.start("playbooks/site.yml")
     try:
         cloud.until("Debian packages of all services", run)
@@ -47,6 +46,8 @@ def test_power_fails_while_debian_packages_are_installed(bare, drift):
     assert cloud.on(HOST, "dpkg --audit") == ""
     # As long as it is there, no package starts its daemons.
     assert cloud.on(HOST, f"cat {POLICY} 2>/dev/null || true") == ""
+    # Nova knows it as the host that it was.
+    assert cloud.on(HOST, f"cat {IDENTITY}") == identity
     # All compute services are up, those of this host among them.
     cloud.wait_answers()
     assert drift() == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -13,8 +15,9 @@ transport_url = rabbit://nova:pw@192.0.2.1:5671,nova:pw@192.0.2.2:5671//nova
 [api_database]
 connection = sqlite:///{folder}/api.db
 [database]
-connection = mysql+pymysql://nova:pw@cloud.example/nova?charset=utf8mb4&ssl_ca=/ca.pem
+connection = {database}
 """
+MYSQL = "mysql+pymysql://nova:pw@cloud.example/nova?charset=utf8mb4&ssl_ca=/ca.pem"
 FORMAT = """
 import sqlite3, sys
 from nova import config
@@ -43,12 +46,21 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
-    python: Path, root: Path, tmp_path: Path
-) -> None:
-    conf, database = tmp_path / "nova.conf", tmp_path / "api.db"
-    conf.write_text(CONF.format(folder=tmp_path))
+@pytest.fixture(scope="module")
+def schema(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An API database without rows; making one takes long."""
+    folder = tmp_path_factory.mktemp("schema")
+    conf = folder / "nova.conf"
+    conf.write_text(CONF.format(folder=folder, database=MYSQL))
     run(python.with_name("nova-manage"), "--config-file", conf, "api_db", "sync")
+    return folder / "api.db"
+
+
+def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
+    python: Path, root: Path, tmp_path: Path, schema: Path
+) -> None:
+    conf, database = tmp_path / "nova.conf", shutil.copy(schema, tmp_path)
+    conf.write_text(CONF.format(folder=tmp_path, database=MYSQL))
     cells = (python, root / "roles" / "nova" / "templates" / "cells.py", conf, "map")
     assert run(*cells).split() == ["mapped", "cell0", "mapped", "cell1"]
     assert run(*cells) == ""
@@ -63,3 +75,29 @@ def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
         "rabbit://nova:pw@192.0.2.1:5671,nova:pw@192.0.2.2:5671//nova "
         f"mysql+pymysql://nova:pw@cloud.example/nova?{query}",
     ]
+
+
+def test_compute_hosts_are_known_by_their_uuids(
+    python: Path, root: Path, tmp_path: Path, schema: Path
+) -> None:
+    shutil.copy(schema, tmp_path)
+    conf, main = tmp_path / "nova.conf", f"sqlite:///{tmp_path}/main.db"
+    conf.write_text(CONF.format(folder=tmp_path, database=main))
+    run(python.with_name("nova-manage"), "--config-file", conf, "db", "sync", "--local_cell")
+    cells = (python, root / "roles" / "nova" / "templates" / "cells.py", conf)
+    run(*cells, "map")
+    with sqlite3.connect(tmp_path / "api.db") as known:
+        known.execute("UPDATE cell_mappings SET database_connection = ?", (main,))
+    assert json.loads(run(*cells, "nodes")) == {}
+    numbers = ("vcpus", "memory_mb", "local_gb", "vcpus_used", "memory_mb_used", "local_gb_used")
+    row = {
+        **{"host": "compute1", "uuid": "c0ffee00-0000-4000-8000-000000000001", "deleted": 0},
+        **{"hypervisor_type": "QEMU", "hypervisor_version": 1, "cpu_info": ""},
+        **dict.fromkeys(numbers, 1),
+    }
+    with sqlite3.connect(tmp_path / "main.db") as nodes:
+        nodes.execute(
+            f"INSERT INTO compute_nodes ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608
+            tuple(row.values()),
+        )
+    assert json.loads(run(*cells, "nodes")) == {"compute1": row["uuid"]}

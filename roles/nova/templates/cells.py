@@ -1,12 +1,15 @@
 """Map nova's two cells, and the compute hosts into theirs; safe to repeat.
 
-Usage: cells.py NOVA_CONF map | cells.py NOVA_CONF discover HOST...
+Usage: cells.py NOVA_CONF map | cells.py NOVA_CONF discover HOST... | cells.py NOVA_CONF nodes
+
+`nodes` changes nothing: it prints which UUID each compute host is known by, as one line of JSON.
 
 The mappings hold templates that nova fills from its own nova.conf, so they name no password and
 stay right when a password or an address changes. `{password}` reaches over the commas of a URL
 with several brokers; the second slash belongs to the name of the virtual host.
 """
 
+import json
 import sys
 import time
 
@@ -51,14 +54,28 @@ def discover(admin, wanted):
         time.sleep(3)
 
 
+def nodes(admin):
+    """The UUID of each compute host's node, in all cells."""
+    known = {}
+    for cell in objects.CellMappingList.get_all(admin):
+        if not cell.is_cell0():
+            with context.target_cell(admin, cell) as within:
+                for node in objects.ComputeNodeList.get_all(within):
+                    known[node.host] = node.uuid
+    return known
+
+
 def main(arguments):
-    """Map, or discover; None or a sentence about what is missing."""
+    """Map, discover or list; None or a sentence about what is missing."""
     file, verb, *hosts = arguments
     config.parse_args(["cells", "--config-file", file])
     objects.register_all()
     admin = context.get_admin_context()
     if verb == "map":
         map_cells(admin)
+        return None
+    if verb == "nodes":
+        print(json.dumps(nodes(admin)))
         return None
     missing = discover(admin, hosts)
     return f"no compute service came up on: {', '.join(missing)}" if missing else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import subprocess
 import threading
 from collections.abc import Callable
 from types import ModuleType
@@ -111,16 +112,67 @@ def test_a_server_that_is_in_no_cluster_does_not_serve(health: ModuleType) -> No
 def test_the_answer_tells_the_load_balancer_and_why(
     health: ModuleType, monkeypatch: pytest.MonkeyPatch, problem: str | None, status: int
 ) -> None:
-    looks: list[None] = []
-    monkeypatch.setattr(health, "look", lambda: (looks.append(None), problem)[1])
+    monkeypatch.setattr(health.VERDICT, "found", problem)
     server = health.http.server.ThreadingHTTPServer(("127.0.0.1", 0), health.Handler)
-    # The load balancers of three controllers ask, MariaDB is asked once.
-    for _ in range(3):
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
-        connection.close()
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
+    connection.close()
     server.server_close()
-    assert len(looks) == 1
+
+
+GONE = "ERROR 2002 (HY000): Can't connect to local server through socket '/run/x.sock' (111)"
+BUSY = "ERROR 2013 (HY000): Lost connection to server at 'handshake'"
+
+
+@pytest.fixture
+def verdict(health: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """What is told after each look at the node, from (seconds since the last, its answer)."""
+
+    def look(*looks: tuple[float, subprocess.CompletedProcess[str]]) -> list[Any]:
+        verdict, clock, told = health.Verdict(), [100.0], []
+        monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
+        for seconds, answer in looks:
+            clock[0] += seconds
+            monkeypatch.setattr(health.subprocess, "run", lambda *_, said=answer, **__: said)
+            verdict.renew()
+            told.append(verdict.found)
+        return told
+
+    return look
+
+
+def said(error: str = "", state: str = "Synced") -> subprocess.CompletedProcess[str]:
+    status = f"wsrep_local_state_comment\t{state}\nwsrep_ready\tON\n"
+    return subprocess.CompletedProcess([], 1 if error else 0, "" if error else status, error)
+
+
+def test_a_busy_node_is_taken_for_what_it_was_but_not_for_ever(
+    verdict: Callable[..., list[Any]],
+) -> None:
+    looks = [(1, said()), (7, said(BUSY)), (7, said(BUSY)), (7, said(BUSY)), (1, said())]
+    assert verdict(*looks) == [None, None, None, BUSY, None]
+
+
+def test_a_node_that_never_answered_does_not_serve(verdict: Callable[..., list[Any]]) -> None:
+    assert verdict((0, said(BUSY))) == [BUSY]
+
+
+def test_a_node_that_is_down_or_out_of_step_is_told_at_once(
+    verdict: Callable[..., list[Any]],
+) -> None:
+    assert verdict((1, said()), (1, said(GONE))) == [None, GONE]
+    assert verdict((1, said()), (1, said(state="Joined"))) == [None, "not in step: Joined"]
+
+
+def test_a_client_that_hangs_is_a_node_that_does_not_answer(
+    health: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: Any, timeout: float, **__: Any) -> None:
+        raise subprocess.TimeoutExpired("mariadb", timeout)
+
+    monkeypatch.setattr(health.subprocess, "run", hang)
+    with pytest.raises(TimeoutError, match="no answer within 6 s"):
+        health.look()

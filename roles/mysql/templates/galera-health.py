@@ -5,12 +5,18 @@ Usage: galera-health ADDRESS PORT. Runs as the user that MariaDB knows by its so
 """
 
 import http.server
+import re
 import subprocess
 import sys
 import threading
 import time
 
-FRESH = 2  # seconds for which an answer serves the load balancers of all controllers
+INTERVAL = 1  # seconds between looks at the node, however many load balancers ask
+# For so long a node that does not answer is taken for what it was: to send its clients away ends
+# all that they have begun. The others of the cluster wait for a silent one just as long.
+PATIENCE = 15
+# No such socket, or nobody listens there: MariaDB does not run.
+GONE = re.compile(r"ERROR 2002 .*\((2|111)\)")
 QUERY = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment')"
 
 
@@ -26,34 +32,43 @@ def problem(status: str) -> str | None:
 
 
 def look() -> str | None:
-    """Ask the node itself; what is wrong, or None."""
-    command = ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=2", "-e", QUERY]
+    """Ask the node itself; what is wrong, or None. TimeoutError where nobody can tell."""
+    command = ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=4", "-e", QUERY]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=4, check=False)
-    except subprocess.TimeoutExpired:
-        return "no answer within 4 s"
-    return done.stderr.strip() if done.returncode else problem(done.stdout)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=6, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError("no answer within 6 s") from error
+    said = done.stderr.strip()
+    if done.returncode and not GONE.search(said):
+        raise TimeoutError(said)
+    return said if done.returncode else problem(done.stdout)
 
 
-class Answer:
-    """The last look at the node, which several may ask for at once."""
+class Verdict:
+    """What was last known of the node."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
-        self.lock = threading.Lock()
-        self.found: str | None = None
-        self.until = 0.0
+        """Nothing is known yet, which is not enough to serve."""
+        self.found: str | None = "not asked yet"
+        self.known = -float("inf")
 
-    def get(self) -> str | None:
-        """What is wrong, or None; not older than FRESH."""
-        with self.lock:
-            if time.monotonic() > self.until:
-                self.found = look()
-                self.until = time.monotonic() + FRESH
-            return self.found
+    def renew(self) -> None:
+        """Look once."""
+        try:
+            self.found = look()
+            self.known = time.monotonic()
+        except TimeoutError as error:
+            if time.monotonic() > self.known + PATIENCE:
+                self.found = str(error)
+
+    def keep(self) -> None:
+        """Look for ever."""
+        while True:
+            self.renew()
+            time.sleep(INTERVAL)
 
 
-ANSWER = Answer()
+VERDICT = Verdict()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -61,7 +76,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one check."""
-        found = ANSWER.get()
+        found = VERDICT.found
         body = f"{found or 'serving'}\n".encode()
         self.send_response(503 if found else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -73,4 +88,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    threading.Thread(target=VERDICT.keep, daemon=True).start()
     http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

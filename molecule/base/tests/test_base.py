@@ -27,7 +27,9 @@ def test_the_journal_survives_a_reboot(host: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("kernel.panic", 30), ("vm.swappiness", 10)], ids=lambda v: str(v)
+    ("key", "value"),
+    [("kernel.panic", 30), ("vm.swappiness", 10), ("net.ipv4.tcp_keepalive_time", 30)],
+    ids=lambda v: str(v),
 )
 def test_the_kernel_has_the_settings(host: Any, key: str, value: int) -> None:
     assert host.sysctl(key) == value

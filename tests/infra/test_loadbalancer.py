@@ -53,10 +53,9 @@ def test_writes_go_to_one_node_and_only_one(content: Content) -> None:
     assert [" backup" in line for line in lines] == [False, True, True]
     assert all("check port 9200" in line for line in lines)
     assert "http-check expect rstatus 200" in section(text, "mariadb")
-    # Who took over keeps the writes when the first comes back.
-    assert "stick on dst" in section(text, "mariadb")
-    assert "on-marked-up" not in text
-    assert "stick on" not in section(text, "glance-api")
+    # When the first comes back, nothing goes on writing to another.
+    cut = ["on-marked-up shutdown-backup-sessions" in line for line in lines]
+    assert cut == [True, False, False]
 
 
 def test_apis_are_checked_where_they_say_they_are_healthy(content: Content) -> None:

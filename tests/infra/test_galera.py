@@ -112,15 +112,20 @@ def test_a_server_that_is_in_no_cluster_does_not_serve(health: ModuleType) -> No
 def test_the_answer_tells_the_load_balancer_and_why(
     health: ModuleType, monkeypatch: pytest.MonkeyPatch, problem: str | None, status: int
 ) -> None:
-    monkeypatch.setattr(health.VERDICT, "found", problem)
+    looks: list[None] = []
+    monkeypatch.setattr(health, "look", lambda: (looks.append(None), problem)[1])
+    health.VERDICT.renew()
     server = health.http.server.ThreadingHTTPServer(("127.0.0.1", 0), health.Handler)
-    threading.Thread(target=server.handle_request, daemon=True).start()
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-    connection.request("GET", "/")
-    answer = connection.getresponse()
-    assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
-    connection.close()
+    # The load balancers of three controllers ask, MariaDB is asked once.
+    for _ in range(3):
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read().decode()) == (status, f"{problem or 'serving'}\n")
+        connection.close()
     server.server_close()
+    assert len(looks) == 1
 
 
 GONE = "ERROR 2002 (HY000): Can't connect to local server through socket '/run/x.sock' (111)"
@@ -129,16 +134,20 @@ BUSY = "ERROR 2013 (HY000): Lost connection to server at 'handshake'"
 
 @pytest.fixture
 def verdict(health: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """What is told after each look at the node, from (seconds since the last, its answer)."""
+    """What is told after each look at the node, from (seconds since the last, its answer).
 
-    def look(*looks: tuple[float, subprocess.CompletedProcess[str]]) -> list[Any]:
+    None for an answer: the look does not end.
+    """
+
+    def look(*looks: tuple[float, subprocess.CompletedProcess[str] | None]) -> list[Any]:
         verdict, clock, told = health.Verdict(), [100.0], []
         monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
         for seconds, answer in looks:
             clock[0] += seconds
             monkeypatch.setattr(health.subprocess, "run", lambda *_, said=answer, **__: said)
-            verdict.renew()
-            told.append(verdict.found)
+            if answer:
+                verdict.renew()
+            told.append(verdict.get())
         return told
 
     return look
@@ -165,6 +174,22 @@ def test_a_node_that_is_down_or_out_of_step_is_told_at_once(
 ) -> None:
     assert verdict((1, said()), (1, said(GONE))) == [None, GONE]
     assert verdict((1, said()), (1, said(state="Joined"))) == [None, "not in step: Joined"]
+
+
+def test_old_news_is_not_told_when_the_looks_hang(verdict: Callable[..., list[Any]]) -> None:
+    assert verdict((1, said()), (10, None), (10, None)) == [None, None, "no answer yet"]
+
+
+def test_a_host_that_cannot_ask_is_no_reason_to_end(
+    health: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(health.subprocess, "run", refuse)
+    verdict = health.Verdict()
+    verdict.renew()
+    assert "Cannot allocate memory" in verdict.get()
 
 
 def test_a_client_that_hangs_is_a_node_that_does_not_answer(

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-INTERVAL = 1  # seconds between looks at the node, however many load balancers ask
+INTERVAL = 2  # seconds between looks at the node, however many load balancers ask
 # For so long a node that does not answer is taken for what it was: to send its clients away ends
 # all that they have begun. The others of the cluster wait for a silent one just as long.
 PATIENCE = 15
@@ -32,7 +32,7 @@ def problem(status: str) -> str | None:
 
 
 def look() -> str | None:
-    """Ask the node itself; what is wrong, or None. TimeoutError where nobody can tell."""
+    """Ask the node itself; what is wrong, or None. OSError where nobody can tell."""
     command = ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=4", "-e", QUERY]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=6, check=False)
@@ -40,7 +40,7 @@ def look() -> str | None:
         raise TimeoutError("no answer within 6 s") from error
     said = done.stderr.strip()
     if done.returncode and not GONE.search(said):
-        raise TimeoutError(said)
+        raise OSError(said)
     return said if done.returncode else problem(done.stdout)
 
 
@@ -49,7 +49,8 @@ class Verdict:
 
     def __init__(self) -> None:
         """Nothing is known yet, which is not enough to serve."""
-        self.found: str | None = "not asked yet"
+        self.found: str | None = None
+        self.trouble = "no answer yet"  # why nobody could tell
         self.known = -float("inf")
 
     def renew(self) -> None:
@@ -57,15 +58,12 @@ class Verdict:
         try:
             self.found = look()
             self.known = time.monotonic()
-        except TimeoutError as error:
-            if time.monotonic() > self.known + PATIENCE:
-                self.found = str(error)
+        except OSError as error:
+            self.trouble = str(error)
 
-    def keep(self) -> None:
-        """Look for ever."""
-        while True:
-            self.renew()
-            time.sleep(INTERVAL)
+    def get(self) -> str | None:
+        """What is wrong, or None; an old answer is none, whatever kept the looks from ending."""
+        return self.found if time.monotonic() <= self.known + PATIENCE else self.trouble
 
 
 VERDICT = Verdict()
@@ -76,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one check."""
-        found = VERDICT.found
+        found = VERDICT.get()
         body = f"{found or 'serving'}\n".encode()
         self.send_response(503 if found else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -88,5 +86,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    threading.Thread(target=VERDICT.keep, daemon=True).start()
-    http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+    server = http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # Here, so that an error ends the service, and systemd starts it again.
+    while True:
+        VERDICT.renew()
+        time.sleep(INTERVAL)

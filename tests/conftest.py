@@ -56,6 +56,19 @@ def script() -> Callable[[str], ModuleType]:
     return load
 
 
+@pytest.fixture(scope="session")
+def venv_of(root: Path) -> Callable[[str], Path]:
+    """Return a function that gives the virtualenv of a lock, or skips where it was not made."""
+
+    def get(lock: str) -> Path:
+        folder = root / ".cache/venvs/2026.1" / lock
+        if not (folder / "bin/python").exists():
+            pytest.skip(f"no virtualenv for {lock}: make venvs")
+        return folder
+
+    return get
+
+
 # --- the lab, for tests that are marked so ------------------------------------------------------
 
 

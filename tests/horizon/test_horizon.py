@@ -164,11 +164,8 @@ def test_a_setting_that_the_role_needs_is_refused(filters: ModuleType) -> None:
 
 
 @pytest.fixture(scope="module")
-def venv(root: Path) -> Path:
-    found = root / ".cache" / "venvs" / "2026.1" / "horizon"
-    if not (found / "bin" / "uwsgi").exists():
-        pytest.skip("no virtualenv for horizon: make venvs")
-    return found
+def venv(venv_of: Callable[[str], Path]) -> Path:
+    return venv_of("horizon")
 
 
 def test_sessions_are_read_by_nobody_else_and_in_no_other_place(root: Path, venv: Path) -> None:

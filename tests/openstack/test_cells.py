@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,8 @@ for queue, database in sqlite3.connect(sys.argv[2]).execute(
 
 
 @pytest.fixture(scope="module")
-def python(root: Path) -> Path:
-    found = root / ".cache" / "venvs" / "2026.1" / "nova" / "bin" / "python"
-    if not found.exists():
-        pytest.skip("no virtualenv for nova: make venvs")
-    return found
+def python(venv_of: Callable[[str], Path]) -> Path:
+    return venv_of("nova") / "bin/python"
 
 
 def run(*command: str | Path) -> str:

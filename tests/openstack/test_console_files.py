@@ -14,14 +14,12 @@ SCRIPT = "export default 1;\n"
 
 @pytest.fixture(scope="module")
 def url(
-    root: Path,
+    venv_of: Callable[[str], Path],
     content: Callable[..., str],
     tmp_path_factory: pytest.TempPathFactory,
     uwsgi: Callable[..., AbstractContextManager[str]],
 ) -> Iterator[str]:
-    venv = root / ".cache/venvs/2026.1/nova"
-    if not (venv / "bin/uwsgi").exists():
-        pytest.skip("no virtualenv for nova: make venvs")
+    venv = venv_of("nova")
     folder = tmp_path_factory.mktemp("novnc")
     (folder / "core").mkdir()
     (folder / "core/rfb.js").write_text(SCRIPT)

@@ -70,11 +70,9 @@ def test_glances_account_is_a_secret(make_model: Any) -> None:
 
 
 def test_no_option_that_the_store_reads_is_without_a_value(
-    root: Path, ini: Ini, make_model: Any, tmp_path: Path
+    venv_of: Callable[[str], Path], ini: Ini, make_model: Any, tmp_path: Path
 ) -> None:
-    python = root / ".cache/venvs/2026.1/glance/bin/python"
-    if not python.exists():
-        pytest.skip("no virtualenv for glance: make venvs")
+    python = venv_of("glance") / "bin/python"
     conf = ini("glance", "glance-api.conf", services=["swift"], glance_store="swift")
     manifest = make_model("controller1", services=["swift"]).manifest("glance")
     account, path = tmp_path / "swift.conf", tmp_path / "glance-api.conf"

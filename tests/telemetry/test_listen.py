@@ -46,11 +46,11 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found(root: Path, tmp_path_factory: pytest.TempPathFactory, content: Any) -> list[list[Any]]:
+def found(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, content: Any, venv_of: Any
+) -> list[list[Any]]:
     """What the program makes of a meter and an event, and its connection."""
-    python = root / ".cache/venvs/2026.1/ceilometer/bin/python"
-    if not python.exists():
-        pytest.skip("no virtualenv for ceilometer: make venvs")
+    python = venv_of("ceilometer") / "bin/python"
     conf = tmp_path_factory.mktemp("listen") / "ceilometer.conf"
     conf.write_text(content("ceilometer", "ceilometer.conf", services=("ceilometer",)))
     done = subprocess.run(

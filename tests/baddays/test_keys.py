@@ -14,6 +14,9 @@ pytestmark = pytest.mark.lab
 
 KINDS = ("fernet", "credential")
 KEYS = "cd /var/lib/keystone && sha256sum {kind}-keys/* | sha256sum"
+MANAGE = (
+    "runuser --user=keystone -- /var/lib/cairn/services/keystone/current/venv/bin/keystone-manage"
+)
 
 
 class Token:
@@ -52,11 +55,6 @@ def credential(cloud):
 
     yield read
     assert cloud.openstack("ec2", "credentials", "delete", access).returncode == 0
-
-
-MANAGE = (
-    "runuser --user=keystone -- /var/lib/cairn/services/keystone/current/venv/bin/keystone-manage"
-)
 
 
 def test_a_rotation_that_was_cut_off_is_completed_by_the_next(cloud, credential):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cairn.manifest import digest
 from cairn.model import Model, due_records
 
@@ -149,6 +150,17 @@ def test_neutron_speaks_tls_to_every_database_of_ovn(path: str, host: str, ini: 
     assert ovn["ovn_nb_connection"] == "ssl:192.0.2.1:6641,ssl:192.0.2.2:6641,ssl:192.0.2.3:6641"
     assert ovn["ovn_sb_connection"].count("ssl:") == 3
     assert ovn["ovn_sb_ca_cert"] == "/etc/ssl/certs/cairn-ca.pem"
+
+
+def test_neutron_gives_a_database_up_when_ovn_does(root: Path, ini: Ini) -> None:
+    # The default stands in both roles; neutron's hosts need not have OVN's.
+    default = yaml.safe_load((root / "roles/ovn/defaults/main.yml").read_text())
+    where = (("ml2_conf.ini", "controller1"), ("neutron_ovn_agent.ini", "compute1"))
+    for path, host in where:
+        probe = ini("neutron", path, host)["ovn"]["ovsdb_probe_interval"]
+        assert probe == str(default["ovn_probe_interval"])
+        chosen = ini("neutron", path, host, ovn_probe_interval=7000)["ovn"]
+        assert chosen["ovsdb_probe_interval"] == "7000"
 
 
 def test_one_name_of_a_host_runs_through_nova_neutron_and_ovn(ini: Ini, content: Content) -> None:

@@ -115,6 +115,19 @@ def test_neighbours_that_cannot_be_told_keep_no_revert_from_its_end(
     assert not host.trial.files.armed.exists()
 
 
+def test_while_it_reverts_nobody_takes_the_old_network_for_the_new(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    host.begin()
+    host.trial.apply()
+    # By then the old addresses are back, and the controller gets through over them.
+    monkeypatch.setattr(host.kernel, "announce", lambda _: told.append(host.trial.status()))
+    host.trial.revert("nobody confirmed")
+    (status,) = told
+    assert (status["armed"], status["applied"]) == (True, False)
+
+
 def test_revert_leaves_a_vip_where_it_went_meanwhile(host: Host) -> None:
     host.begin()
     host.trial.apply()

@@ -584,6 +584,10 @@ class Trial:
             if not self.files.armed.exists():
                 return
             request, old = self.load("request.json"), self.load("old.json")
+            # The old address answers before all of this has ended: what is asked over it from
+            # here on must not pass for an answer over the new network.
+            outcome = {"applied": False, "error": self.status()["error"]}
+            write(self.files.trial / "outcome.json", json.dumps(outcome))
             linkless = self._linkless(request["devices"])
             before = self.files.netdevs()
             self.files.restore(request["keep"])

@@ -121,6 +121,8 @@ def test_tokens_are_validated_inside_and_users_sent_outside() -> None:
     assert options["www_authenticate_uri"] == "https://cloud.example:5000"
     assert options["memcached_servers"] == ["192.0.2.1:11211", "192.0.2.2:11211"]
     assert options["service_type"] == "compute"
+    # Less than the load balancer waits for the service that asks.
+    assert options["http_connect_timeout"] < 90
 
 
 def test_no_two_services_share_the_key_of_cached_tokens() -> None:

@@ -204,6 +204,11 @@ def section_authtoken(
 
     memcached speaks plain text on the management plane, so tokens are encrypted in it: with a key
     for each service, so that none can plant tokens for another.
+
+    Keystone is given up after 30 s (`http_connect_timeout`, seconds, which keystonemiddleware
+    applies to the answer too) and asked again. Without it an answer that a lost controller owed is
+    waited for until keystoneauth's own probes, a minute later, and every other request behind it.
+    It is more than the load balancer needs to leave a lost controller.
     """
     master = secret(secrets, "memcache_secret_key").encode()
     public = bracketed(site["names"]["public"])
@@ -211,6 +216,7 @@ def section_authtoken(
         "www_authenticate_uri": f"https://{public}:{KEYSTONE_PORT}",
         "region_name": site["region"],
         "interface": "internal",
+        "http_connect_timeout": 30,
         "memcached_servers": memcached_servers(site),
         "memcache_security_strategy": "ENCRYPT",
         "memcache_secret_key": hmac.new(master, role.encode(), "sha256").hexdigest(),

@@ -53,6 +53,8 @@ done:
 
 Run = Callable[..., str]
 STREAMS = "list_queues", "name", "type", "--formatter", "json", "--vhost"
+# Debian's package has no command for it, as it has for the others, that runs as the right user.
+STREAM_TOOL = "runuser", "--user=rabbitmq", "--", "/usr/lib/rabbitmq/bin/rabbitmq-streams"
 
 
 class MemberError(Exception):
@@ -61,7 +63,14 @@ class MemberError(Exception):
 
 def run(*words: str) -> str:
     """Run a command of RabbitMQ's to its end; what it prints. MemberError with its last words."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(
+        words,
+        cwd="/",  # that the user rabbitmq, too, can read
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()[-8:]
         raise MemberError(f"{' '.join(words)}:\n" + "\n".join(said))
@@ -125,7 +134,7 @@ def replicas(node: str, ask: Run = run) -> list[str]:
     for vhost in vhosts:
         for queue in json.loads(ask("rabbitmqctl", "--quiet", *STREAMS, vhost)):
             if queue["type"] == "stream":
-                command = ("rabbitmq-streams", "--quiet", "add_replica", "--vhost", vhost)
+                command = (*STREAM_TOOL, "--quiet", "add_replica", "--vhost", vhost)
                 ask(*command, queue["name"], node)
                 streams += 1
     return [f"replicas of the queues of {len(vhosts)} virtual hosts and of {streams} streams"]

@@ -30,6 +30,18 @@ QUEUES = (
 )
 
 
+# The port by which RabbitMQ's nodes meet: it proves whose it is, and answers nobody without TLS.
+MEET = (
+    "openssl s_client -connect controller2:25672 -verify_hostname controller2 "
+    "-verify_return_error -CAfile /etc/ssl/certs/cairn-ca.pem -cert /etc/cairn/tls/host.pem "
+    "-key /etc/cairn/tls/host.key </dev/null"
+)
+PLAIN = (
+    "runuser --user=rabbitmq -- erl_call -sname rabbit@controller2 -a 'erlang node []' "
+    ">/dev/null 2>&1 && echo answered || echo refused"
+)
+
+
 def change(value: int) -> list[str]:
     """Arguments that change an option of each service that clients ask: all of them restart."""
     options = {
@@ -59,6 +71,11 @@ def test_every_controller_is_in_every_cluster(cloud: Cloud) -> None:
     queues = [line.split("\t") for line in cloud.on("controller1", QUEUES).splitlines()]
     assert {kind for kind, _ in queues} <= {"quorum", "stream"}
     assert {members.count("rabbit@") for _, members in queues} == {len(CONTROLLERS)}
+
+
+def test_nodes_of_the_message_cluster_meet_over_tls(cloud: Cloud) -> None:
+    assert "Verification: OK" in cloud.on("controller1", MEET)
+    assert cloud.on("controller1", PLAIN) == "refused"
 
 
 def test_a_second_run_changes_nothing(cloud: Cloud) -> None:

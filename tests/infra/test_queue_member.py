@@ -80,7 +80,8 @@ def test_a_node_built_anew_takes_the_place_of_the_old_one(module: ModuleType) ->
         "start_app",
     ]
     assert f"rabbitmq-queues grow {ME} all" in rabbits.said
-    assert f"rabbitmq-streams add_replica /nova fan {ME}" in rabbits.said
+    tool = "runuser /usr/lib/rabbitmq/bin/rabbitmq-streams"
+    assert f"{tool} add_replica /nova fan {ME}" in rabbits.said
 
 
 def test_a_node_that_is_off_is_passed_over(module: ModuleType) -> None:

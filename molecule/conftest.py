@@ -104,7 +104,7 @@ def on(groups: list[str]) -> Callable[..., None]:
 
 @pytest.fixture
 def runs(host: Any, groups: list[str]) -> Callable[..., None]:
-    """Return a function that asserts that units run here and start at boot.
+    """Return a function that asserts that units run here, as they are on disk, and start at boot.
 
     It takes those of every host, and by the name of a group those of its hosts.
     """
@@ -115,6 +115,8 @@ def runs(host: Any, groups: list[str]) -> Callable[..., None]:
         assert wanted, f"no unit of a host in {groups} is named"
         states = {u: (host.service(u).is_running, host.service(u).is_enabled) for u in wanted}
         assert states == dict.fromkeys(wanted, (True, True))
+        unread = "systemctl show --property=NeedDaemonReload --value --"
+        assert set(host.check_output(f"{unread} {' '.join(wanted)}").split()) == {"no"}
 
     return check
 

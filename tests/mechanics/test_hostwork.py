@@ -65,7 +65,20 @@ ME = getpass.getuser()
 MINE = grp.getgrgid(os.getgid()).gr_name
 
 
-def manifest(host, ident, text="one\n", *, unit="run.service", fingerprint=None, packages=()):
+UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def manifest(
+    host,
+    ident,
+    text="one\n",
+    *,
+    unit="run.service",
+    fingerprint=None,
+    packages=(),
+    unit_text=UNIT,
+    state="started",
+):
     return {
         "id": ident,
         "role": "svc",
@@ -86,10 +99,10 @@ def manifest(host, ident, text="one\n", *, unit="run.service", fingerprint=None,
         "units": [
             {
                 "unit": unit,
-                "text": "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n",
+                "text": unit_text,
                 "dropin": None,
                 "enabled": True,
-                "state": "started",
+                "state": state,
                 "on_change": "restart",
                 "fingerprint": fingerprint or ident,
                 "health": {},
@@ -303,6 +316,46 @@ def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
     assert any("older inputs" in text for text in drift)
     assert hostwork.switch("svc", "bbb")["restarted"] == ["run.service"]
     assert hoststate.read_state()["services"]["svc"]["drift"] == []
+
+
+RELOAD = ["systemctl", "daemon-reload"]
+
+
+@pytest.mark.parametrize("state", ["started", "idle"])
+def test_systemd_reads_a_unit_of_another_text_before_it_is_restarted(host, state):
+    bring(host, "aaa", state=state)
+    host.calls.clear()
+    bring(host, "bbb", state=state, unit_text=UNIT.replace("true", "false"))
+    restart = ["systemctl", "restart", "run.service"]
+    asked = [call for call in host.calls if call in (RELOAD, restart)]
+    assert asked == [RELOAD, restart][: 2 if state == "started" else 1]
+    host.calls.clear()
+    hostwork.switch("svc", "aaa")
+    assert RELOAD in host.calls, "going back is a change too"
+
+
+def test_a_unit_of_the_same_text_keeps_its_age_and_systemd_reads_nothing(host):
+    bring(host, "aaa")
+    unit = paths.UNITS / "run.service"
+    os.utime(unit, (1000, 1000))
+    host.calls.clear()
+    bring(host, "bbb", text="two\n")
+    assert RELOAD not in host.calls
+    assert unit.stat().st_mtime == 1000
+
+
+def test_a_switch_cut_off_before_systemd_has_read_the_unit_is_finished_by_the_next(
+    host, monkeypatch
+):
+    bring(host, "aaa", state="idle")
+    hostwork.stage(manifest(host, "bbb", state="idle", unit_text=UNIT.replace("true", "false")))
+    with monkeypatch.context() as patched:
+        patched.setattr(hostwork, "install_links", lambda *_: 1 / 0)  # power fails here
+        with pytest.raises(ZeroDivisionError):
+            hostwork.apply("svc", hoststate.load_manifest("svc", "bbb"))
+    host.calls.clear()
+    hostwork.switch("svc", "bbb")
+    assert RELOAD in host.calls
 
 
 def test_rolling_back_is_switching_to_the_previous(host):

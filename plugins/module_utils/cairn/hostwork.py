@@ -307,6 +307,7 @@ def stage(manifest: dict[str, Any]) -> bool:
         if unit["text"]:
             place = draft / "units" / unit["unit"]
             write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
+            keep_age(place, paths.current(role) / "units" / unit["unit"])
     if manifest["venv"]:
         (draft / "venv").symlink_to(paths.VENVS / manifest["venv"]["name"])
     build_folders(manifest, draft)
@@ -317,6 +318,17 @@ def stage(manifest: dict[str, Any]) -> bool:
         shutil.rmtree(target)
     draft.rename(target)
     return True
+
+
+def keep_age(place: Path, running: Path) -> None:
+    """Give a unit's file the age of the one that runs, where nothing but the age differs.
+
+    Whoever restarts the unit by hand would else be told that systemd has not read it.
+    """
+    with contextlib.suppress(OSError):
+        if running.read_bytes() == place.read_bytes():
+            found = running.stat()
+            os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def build_folders(manifest: Mapping[str, Any], draft: Path) -> None:
@@ -569,15 +581,20 @@ def wait_healthy(unit: Mapping[str, Any]) -> float:
 def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Make the host run a generation: links, then only the units whose inputs changed.
 
-    Before a unit is touched, it is struck off what is known to run, and comes back when it is
-    healthy: whatever ends a switch early, the next one, or the return, starts the unit again.
+    Before a unit is touched, even in its text, it is struck off what is known to run, and comes
+    back when it is healthy: whatever ends a switch early, the next one, or the return, has systemd
+    read the unit again and starts it.
     Returns restarted, reloaded, stopped, removed and seconds by unit.
     """
     old_ident = hoststate.link_name(paths.current(role))
     old = hoststate.load_manifest(role, old_ident) if old_ident else None
     target = paths.generation(role, manifest["id"])
+    running = hoststate.load_running(role)
     if old_ident and old_ident != manifest["id"] and old:
         link_atomic(paths.previous(role), paths.generation(role, old_ident))
+        for name in rewritten(old, manifest) & running.keys():
+            del running[name]
+        save_running(role, running)
     link_atomic(paths.current(role), target)
     result: dict[str, Any] = {
         "removed": remove_leftovers(old, manifest) if old_ident != manifest["id"] else [],
@@ -585,11 +602,12 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "from": old_ident,
     }
     reload_needed = install_links(role, manifest)
+    # Their link is what it was, and leads to another text now.
+    reload_needed |= any(u["text"] and u["unit"] not in running for u in manifest["units"])
     if reload_needed or result["removed"]:
         must(["systemctl", "daemon-reload"], "daemon-reload")
     states = settled_states([unit["unit"] for unit in manifest["units"]])
     enable(manifest["units"], states)
-    running = hoststate.load_running(role)
     plan = {unit["unit"]: deed(unit, running, states) for unit in manifest["units"]}
     busy = [u for u in manifest["units"] if plan[u["unit"]] in ("reload", "restart")]
     for unit in busy:
@@ -615,6 +633,12 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise HostError("\n".join(problems))
     return result
+
+
+def rewritten(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    """Return the units whose own text is not what it was in the generation before."""
+    before = {unit["unit"]: unit["text"] for unit in old["units"]}
+    return {unit["unit"] for unit in new["units"] if unit["text"] != before.get(unit["unit"])}
 
 
 def deed(

@@ -22,6 +22,22 @@ def test_rollback_returns_the_service_to_its_previous_generation(cloud):
     cloud.wait_answers()
 
 
+def test_systemd_runs_what_a_units_file_says_before_and_after_going_back(cloud):
+    # Days stand in the command of a unit, and its file is where it was when they change.
+    command = "systemctl show --property=ExecStart,NeedDaemonReload heat-purge.service"
+    code, text = cloud.run("playbooks/role.yml", "-e", "role=heat", "-e", "heat_purge_days=17")
+    assert code == 0, text
+    changed = cloud.on("controller1", command)
+    assert "purge_deleted 17 " in changed
+    code, text = cloud.run("playbooks/rollback.yml", "-e", "service=heat")
+    assert code == 0, text
+    after = cloud.on("controller1", command)
+    assert "NeedDaemonReload=no" in changed
+    assert "NeedDaemonReload=no" in after
+    assert "purge_deleted 17 " not in after
+    cloud.wait_answers()
+
+
 def test_rolling_back_what_does_not_exist_is_refused(cloud):
     code, text = cloud.run("playbooks/rollback.yml", "-e", "service=nosuch")
     assert code

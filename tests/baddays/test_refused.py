@@ -99,16 +99,22 @@ def test_a_full_disk(cloud):
 @pytest.fixture
 def no_room(cloud):
     """A file system of its own for keystone's generations, which holds them and nothing more."""
-    aside = "/run/cairn-badday"
-    cloud.on(
-        "controller1",
-        f"mkdir {aside} && mount --bind {GENERATIONS} {aside} && "
-        f"mount -t tmpfs -o size=16m,mode=755 none {GENERATIONS} && "
-        f"cp -a {aside}/. {GENERATIONS}/ && mkdir {GENERATIONS}/full && "
-        f"! dd if=/dev/zero of={GENERATIONS}/full/up bs=4k 2>/dev/null",
-    )
-    yield cloud
-    cloud.on("controller1", f"umount --lazy {GENERATIONS} {aside}; rmdir {aside}")
+    filled = "/run/cairn-badday"
+    try:
+        cloud.on(
+            "controller1",
+            f"mkdir {filled} && mount -t tmpfs -o size=16m,mode=755 none {filled} && "
+            f"cp -a {GENERATIONS}/. {filled}/ && mkdir {filled}/full && "
+            f"! dd if=/dev/zero of={filled}/full/up bs=4k 2>/dev/null && "
+            f"mount --bind {filled} {GENERATIONS}",
+        )
+        yield cloud
+    finally:
+        cloud.on(
+            "controller1",
+            f"! mountpoint --quiet {GENERATIONS} || umount --lazy {GENERATIONS}; "
+            f"! mountpoint --quiet {filled} || umount --lazy {filled}; rmdir {filled}",
+        )
 
 
 def test_room_that_runs_out_while_it_stages(no_room):

@@ -12,9 +12,13 @@ from cairn.hostwork import pack
 from cairn.manifest import Manifest
 from cairn.model import Model
 
+# apt writes its indexes without waiting for the disk: a power cut leaves them empty, but new and
+# under their names, and apt never fetches them again.
+FORGET = "find /var/lib/apt/lists -type f -delete; rm -f /var/cache/apt/*.bin"
 # dpkg cannot configure what it has unpacked without something that it depends on: apt brings that.
 MEND = (
-    "export DEBIAN_FRONTEND=noninteractive; dpkg --force-confold --configure -a; "
+    f"export DEBIAN_FRONTEND=noninteractive; {FORGET}; apt-get --quiet=2 update; "
+    "dpkg --force-confold --configure -a; "
     "apt-get --yes --quiet=2 --fix-broken --no-install-recommends "
     "-o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=300 install"
 )
@@ -128,7 +132,8 @@ class ActionModule(BuildingAction):
     def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
         """Install Debian packages.
 
-        apt only warns of a mirror that does not answer, and then knows no such package.
+        apt only warns of a mirror that does not answer, and then knows no such package. It knows
+        none either where a power cut emptied its indexes: they are fetched anew, once.
         """
         arguments = {
             "name": packages,
@@ -139,7 +144,14 @@ class ActionModule(BuildingAction):
             "lock_timeout": 300,
         }
         try:
-            self.call("ansible.legacy.apt", arguments, task_vars)
+            try:
+                self.call("ansible.legacy.apt", arguments, task_vars)
+            except CairnError as error:
+                if "No package matching" not in str(error):
+                    raise
+                command = {"_raw_params": FORGET, "_uses_shell": True}
+                self.call("ansible.legacy.command", command, task_vars)
+                self.call("ansible.legacy.apt", arguments, task_vars)
         except CairnError as error:
             silent = [f"{url} ({why})" for url, why in state.get("mirrors", {}).items() if why]
             if not silent:

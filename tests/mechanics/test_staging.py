@@ -98,10 +98,40 @@ def test_what_a_power_cut_left_of_a_package_run_is_mended_first(stage, monkeypat
     monkeypatch.setattr(action, "remember", lambda *_, **__: None)
     action.install_packages([{"packages": ["haproxy"]}], {})
     command, gone, (last, _) = asked
-    configure, fix = command[1]["_raw_params"].split("; ")[1:]
+    *_, forget, fetch, configure, fix = command[1]["_raw_params"].replace("; rm", " rm").split("; ")
+    assert "/var/lib/apt/lists" in forget and fetch.endswith("update")
     assert configure.startswith("dpkg ") and "--fix-broken" in fix
     assert gone == ("ansible.legacy.file", {"path": "/usr/sbin/policy-rc.d", "state": "absent"})
     assert last == "ansible.legacy.apt"
+
+
+def test_indexes_that_a_power_cut_emptied_are_fetched_anew(stage, monkeypatch):
+    action, asked = object.__new__(stage), []
+
+    def call(module, arguments, _):
+        asked.append(arguments.get("_raw_params", module))
+        if len(asked) == 1:
+            raise CairnError("No package matching 'curl' is available")
+
+    monkeypatch.setattr(action, "call", call)
+    action.apt(["curl"], {}, {})
+    first, forget, second = asked
+    assert (first, second) == ("ansible.legacy.apt", "ansible.legacy.apt")
+    assert "/var/lib/apt/lists" in forget
+
+
+def test_a_package_that_no_source_has_is_told_after_one_more_look(stage, monkeypatch):
+    action, asked = object.__new__(stage), []
+
+    def call(module, *_):
+        asked.append(module)
+        if module == "ansible.legacy.apt":
+            raise CairnError("No package matching 'nosuch' is available")
+
+    monkeypatch.setattr(action, "call", call)
+    with pytest.raises(CairnError, match="nosuch"):
+        action.apt(["nosuch"], {}, {})
+    assert asked.count("ansible.legacy.apt") == 2
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,36 @@ def test_a_check_command_speaks_by_its_exit_code():
     assert "exits with 1" in health.command_problem(["false"])
 
 
-def test_a_unit_that_changes_its_process_is_not_steady(monkeypatch):
-    pids = itertools.count()
-    monkeypatch.setattr(
-        health,
-        "unit_properties",
-        lambda _unit: {"ActiveState": "active", "MainPID": str(next(pids))},
-    )
-    assert "did not stay up" in health.steady_problem("x.service", 0)
+@pytest.fixture
+def up(monkeypatch):
+    """A function that has a unit be up for so many seconds, each look with another process."""
+    slept = []
+    monkeypatch.setattr(health.time, "sleep", slept.append)
+
+    def since(seconds):
+        pids = itertools.count()
+        entered = int((health.time.monotonic() - seconds) * 1e6)
+        monkeypatch.setattr(
+            health,
+            "unit_properties",
+            lambda _unit: {
+                "ActiveState": "active",
+                "MainPID": str(next(pids)),
+                "ActiveEnterTimestampMonotonic": str(entered),
+            },
+        )
+        return slept
+
+    return since
+
+
+def test_a_unit_that_changes_its_process_is_not_steady(up):
+    slept = up(2)
+    assert "did not stay up" in health.steady_problem("x.service", 5)
+    assert slept == [pytest.approx(3, abs=0.5)]
+
+
+def test_a_unit_that_has_been_up_long_enough_is_waited_for_no_longer(up):
+    slept = up(6)
+    assert health.steady_problem("x.service", 5) is None
+    assert slept == []

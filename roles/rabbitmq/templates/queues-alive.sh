@@ -5,15 +5,15 @@
 # Arguments: what has a node evaluate Erlang: `rabbitmqctl`, or `erl_call -sname NODE` (or -name),
 # which takes a tenth of its time but speaks with no node that wants TLS.
 set -eu
+asker=$1
+shift
+node=$*
 ask() {
     case $asker in
     *rabbitmqctl) "$asker" --quiet eval "$1" ;;
     *) echo "$1" | "$asker" $node -e ;;
     esac
 }
-asker=$1
-shift
-node=$*
 state=$(ask '
     case rabbit:is_running() andalso whereis(ra_log_wal) =:= undefined of
         false -> well;

@@ -129,11 +129,21 @@ class ActionModule(BuildingAction):
             gone = {"path": str(POLICY), "state": "absent"}
             self.call("ansible.legacy.file", gone, task_vars)
 
+    def apt_with_indexes(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Call apt; where it knows no such package, once more with indexes fetched anew."""
+        try:
+            self.call("ansible.legacy.apt", arguments, task_vars)
+        except CairnError as error:
+            if "No package matching" not in str(error):
+                raise
+            command = {"_raw_params": FORGET, "_uses_shell": True}
+            self.call("ansible.legacy.command", command, task_vars)
+            self.call("ansible.legacy.apt", arguments, task_vars)
+
     def apt(self, packages: list[str], state: dict[str, Any], task_vars: dict[str, Any]) -> None:
         """Install Debian packages.
 
-        apt only warns of a mirror that does not answer, and then knows no such package. It knows
-        none either where a power cut emptied its indexes: they are fetched anew, once.
+        apt only warns of a mirror that does not answer, and then knows no such package.
         """
         arguments = {
             "name": packages,
@@ -144,14 +154,7 @@ class ActionModule(BuildingAction):
             "lock_timeout": 300,
         }
         try:
-            try:
-                self.call("ansible.legacy.apt", arguments, task_vars)
-            except CairnError as error:
-                if "No package matching" not in str(error):
-                    raise
-                command = {"_raw_params": FORGET, "_uses_shell": True}
-                self.call("ansible.legacy.command", command, task_vars)
-                self.call("ansible.legacy.apt", arguments, task_vars)
+            self.apt_with_indexes(arguments, task_vars)
         except CairnError as error:
             silent = [f"{url} ({why})" for url, why in state.get("mirrors", {}).items() if why]
             if not silent:

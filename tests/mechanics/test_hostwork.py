@@ -77,6 +77,7 @@ def manifest(
     fingerprint=None,
     packages=(),
     unit_text=UNIT,
+    dropin=None,
     state="started",
 ):
     return {
@@ -100,7 +101,7 @@ def manifest(
             {
                 "unit": unit,
                 "text": unit_text,
-                "dropin": None,
+                "dropin": dropin,
                 "enabled": True,
                 "state": state,
                 "on_change": "restart",
@@ -351,6 +352,21 @@ def test_a_switch_cut_off_before_systemd_has_read_the_unit_is_finished_by_the_ne
     hostwork.stage(manifest(host, "bbb", state="idle", unit_text=UNIT.replace("true", "false")))
     with monkeypatch.context() as patched:
         patched.setattr(hostwork, "install_links", lambda *_: 1 / 0)  # power fails here
+        with pytest.raises(ZeroDivisionError):
+            hostwork.apply("svc", hoststate.load_manifest("svc", "bbb"))
+    host.calls.clear()
+    hostwork.switch("svc", "bbb")
+    assert RELOAD in host.calls
+
+
+def test_a_drop_in_that_systemd_has_not_read_when_a_switch_was_cut_off_is_read_by_the_next(
+    host, monkeypatch
+):
+    bring(host, "aaa", state="idle", unit_text="", dropin="[Unit]\n")
+    after = manifest(host, "bbb", state="idle", unit_text="", dropin="[Unit]\nAfter=x.service\n")
+    hostwork.stage(after)
+    with monkeypatch.context() as patched:
+        patched.setattr(hostwork, "must", lambda *_: 1 / 0)  # power fails at daemon-reload
         with pytest.raises(ZeroDivisionError):
             hostwork.apply("svc", hoststate.load_manifest("svc", "bbb"))
     host.calls.clear()

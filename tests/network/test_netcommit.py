@@ -128,6 +128,25 @@ def test_while_it_reverts_nobody_takes_the_old_network_for_the_new(
     assert (status["armed"], status["applied"]) == (True, False)
 
 
+def test_a_full_disk_keeps_no_revert_from_its_work(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = netcommit.write
+
+    def refuse(path: Path, *more: object) -> None:
+        if path.name == "outcome.json":
+            raise OSError("No space left on device")
+        write(path, *more)
+
+    devices = host.kernel.state()
+    host.begin()
+    host.trial.apply()
+    monkeypatch.setattr(netcommit, "write", refuse)
+    host.trial.revert("nobody confirmed")
+    assert host.kernel.state() == devices
+    assert not host.trial.files.armed.exists()
+
+
 def test_revert_leaves_a_vip_where_it_went_meanwhile(host: Host) -> None:
     host.begin()
     host.trial.apply()

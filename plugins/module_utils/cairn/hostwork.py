@@ -602,8 +602,11 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "from": old_ident,
     }
     reload_needed = install_links(role, manifest)
-    # Their link is what it was, and leads to another text now.
-    reload_needed |= any(u["text"] and u["unit"] not in running for u in manifest["units"])
+    # A link that is what it was leads to another text now; a switch that was cut off may have
+    # written a drop-in that systemd has not read.
+    reload_needed |= any(
+        (u["text"] or u["dropin"]) and u["unit"] not in running for u in manifest["units"]
+    )
     if reload_needed or result["removed"]:
         must(["systemctl", "daemon-reload"], "daemon-reload")
     states = settled_states([unit["unit"] for unit in manifest["units"]])
@@ -636,9 +639,13 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rewritten(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
-    """Return the units whose own text is not what it was in the generation before."""
-    before = {unit["unit"]: unit["text"] for unit in old["units"]}
-    return {unit["unit"] for unit in new["units"] if unit["text"] != before.get(unit["unit"])}
+    """Return the units whose text or drop-in is not what it was in the generation before."""
+    before = {unit["unit"]: (unit["text"], unit["dropin"]) for unit in old["units"]}
+    return {
+        unit["unit"]
+        for unit in new["units"]
+        if (unit["text"], unit["dropin"]) != before.get(unit["unit"])
+    }
 
 
 def deed(

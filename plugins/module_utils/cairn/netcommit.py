@@ -587,7 +587,8 @@ class Trial:
             # The old address answers before all of this has ended: what is asked over it from
             # here on must not pass for an answer over the new network.
             outcome = {"applied": False, "error": self.status()["error"]}
-            write(self.files.trial / "outcome.json", json.dumps(outcome))
+            with contextlib.suppress(OSError):  # a full disk must not keep the old network away
+                write(self.files.trial / "outcome.json", json.dumps(outcome))
             linkless = self._linkless(request["devices"])
             before = self.files.netdevs()
             self.files.restore(request["keep"])

@@ -56,15 +56,17 @@ class ActionModule(BuildingAction):
         }
         done = self.call("cairn_stage", {"payload": pack(payload)}, task_vars)
         news = self.planned(missing, state) if self.check_mode else done.pop("state", {})
-        self.remember(task_vars, **news)
+        self.remember_change(task_vars, news)
         return done
 
     @staticmethod
     def planned(manifests: list[Manifest], state: dict[str, Any]) -> dict[str, Any]:
         """What the host would say of itself: a plan shows each difference once."""
-        services = dict(state.get("services", {}))
+        services = {}
         for manifest in manifests:
-            known = services.get(manifest["role"], {"current": None, "running": {}})
+            known = state.get("services", {}).get(
+                manifest["role"], {"current": None, "running": {}}
+            )
             staged = [*known.get("staged", []), manifest["id"]]
             services[manifest["role"]] = {**known, "staged": staged}
         venvs = {m["venv"]["name"] for m in manifests if m["venv"]}

@@ -44,5 +44,5 @@ class ActionModule(CairnAction):
                 "restarted": due,
             }
         done = self.call("cairn_switch", {"service": role, "generation": asked}, task_vars)
-        self.remember(task_vars, **done.pop("state", {}))
+        self.remember_change(task_vars, done.pop("state", {}))
         return done

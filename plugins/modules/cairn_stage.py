@@ -37,7 +37,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn import hostvenv, hostwork, paths
-from ansible.module_utils.cairn.hoststate import read_state
+from ansible.module_utils.cairn.hoststate import read_change
 
 
 def make_venv(name: str, payload: dict[str, Any]) -> bool:
@@ -91,7 +91,8 @@ def main() -> None:
         stage_all(payload, result)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
-    module.exit_json(state=read_state(), **result)
+    state = read_change([manifest["role"] for manifest in payload["manifests"]])
+    module.exit_json(state=state, **result)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn import hostvenv, hostwork, paths
-from ansible.module_utils.cairn.hoststate import link_name, read_state
+from ansible.module_utils.cairn.hoststate import link_name, read_change
+
+
+def told(ahead: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
+    """What was done to the service by a switch ahead of this one and by this one."""
+    if not ahead:
+        return done
+    lists = ("removed", "stopped", "reloaded", "restarted")
+    return {
+        "from": ahead["from"],
+        "seconds": {**ahead["seconds"], **done["seconds"]},
+        **{key: sorted({*ahead[key], *done[key]}) for key in lists},
+    }
 
 
 def main() -> None:
@@ -58,12 +70,13 @@ def main() -> None:
                 ident = link_name(paths.previous(role))
                 if ident is None:
                     raise hostwork.HostError(f"{role} has no previous generation on this host")
+            ahead = hostwork.switched_ahead(role, ident)
             done = hostwork.switch(role, ident)
             pruned = hostwork.prune(role)
             hostvenv.prune()
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
-    result |= done
+    result |= told(ahead, done)
     result["to"] = ident
     result["pruned"] = pruned
     result["changed"] = bool(
@@ -73,7 +86,7 @@ def main() -> None:
         or done["stopped"]
         or done["removed"]
     )
-    module.exit_json(state=read_state(), **result)
+    module.exit_json(state=read_change([role]), **result)
 
 
 if __name__ == "__main__":

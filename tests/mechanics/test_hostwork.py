@@ -22,6 +22,7 @@ class Systemd:
         self.calls: list[list[str]] = []
         self.active: set[str] = set()
         self.broken: set[str] = set()
+        self.loaded: set[str] = set()  # has read them, and does not look again unless told to
 
     def run(self, command, **_how):
         self.calls.append(command)
@@ -32,6 +33,7 @@ class Systemd:
                 self.active -= names
             else:
                 self.active |= names - self.broken
+                self.loaded |= names
                 code = 1 if names & self.broken else 0
         return subprocess.CompletedProcess(command, code, "", "a line of the journal")
 
@@ -56,6 +58,7 @@ def host(tmp_path, monkeypatch):
     systemd = Systemd()
     monkeypatch.setattr(hostwork, "run", systemd.run)
     monkeypatch.setattr(hoststate, "unit_states", systemd.states)
+    monkeypatch.setattr(hoststate, "loaded_units", lambda names: systemd.loaded & set(names))
     monkeypatch.setattr(health, "wait", lambda unit, _check: None)
     systemd.root = tmp_path
     return systemd
@@ -325,6 +328,7 @@ RELOAD = ["systemctl", "daemon-reload"]
 @pytest.mark.parametrize("state", ["started", "idle"])
 def test_systemd_reads_a_unit_of_another_text_before_it_is_restarted(host, state):
     bring(host, "aaa", state=state)
+    host.loaded.add("run.service")
     host.calls.clear()
     bring(host, "bbb", state=state, unit_text=UNIT.replace("true", "false"))
     restart = ["systemctl", "restart", "run.service"]
@@ -349,6 +353,7 @@ def test_a_switch_cut_off_before_systemd_has_read_the_unit_is_finished_by_the_ne
     host, monkeypatch
 ):
     bring(host, "aaa", state="idle")
+    host.loaded.add("run.service")
     hostwork.stage(manifest(host, "bbb", state="idle", unit_text=UNIT.replace("true", "false")))
     with monkeypatch.context() as patched:
         patched.setattr(hostwork, "install_links", lambda *_: 1 / 0)  # power fails here
@@ -363,6 +368,7 @@ def test_a_drop_in_that_systemd_has_not_read_when_a_switch_was_cut_off_is_read_b
     host, monkeypatch
 ):
     bring(host, "aaa", state="idle", unit_text="", dropin="[Unit]\n")
+    host.loaded.add("run.service")
     after = manifest(host, "bbb", state="idle", unit_text="", dropin="[Unit]\nAfter=x.service\n")
     hostwork.stage(after)
     with monkeypatch.context() as patched:
@@ -372,6 +378,13 @@ def test_a_drop_in_that_systemd_has_not_read_when_a_switch_was_cut_off_is_read_b
     host.calls.clear()
     hostwork.switch("svc", "bbb")
     assert RELOAD in host.calls
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_systemd_reads_all_units_again_only_where_it_has_read_the_changed_one(host, loaded):
+    host.loaded = {"run.service"} if loaded else {"other.service"}
+    bring(host, "aaa", dropin="[Unit]\n")
+    assert (RELOAD in host.calls) is loaded
 
 
 def test_rolling_back_is_switching_to_the_previous(host):
@@ -542,3 +555,45 @@ def test_a_unit_that_is_on_its_way_is_left_to_arrive(host, monkeypatch):
     bring(host, "aaa")
     assert host.restarted() == []
     assert looks == ["running"]
+
+
+def two_services(host):
+    """Two staged services of a bare host, of a unit each."""
+    for role in ("one", "two"):
+        staged = {**manifest(host, "aaa", unit=f"{role}.service"), "role": role, "etc": False}
+        hostwork.stage({**staged, "files": []})
+    return {"one": "aaa", "two": "aaa"}
+
+
+def test_what_was_switched_ahead_is_told_once(host):
+    hostwork.switch_ahead(two_services(host))
+    assert host.active == {"one.service", "two.service"}
+    done = hostwork.switched_ahead("two", "aaa")
+    assert done["restarted"] == ["two.service"]
+    assert done["from"] is None
+    assert hostwork.switched_ahead("two", "aaa") == {}
+    assert hostwork.switched_ahead("one", "bbb") == {}
+
+
+def test_what_fails_ahead_ends_it_and_fails_again_in_its_turn(host):
+    host.broken.add("one.service")
+    services = two_services(host)
+    hostwork.switch_ahead(services)
+    assert not paths.current("two").exists()
+    assert hostwork.switched_ahead("one", "aaa") == {}
+    with pytest.raises(hostwork.HostError, match=r"one\.service"):
+        hostwork.switch("one", "aaa")
+    host.broken.clear()
+    assert hostwork.switch("two", "aaa")["restarted"] == ["two.service"]
+
+
+def test_a_switch_tells_what_was_done_ahead_and_by_itself(host, script):
+    module = script("plugins/modules/cairn_switch.py")
+    hostwork.switch_ahead(two_services(host))
+    host.active.clear()  # it has died since
+    done = module.told(hostwork.switched_ahead("one", "aaa"), hostwork.switch("one", "aaa"))
+    assert done["from"] is None
+    assert done["restarted"] == ["one.service"]
+    assert done["seconds"].keys() == {"one.service"}
+    again = hostwork.switch("one", "aaa")
+    assert module.told({}, again) == again

@@ -29,12 +29,14 @@ LAST = "Compute and network hosts"
 Went = Callable[..., tuple[str, dict[str, list[str]]]]
 
 
-def inventory() -> dict[str, Any]:
+def inventory(deployed: bool) -> dict[str, Any]:
     """All hosts, with every service to be worked on wherever it has a part."""
     groups = {**GROUPS, "operator": ["me"], "stale": HOSTS}
     for role, described in descriptions().items():
         of = described["groups"]
         groups[f"stale_{role}"] = [h for h in HOSTS if any(h in GROUPS.get(g, HOSTS) for g in of)]
+    if deployed:
+        groups["deployed"] = HOSTS[:1]
     return {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in groups.items()}
 
 
@@ -60,10 +62,12 @@ def went(tmp_path: Path) -> Went:
     ]
     shutil.copy(ROOT / "playbooks/controllers.yml", tmp_path)
     (tmp_path / "site.yml").write_text(yaml.safe_dump(kept, sort_keys=False))
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory()))
     (tmp_path / "ansible.cfg").write_text("[inventory]\nhost_pattern_mismatch = ignore\n")
 
-    def run(broken: dict[str, list[str]]) -> tuple[str, dict[str, list[str]]]:
+    def run(
+        broken: dict[str, list[str]], deployed: bool = False
+    ) -> tuple[str, dict[str, list[str]]]:
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory(deployed)))
         done = subprocess.run(
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
@@ -95,6 +99,31 @@ def test_a_controller_that_fails_stops_the_run(went: Went, play: str, broken: li
     assert through[play] == [host for host in HOSTS if host not in broken]
     assert list(through)[-2:] == ["Time", "Every controller has come this far"]
     assert re.search(r"(controller|both).* failed \(see above\); nothing further was touched", text)
+
+
+AHEAD = [
+    "First rings of the object store",
+    "Hosts of objects begin",
+    "Compute and network hosts begin",
+]
+
+
+def test_on_a_bare_cloud_hosts_begin_before_their_turn(went: Went) -> None:
+    _, through = went({"Day one": ["me"]})
+    assert [through.get(play) for play in AHEAD] == [
+        sorted({*GROUPS["controller"], *GROUPS["storage"]}),
+        ["storage1"],
+        ["compute1", "compute2", "network1", "storage1"],
+    ]
+    assert not through["Rings of the object store"]
+
+
+def test_where_others_rely_on_them_they_wait_for_it(went: Went) -> None:
+    _, through = went({"Day one": ["me"]}, deployed=True)
+    assert [through[play] for play in AHEAD] == [[], [], []]
+    assert through["Rings of the object store"] == sorted(
+        {*GROUPS["controller"], *GROUPS["storage"]}
+    )
 
 
 def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:

@@ -145,6 +145,11 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         """Keep what is new about the host for the rest of the run."""
         self.register_host_variables({"cairn_host": {**self.host_state(task_vars), **news}})
 
+    def remember_change(self, task_vars: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+        """Keep what hoststate.read_change says of some services; the others are what they were."""
+        services = {**self.host_state(task_vars).get("services", {}), **news.get("services", {})}
+        self.remember(task_vars, **{**news, "services": services})
+
 
 class DeclaringAction(CairnAction):
     """Keeps in one system what all services declare there; no call when it is as recorded.

@@ -81,6 +81,19 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     return states
 
 
+def loaded_units(units: list[str]) -> set[str]:
+    """Those of the units that systemd keeps in memory, with the text that it read then.
+
+    Of any other it reads the text when it is asked to start it, also where it looked for it before
+    in vain (since systemd 246); `daemon-reload`, which reads all units of the host, is not due.
+    """
+    if not units:
+        return set()
+    listed = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
+    words = [line.split() for line in listed]
+    return {found[0] for found in words if len(found) > 3 and found[1] != "not-found"}
+
+
 def _asked(unit: str) -> str:
     """ActiveState of one unit, by whichever of its names."""
     return "".join(_systemctl("show", "--property=ActiveState", "--value", unit)[:1])
@@ -146,14 +159,41 @@ def read_records() -> dict[str, str]:
 def read_state() -> dict[str, Any]:
     """Everything the controller needs to decide what is stale on this host.
 
-    Returns `services` (per role: current, previous, staged generations, unit fingerprints,
-    drift as sentences), `records`, `venvs` (complete ones), `uv` (versions present), `packages`
-    (installed ones), `dpkg_unfinished` (an interrupted package run must be mended first) and
-    `policy_left` (it has left behind what keeps daemons from starting).
+    Returns `services` (see read_services), `records`, `venvs` (complete ones), `uv` (versions
+    present), `packages` (installed ones), `dpkg_unfinished` (an interrupted package run must be
+    mended first) and `policy_left` (it has left behind what keeps daemons from starting).
+    """
+    roles = sorted(p.name for p in paths.SERVICES.iterdir()) if paths.SERVICES.is_dir() else []
+    packages, unfinished = dpkg_state()
+    return {
+        "services": read_services(roles, packages),
+        "records": read_records(),
+        "venvs": read_venvs(),
+        "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
+        "packages": packages,
+        "dpkg_unfinished": unfinished,
+        "policy_left": policy_left(),
+    }
+
+
+def read_change(roles: Collection[str]) -> dict[str, Any]:
+    """What is other after a change of some roles: `services` of these alone, and `venvs`."""
+    packages, _unfinished = dpkg_state()
+    return {"services": read_services(sorted(roles), packages), "venvs": read_venvs()}
+
+
+def read_venvs() -> list[str]:
+    """Names of the complete virtualenvs."""
+    return sorted(p.parent.name for p in paths.VENVS.glob(f"*/{paths.VENV_COMPLETE}"))
+
+
+def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str, Any]:
+    """What the host has of each role: current, previous and staged generations, drift.
+
+    `running` has the fingerprint of each unit, `drift` sentences; `packages` are those installed.
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
-    roles = sorted(p.name for p in paths.SERVICES.iterdir()) if paths.SERVICES.is_dir() else []
     for role in roles:
         base = paths.service(role)
         generations = base / "generations"
@@ -171,20 +211,11 @@ def read_state() -> dict[str, Any]:
             manifests[role] = manifest
         elif ident:
             services[role]["drift"].append(f"generation {ident} is missing or damaged")
-    packages, unfinished = dpkg_state()
     states = unit_states([u["unit"] for m in manifests.values() for u in m["units"]])
     for role, manifest in manifests.items():
         services[role]["drift"] += file_drift(role, manifest, packages)
         services[role]["drift"] += unit_drift(manifest, services[role]["running"], states)
-    return {
-        "services": services,
-        "records": read_records(),
-        "venvs": sorted(p.parent.name for p in paths.VENVS.glob(f"*/{paths.VENV_COMPLETE}")),
-        "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
-        "packages": packages,
-        "dpkg_unfinished": unfinished,
-        "policy_left": policy_left(),
-    }
+    return services
 
 
 def policy_left(path: Path = POLICY) -> bool:

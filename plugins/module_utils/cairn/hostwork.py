@@ -29,6 +29,7 @@ from . import health, hoststate, masking, oslo_validate, paths
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 STARTING = ("start-pre", "start", "start-post")
+AHEAD = 1800.0  # seconds that switches wait for others which were begun before them
 PAUSE = 1.0  # seconds between looks at units that start
 
 
@@ -477,10 +478,15 @@ def show_difference(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
 # --- the switch -----------------------------------------------------------------------------
 
 
-def install_links(role: str, manifest: Mapping[str, Any]) -> bool:
-    """Put absolute files, the /etc link, units and drop-ins in place; True when units changed."""
+def install_links(role: str, manifest: Mapping[str, Any]) -> tuple[set[str], bool]:
+    """Put absolute files, the /etc link, units and drop-ins in place.
+
+    Returns the units that got a link or a drop-in of another content, and whether systemd's other
+    files changed.
+    """
     base = paths.current(role)
-    reload_needed = False
+    touched: set[str] = set()
+    other = False
     for file in manifest["files"]:
         if not file["path"].startswith("/"):
             continue
@@ -488,7 +494,7 @@ def install_links(role: str, manifest: Mapping[str, Any]) -> bool:
         if hoststate.sha256_file(place) != file["sha256"]:
             content = (paths.generation(role, manifest["id"]) / file["kept"]).read_bytes()
             write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
-            reload_needed |= str(place).startswith("/etc/systemd/")
+            other |= str(place).startswith("/etc/systemd/")
     if manifest["etc"]:
         etc = paths.etc(role)
         if etc.is_dir() and not etc.is_symlink():
@@ -499,18 +505,18 @@ def install_links(role: str, manifest: Mapping[str, Any]) -> bool:
         link_atomic(etc, base / "etc")
     for unit in manifest["units"]:
         name = unit["unit"]
-        if unit["text"]:
-            reload_needed |= link_atomic(paths.UNITS / name, base / "units" / name)
+        if unit["text"] and link_atomic(paths.UNITS / name, base / "units" / name):
+            touched.add(name)
         dropin = paths.UNITS / f"{name}.d" / "90-cairn.conf"
         wanted = unit["dropin"]
         found = dropin.read_text() if dropin.exists() else None
         if wanted and found != wanted:
             write_atomic(dropin, wanted.encode(), 0o644, "root", "root")
-            reload_needed = True
+            touched.add(name)
         elif not wanted and found is not None:
             dropin.unlink()
-            reload_needed = True
-    return reload_needed
+            touched.add(name)
+    return touched, other
 
 
 def remove_leftovers(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
@@ -601,13 +607,15 @@ def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": {},
         "from": old_ident,
     }
-    reload_needed = install_links(role, manifest)
+    touched, reload_needed = install_links(role, manifest)
     # A link that is what it was leads to another text now; a switch that was cut off may have
     # written a drop-in that systemd has not read.
-    reload_needed |= any(
-        (u["text"] or u["dropin"]) and u["unit"] not in running for u in manifest["units"]
-    )
-    if reload_needed or result["removed"]:
+    touched |= {
+        u["unit"]
+        for u in manifest["units"]
+        if (u["text"] or u["dropin"]) and u["unit"] not in running
+    }
+    if reload_needed or result["removed"] or hoststate.loaded_units(sorted(touched)):
         must(["systemctl", "daemon-reload"], "daemon-reload")
     states = settled_states([unit["unit"] for unit in manifest["units"]])
     enable(manifest["units"], states)
@@ -727,6 +735,29 @@ def switch(role: str, ident: str) -> dict[str, Any]:
         raise HostError(
             f"{role}: generation {ident} failed; the service runs {old_ident} again\n{error}"
         ) from None
+
+
+def switch_ahead(services: Mapping[str, str]) -> None:
+    """Switch services, {role: generation}, one after the other; ends at the first that fails.
+
+    Leaves what `switch` returned for `switched_ahead`. The error of one that failed comes again
+    when it is switched for good.
+    """
+    with contextlib.suppress(HostError), host_lock(AHEAD):
+        for role, ident in services.items():
+            done = {**switch(role, ident), "generation": ident}
+            write_atomic(paths.ahead(role), json.dumps(done).encode(), 0o600, "root", "root")
+
+
+def switched_ahead(role: str, ident: str) -> dict[str, Any]:
+    """What `switch_ahead` did when it came to this generation, to be told once; else nothing."""
+    path = paths.ahead(role)
+    try:
+        done = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    path.unlink()
+    return done if done.pop("generation") == ident else {}
 
 
 def prune(role: str, keep: int = 3) -> list[str]:

@@ -43,6 +43,11 @@ def running(role: str) -> Path:
     return SERVICES / role / "running.json"
 
 
+def ahead(role: str) -> Path:
+    """JSON of what a switch did that went on while the run was busy elsewhere."""
+    return SERVICES / role / "ahead.json"
+
+
 def etc(role: str) -> Path:
     """Where a service looks for its configuration: a link into the current generation."""
     return Path("/etc") / role

@@ -30,7 +30,7 @@ def begun(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) 
         action = object.__new__(action_class)
         action._task = SimpleNamespace(args={"services": ASKED}, check_mode=check)
         host = {"services": services}
-        done = action.work({"cairn_host": host, "cairn_stale": dict.fromkeys(stale, ["new"])})
+        done = action.work({"cairn_host": host, "cairn_stale": dict.fromkeys(stale, "new")})
         assert done["changed"] is bool(told)
         return told
 

@@ -74,7 +74,7 @@ def alive(pid):
 
 def answered(since):
     """Whether nova-compute has answered the calls that it had when it was told to end."""
-    command = ["journalctl", "--unit=nova-compute", f"--since=@{since:.0f}", "--output=cat"]
+    command = ["journalctl", "--unit=nova-compute", f"--since=@{int(since)}", "--output=cat"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return ANSWERED in done.stdout
 

@@ -33,6 +33,7 @@ def server():
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(health, "PAUSE", 0)
+    monkeypatch.setattr(health, "ASK", 0)
     monkeypatch.setattr(health, "unit_properties", lambda _unit: {"ActiveState": "active"})
 
 
@@ -60,6 +61,15 @@ def test_a_failed_unit_is_told_at_once(server, monkeypatch):
     server.answers = [503]
     monkeypatch.setattr(health, "unit_properties", lambda _unit: {"ActiveState": "failed"})
     assert "it failed" in health.wait("x.service", check(server, timeout=60))
+
+
+def test_systemd_is_not_asked_at_every_look(server, monkeypatch):
+    asked = []
+    monkeypatch.setattr(health, "ASK", 60)
+    monkeypatch.setattr(health, "unit_properties", lambda unit: asked.append(unit) or {})
+    server.answers = [503, 503, 503, 200]
+    assert health.wait("x.service", check(server)) is None
+    assert asked == ["x.service"]
 
 
 def test_a_restart_loop_is_told_before_the_time_limit(server, monkeypatch):

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 # What nova.service says, at level DEBUG, when the last call has been answered.
-ANSWERED = "service stopped RPC server on topic"
+ANSWERED = "nova-compute manager graceful shutdown started"
 PAUSE = 1.0  # seconds between looks
 QUIET = 2  # answers in a row: work that is handed on inside nova-compute may show up a moment later
 LATELY = datetime.timedelta(minutes=10)

@@ -171,6 +171,27 @@ def test_power_fails_in_the_middle_of_a_run(cloud, kept, drift, case):
     kept()
 
 
+def test_what_the_cloud_has_only_just_taken_outlives_a_power_cut(cloud, tmp_path):
+    made, back = tmp_path / "made", tmp_path / "back"
+    made.write_bytes(os.urandom(2**20))
+    name = f"{NAME}-just"
+    must(cloud, "container", "create", name)
+    must(cloud, "object", "create", name, str(made), "--name=made")
+    must(cloud, "image", "create", f"--file={made}", name)
+    for host in ("controller1", "storage1"):
+        cloud.lab("kill", host)
+    for host in ("controller1", "storage1"):
+        cloud.lab("start", host)
+    cloud.wait_answers()
+    for words in (("image", "save", name), ("object", "save", name, "made")):
+        back.unlink(missing_ok=True)
+        must(cloud, *words, f"--file={back}")
+        assert back.read_bytes() == made.read_bytes(), words
+    must(cloud, "object", "delete", name, "made")
+    must(cloud, "container", "delete", name)
+    must(cloud, "image", "delete", name)
+
+
 def test_power_fails_while_a_schema_is_moved(cloud, kept):
     recorded = cloud.on("controller1", f"cat {SCHEMA}")
     # Without it a run has nova's schema moved by the code that moved it already.

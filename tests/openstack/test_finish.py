@@ -170,8 +170,10 @@ class Cloud(BaseHTTPRequestHandler):
             self.answer(200, {"servers": [{**SERVER, "OS-EXT-STS:task_state": task}]})
         elif path == "/nova/os-migrations":
             self.answer(200, {"migrations": []})
-        else:
-            self.answer(200, {"versions": {"values": []}})
+        else:  # which versions keystone has
+            links = [{"rel": "self", "href": f"http://{self.headers['Host']}{path}"}]
+            version = {"id": "v3.14", "status": "stable", "links": links, "media-types": []}
+            self.answer(200, {"version": version})
 
 
 @pytest.fixture

@@ -22,6 +22,11 @@ def test_images_belong_to_glance(host: Any) -> None:
     assert (folder.user, folder.group, folder.mode) == ("glance", "glance", 0o750)
 
 
+def test_images_are_on_the_disk_when_glance_says_so(host: Any) -> None:
+    flags = host.check_output("lsattr -d /var/lib/glance/images").split()[0]
+    assert "S" in flags
+
+
 def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> None:
     conf = host.file("/etc/glance/glance-api.conf")
     assert (conf.user, conf.group, conf.mode) == ("root", "glance", 0o640)

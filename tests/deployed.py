@@ -35,15 +35,17 @@ class Cloud:
         return ROOT / ".lab" / self.name / "python"
 
     def lab(self, *words: str, timeout: float = 600) -> str:
-        """Run a command of the lab; its output."""
-        return subprocess.run(
+        """Run a command of the lab that has to succeed; its output."""
+        done = subprocess.run(
             [sys.executable, "-m", "lab", "--name", self.name, *words],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             timeout=timeout,
-        ).stdout
+        )
+        assert not done.returncode, f"lab {words}: exit {done.returncode}\n{done.stderr[-3000:]}"
+        return done.stdout
 
     def on(self, host: str, command: str, timeout: float = 120) -> str:
         """Run a shell command on a host; its output, stripped."""

@@ -36,16 +36,14 @@ class Cloud:
 
     def lab(self, *words: str, timeout: float = 600) -> str:
         """Run a command of the lab that has to succeed; its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "lab", "--name", self.name, *words],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-        assert not done.returncode, f"lab {words}: exit {done.returncode}\n{done.stderr[-3000:]}"
-        return done.stdout
+        command = [sys.executable, "-m", "lab", "--name", self.name, *words]
+        try:
+            return subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=timeout
+            ).stdout
+        except subprocess.CalledProcessError as error:
+            error.add_note(error.stderr[-3000:])
+            raise
 
     def on(self, host: str, command: str, timeout: float = 120) -> str:
         """Run a shell command on a host; its output, stripped."""

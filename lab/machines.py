@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -141,8 +142,29 @@ def inject(disk: Path, files: dict[str, tuple[bytes, int]]) -> None:
                 raise LabError(f"{disk}: could not write /{name} into it")
 
 
+def wait_released(disk: Path, limit: float = 60) -> None:
+    """Wait until nobody holds the disk; LabError where somebody does for `limit` seconds.
+
+    A machine that has lost its power is a zombie, which holds its disks until the last of its
+    threads has ended; with gigabytes to give back that takes a moment.
+    """
+    end = time.monotonic() + limit
+    with disk.open("r+b") as handle:
+        while True:
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() > end:
+                    raise LabError(f"{disk} is in use: fuser {disk}") from None
+                time.sleep(0.1)
+            else:
+                return
+
+
 def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Process:
     """Switch a host on."""
+    for number in range(len(host.disks)):
+        wait_released(state.disk(host, number))
     console = state.console(host)
     if console.exists():
         console.rename(console.with_suffix(".log.1"))

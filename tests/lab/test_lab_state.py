@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import state
+from lab import machines, state
 from lab.inventory import Site
 from lab.run import LabError
 from lab.state import Process, State
@@ -179,3 +179,34 @@ def test_a_tagged_management_plane_boots_tagged(site: Site) -> None:
     assert "Id=10" in units["etc/systemd/network/10-bootstrap.netdev"]
     assert "\nAddress=" not in units["etc/systemd/network/10-bootstrap.network"]
     assert "198.18.0.11/24" in units["etc/systemd/network/10-bootstrap-vlan.network"]
+
+
+HOLD = """
+import fcntl, sys, time
+handle = open(sys.argv[1], "r+b")
+fcntl.lockf(handle, fcntl.LOCK_EX)
+print(flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(("seconds", "limit"), [(0.5, 10), (10, 0.3)])
+def test_a_disk_is_used_again_when_its_machine_has_let_go_of_it(
+    tmp_path: Path, seconds: float, limit: float
+) -> None:
+    disk = tmp_path / "alpha.0"
+    disk.touch()
+    command = [sys.executable, "-c", HOLD, str(disk), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        began = time.monotonic()
+        try:
+            if seconds < limit:
+                machines.wait_released(disk, limit)
+                assert time.monotonic() - began > seconds / 2
+            else:
+                with pytest.raises(LabError, match=r"alpha\.0 is in use"):
+                    machines.wait_released(disk, limit)
+        finally:
+            holder.kill()

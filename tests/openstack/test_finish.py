@@ -85,11 +85,14 @@ def test_what_takes_too_long_nova_ends_itself(compute: Compute) -> None:
     assert compute.seconds == 170.0
 
 
-def test_nobody_waits_long_for_an_api_that_does_not_answer(compute: Compute) -> None:
+@pytest.mark.parametrize("answers_until", [0.0, 5.0])
+def test_nobody_waits_long_for_an_api_that_does_not_answer(
+    compute: Compute, answers_until: float
+) -> None:
     def silent(_now: float) -> list[str]:
         raise ConnectionError("refused")
 
-    compute.answers_until = 0.0
+    compute.answers_until = answers_until
     compute.busy = silent
     assert compute.finish()[-1].startswith("cannot ask nova what goes on here (refused)")
     assert compute.ended == [21.0]

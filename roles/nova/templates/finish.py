@@ -110,7 +110,7 @@ def finish(pid, nova, blind, clock=time.monotonic, pause=time.sleep):
             else:
                 api = api or nova()
                 busy = api.busy()
-            told = True
+                told = True
         except Exception as error:
             if not told and clock() - began > blind:
                 yield f"cannot ask nova what goes on here ({error}): not waiting any longer"

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,29 @@ def must(cloud: Cloud, *words: str) -> str:
     return done.stdout.strip()
 
 
+def give(cloud: Cloud, name: str, made: Path) -> None:
+    """Have the cloud keep an object and, last, an image; what they hold is also in a file."""
+    made.write_bytes(os.urandom(2**20))
+    must(cloud, "container", "create", name)
+    must(cloud, "object", "create", name, str(made), "--name=made")
+    must(cloud, "image", "create", f"--file={made}", name)
+
+
+def still_there(cloud: Cloud, name: str, made: Path, back: Path) -> None:
+    """The cloud gives back what it was given."""
+    for words in (("image", "save", name), ("object", "save", name, "made")):
+        back.unlink(missing_ok=True)
+        must(cloud, *words, f"--file={back}")
+        assert back.read_bytes() == made.read_bytes(), words
+
+
+def take_away(cloud: Cloud, name: str) -> None:
+    """Remove what the cloud was given."""
+    must(cloud, "object", "delete", name, "made")
+    must(cloud, "container", "delete", name)
+    must(cloud, "image", "delete", name)
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """A function that fails unless an image and an object made before are still what they were."""
@@ -123,21 +147,9 @@ def kept(tmp_path_factory):
     cloud = Cloud(folder, lab=os.environ.get("CAIRN_LAB"))
     cloud.wait_answers(300)
     made, back = folder / "made", folder / "back"
-    made.write_bytes(os.urandom(2**20))
-    must(cloud, "image", "create", f"--file={made}", NAME)
-    must(cloud, "container", "create", NAME)
-    must(cloud, "object", "create", NAME, str(made), "--name=made")
-
-    def check() -> None:
-        for words in (("image", "save", NAME), ("object", "save", NAME, "made")):
-            back.unlink(missing_ok=True)
-            must(cloud, *words, f"--file={back}")
-            assert back.read_bytes() == made.read_bytes(), words
-
-    yield check
-    must(cloud, "object", "delete", NAME, "made")
-    must(cloud, "container", "delete", NAME)
-    must(cloud, "image", "delete", NAME)
+    give(cloud, NAME, made)
+    yield lambda: still_there(cloud, NAME, made, back)
+    take_away(cloud, NAME)
 
 
 def cut_off(cloud: Cloud, host: str, moment: str, *words: str, without: Sequence[str] = ()) -> None:
@@ -175,23 +187,15 @@ def test_power_fails_in_the_middle_of_a_run(cloud, kept, drift, case):
 
 def test_what_the_cloud_has_only_just_taken_outlives_a_power_cut(cloud, tmp_path):
     made, back = tmp_path / "made", tmp_path / "back"
-    made.write_bytes(os.urandom(2**20))
     name = f"{NAME}-just"
-    must(cloud, "container", "create", name)
-    must(cloud, "object", "create", name, str(made), "--name=made")
-    must(cloud, "image", "create", f"--file={made}", name)
+    give(cloud, name, made)
     for host in ("controller1", "storage1"):
         cloud.lab("kill", host)
     for host in ("controller1", "storage1"):
         cloud.lab("start", host)
     cloud.wait_answers()
-    for words in (("image", "save", name), ("object", "save", name, "made")):
-        back.unlink(missing_ok=True)
-        must(cloud, *words, f"--file={back}")
-        assert back.read_bytes() == made.read_bytes(), words
-    must(cloud, "object", "delete", name, "made")
-    must(cloud, "container", "delete", name)
-    must(cloud, "image", "delete", name)
+    still_there(cloud, name, made, back)
+    take_away(cloud, name)
 
 
 def test_power_fails_while_a_schema_is_moved(cloud, kept):

@@ -15,7 +15,7 @@ from tests.deployed import ROOT, Cloud
 
 pytestmark = pytest.mark.lab
 
-COMMAND = [str(Path(__file__).with_name("guest.py"))]
+GUEST = str(Path(__file__).with_name("guest.py"))
 LIST = ("server", "list", "--all-projects", "--long", "-f", "json")
 
 
@@ -32,7 +32,7 @@ def restart(cloud: Cloud, host: str) -> tuple[str, float]:
 @pytest.fixture
 def start(python: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The making of an instance on a volume, under way."""
-    command = [python, *COMMAND, str(tmp_path / "run.json")]
+    command = [python, GUEST, str(tmp_path / "run.json")]
     with subprocess.Popen(
         [*command, "start"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

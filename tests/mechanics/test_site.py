@@ -101,6 +101,30 @@ def test_a_controller_that_fails_stops_the_run(went: Went, play: str, broken: li
     assert re.search(r"(controller|both).* failed \(see above\); nothing further was touched", text)
 
 
+def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:
+    text, through = went({"Access to volumes": ["both"]})
+    assert list(through)[-1] == "Access to volumes"
+    assert "both failed (see above)" in text
+
+
+def test_the_others_go_on_where_compute_and_storage_hosts_fail(went: Went) -> None:
+    _, through = went({"Base": ["compute1", "storage1"]})
+    assert through["Databases"] == sorted(GROUPS["controller"])
+    assert through[LAST] == ["compute2", "network1"]
+    assert through["Day one"] == ["me"]
+
+
+def test_a_controller_stops_the_run_though_another_host_failed_before(went: Went) -> None:
+    play = "Virtual switches of controllers and network hosts"
+    _, through = went({"Base": ["network1"], play: ["controller2"]})
+    assert list(through)[-1] == play
+
+
+def test_variables_that_make_no_sense_stop_the_run_before_anything_is_touched(went: Went) -> None:
+    _, through = went({"Decide": ["compute1"]})
+    assert list(through) == ["Decide"]
+
+
 AHEAD = [
     "First rings of the object store",
     "Hosts of objects begin",
@@ -124,30 +148,6 @@ def test_where_others_rely_on_them_they_wait_for_it(went: Went) -> None:
     assert through["Rings of the object store"] == sorted(
         {*GROUPS["controller"], *GROUPS["storage"]}
     )
-
-
-def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:
-    text, through = went({"Access to volumes": ["both"]})
-    assert list(through)[-1] == "Access to volumes"
-    assert "both failed (see above)" in text
-
-
-def test_the_others_go_on_where_compute_and_storage_hosts_fail(went: Went) -> None:
-    _, through = went({"Base": ["compute1", "storage1"]})
-    assert through["Databases"] == sorted(GROUPS["controller"])
-    assert through[LAST] == ["compute2", "network1"]
-    assert through["Day one"] == ["me"]
-
-
-def test_a_controller_stops_the_run_though_another_host_failed_before(went: Went) -> None:
-    play = "Virtual switches of controllers and network hosts"
-    _, through = went({"Base": ["network1"], play: ["controller2"]})
-    assert list(through)[-1] == play
-
-
-def test_variables_that_make_no_sense_stop_the_run_before_anything_is_touched(went: Went) -> None:
-    _, through = went({"Decide": ["compute1"]})
-    assert list(through) == ["Decide"]
 
 
 @pytest.mark.parametrize("playbook", ["site.yml", "role.yml"])

@@ -25,7 +25,7 @@ class Compute:
         self.answers_until, self.sleeps_until = 2.0, 170.0
         self.busy: Callable[[float], list[str]] = lambda _now: []
         self.ended: list[float] = []
-        self.told: list[int] = []
+        self.told: list[tuple[int, int]] = []
         patch.setattr(module.os, "kill", lambda pid, sent: self.told.append((pid, sent)))
         patch.setattr(
             module, "alive", lambda _pid: not self.ended and self.seconds < self.sleeps_until

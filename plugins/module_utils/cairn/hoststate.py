@@ -69,8 +69,7 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     """
     if not units:
         return {}
-    listed = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
-    active = {words[0]: words[2:4] for words in map(str.split, listed) if len(words) > 3}
+    active = {words[0]: words[2:4] for words in _listed(units)}
     enabled = _systemctl("is-enabled", *units)
     if len(enabled) != len(units):  # one of them made systemctl stop or say more
         enabled = ["".join(_systemctl("is-enabled", unit)[:1]) for unit in units]
@@ -89,9 +88,13 @@ def loaded_units(units: list[str]) -> set[str]:
     """
     if not units:
         return set()
-    listed = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
-    words = [line.split() for line in listed]
-    return {found[0] for found in words if len(found) > 3 and found[1] != "not-found"}
+    return {words[0] for words in _listed(units) if words[1] != "not-found"}
+
+
+def _listed(units: list[str]) -> list[list[str]]:
+    """Of each unit that systemd has in memory: its name, LoadState, ActiveState and SubState."""
+    lines = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
+    return [words for words in map(str.split, lines) if len(words) > 3]
 
 
 def _asked(unit: str) -> str:

@@ -39,7 +39,7 @@ class Nova:
         group = "service_user"
         loading.register_auth_conf_options(config, group)
         loading.register_session_conf_options(config, group)
-        config.register_opts([cfg.StrOpt("host"), cfg.StrOpt("my_ip")])
+        config.register_opt(cfg.StrOpt("host"))
         config(["--config-file", conf], project="nova")
         auth = loading.load_auth_from_conf_options(config, group)
         session = loading.load_session_from_conf_options(config, group, auth=auth)
@@ -101,11 +101,12 @@ def finish(pid, nova, blind, clock=time.monotonic, pause=time.sleep):
     """
     began, since = clock(), time.time()
     os.kill(pid, signal.SIGTERM)
-    api, quiet, told, before = None, 0, False, []
+    api, quiet, heard, told, before = None, 0, False, False, []
     while alive(pid):
         pause(PAUSE)
         try:
-            if not answered(since):
+            heard = heard or answered(since)
+            if not heard:
                 busy = ["calls that it is answering"]
             else:
                 api = api or nova()

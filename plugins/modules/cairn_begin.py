@@ -32,7 +32,7 @@ begun:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn import switching
 from ansible.module_utils.service import fork_process
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     )
     services = module.params["services"]
     if fork_process() == 0:
-        hostwork.switch_ahead(services)
+        switching.switch_ahead(services)
         return
     module.exit_json(changed=True, begun=list(services))
 

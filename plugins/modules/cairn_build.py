@@ -52,7 +52,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostvenv, hostwork
+from ansible.module_utils.cairn import hostvenv, hostwork, staging
 from ansible.module_utils.cairn.hoststate import read_state
 
 
@@ -63,7 +63,7 @@ def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
         for name, lock in payload["locks"].items():
             begin = time.monotonic()
             made = hostvenv.build(name, lock, payload["builders"], uv, payload["environment"])
-            hostwork.remember_options(name, payload["namespaces"][name])
+            staging.remember_options(name, payload["namespaces"][name])
             result["archives"][name] = hostvenv.pack(name)
             if made and name not in payload["keep"]:
                 hostvenv.remove(name)

@@ -55,7 +55,7 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import firstschema, hostwork
+from ansible.module_utils.cairn import firstschema, hostwork, staging
 
 
 def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
@@ -64,7 +64,7 @@ def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
     if emptied:
         rest = f"remove what was left half-made in {', '.join(emptied)}"
         steps.append({"step": rest, "seconds": 0.0})
-    hostwork.migrate(asked["service"], asked["generation"], asked["phase"], steps)
+    staging.migrate(asked["service"], asked["generation"], asked["phase"], steps)
     # In this order: what a record calls done is not to be emptied.
     firstschema.end(marked)
     hostwork.record(asked["record"], asked["value"])

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostvenv, hostwork, paths
+from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging
 from ansible.module_utils.cairn.hoststate import read_change
 
 
@@ -66,7 +66,7 @@ def stage_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
                 if make_venv(venv["name"], payload):
                     done.append(f"virtualenv {venv['name']}")
                 hostvenv.link_distro_modules(venv["name"], venv["distro_modules"])
-            if hostwork.stage(manifest):
+            if staging.stage(manifest):
                 done.append(f"generation {manifest['id']}")
             if done:
                 result["changed"] = True
@@ -82,7 +82,7 @@ def main() -> None:
     payload = hostwork.unpack(module.params["payload"])
     result: dict[str, Any] = {"changed": False, "staged": {}, "diff": []}
     for manifest in payload["manifests"]:
-        result["diff"] += hostwork.show_difference(manifest)
+        result["diff"] += staging.show_difference(manifest)
     if module.check_mode:
         result["changed"] = True
         result["staged"] = {m["role"]: [f"generation {m['id']}"] for m in payload["manifests"]}

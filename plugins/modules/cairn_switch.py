@@ -37,7 +37,7 @@ restarted:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostvenv, hostwork, paths
+from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging, switching
 from ansible.module_utils.cairn.hoststate import link_name, read_change
 
 
@@ -70,9 +70,9 @@ def main() -> None:
                 ident = link_name(paths.previous(role))
                 if ident is None:
                     raise hostwork.HostError(f"{role} has no previous generation on this host")
-            ahead = hostwork.switched_ahead(role, ident)
-            done = hostwork.switch(role, ident)
-            pruned = hostwork.prune(role)
+            ahead = switching.switched_ahead(role, ident)
+            done = switching.switch(role, ident)
+            pruned = staging.prune(role)
             hostvenv.prune()
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from ansible.errors import AnsibleFilterError
-from cairn import hostwork, paths
+from cairn import hostwork, paths, staging
 from cairn.manifest import Manifest
 from cairn.model import Model
 
@@ -115,7 +115,7 @@ def test_only_what_static_files_are_made_by_makes_them_anew(make_model: MakeMode
 def test_the_secret_key_is_masked_in_a_diff(make_model: MakeModel) -> None:
     (shown,) = [
         difference["after"]
-        for difference in hostwork.show_difference(rendered(make_model))
+        for difference in staging.show_difference(rendered(make_model))
         if difference["after_header"].endswith("local_settings.py")
     ]
     assert "SECRET_KEY = ****" in shown
@@ -217,7 +217,7 @@ def stage(host: Path, venv: Path, manifest: Manifest) -> Path:
         link.symlink_to(venv)
     group = grp.getgrgid(os.getgid()).gr_name
     own = [f | {"owner": getpass.getuser(), "group": group} for f in manifest["files"]]
-    hostwork.stage({**manifest, "files": own, "user": {}})
+    staging.stage({**manifest, "files": own, "user": {}})
     return paths.generation("horizon", manifest["id"])
 
 

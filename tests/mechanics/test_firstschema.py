@@ -79,7 +79,7 @@ def migrate(script, monkeypatch, server):
 
     def work(databases, steps):
         recorded = []
-        monkeypatch.setattr(module.hostwork, "migrate", lambda *_: steps())
+        monkeypatch.setattr(module.staging, "migrate", lambda *_: steps())
         monkeypatch.setattr(module.hostwork, "record", lambda *words: recorded.append(words))
         told = []
         asked = dict.fromkeys(("service", "generation", "phase", "record", "value"), "x")

@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cairn import health, hoststate, hostwork, paths
+from cairn import health, hoststate, hostwork, paths, staging, switching
 
 
 class Systemd:
@@ -119,12 +119,12 @@ def manifest(
 
 
 def bring(host, ident, **how):
-    hostwork.stage(manifest(host, ident, **how))
-    return hostwork.switch("svc", ident)
+    staging.stage(manifest(host, ident, **how))
+    return switching.switch("svc", ident)
 
 
 def test_staging_touches_nothing_that_runs(host):
-    hostwork.stage(manifest(host, "aaa"))
+    staging.stage(manifest(host, "aaa"))
     assert not paths.current("svc").exists()
     assert not paths.etc("svc").exists()
     assert not (host.root / "outside").exists()
@@ -132,15 +132,15 @@ def test_staging_touches_nothing_that_runs(host):
 
 
 def test_staging_twice_writes_once(host):
-    assert hostwork.stage(manifest(host, "aaa")) is True
-    assert hostwork.stage(manifest(host, "aaa")) is False
+    assert staging.stage(manifest(host, "aaa")) is True
+    assert staging.stage(manifest(host, "aaa")) is False
 
 
 def test_a_half_written_generation_is_written_anew(host):
     draft = paths.generation("svc", "aaa").with_name(".aaa.draft")
     draft.mkdir(parents=True)
     (draft / "rest").write_text("of a power cut")
-    hostwork.stage(manifest(host, "aaa"))
+    staging.stage(manifest(host, "aaa"))
     assert not (paths.generation("svc", "aaa") / "rest").exists()
 
 
@@ -150,16 +150,16 @@ def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypat
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(hostwork.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"):
-        hostwork.stage(manifest(host, "aaa"))
+        staging.stage(manifest(host, "aaa"))
     assert hoststate.read_state()["services"]["svc"]["staged"] == []
 
 
 def test_a_generation_whose_manifest_a_power_cut_emptied_is_staged_anew(host):
-    hostwork.stage(manifest(host, "aaa"))
+    staging.stage(manifest(host, "aaa"))
     assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]
     (paths.generation("svc", "aaa") / "manifest.json").write_text("")
     assert hoststate.read_state()["services"]["svc"]["staged"] == []
-    assert hostwork.stage(manifest(host, "aaa")) is True
+    assert staging.stage(manifest(host, "aaa")) is True
     assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]
 
 
@@ -171,7 +171,7 @@ def test_what_is_staged_is_on_the_disk_before_it_has_its_name(host, monkeypatch)
         synced.add(Path(f"/proc/self/fd/{descriptor}").resolve().name)
 
     monkeypatch.setattr(hostwork.os, "fsync", fsync)
-    hostwork.stage(manifest(host, "aaa"))
+    staging.stage(manifest(host, "aaa"))
     written = [p for p in paths.generation("svc", "aaa").rglob("*") if p.is_file()]
     assert synced == {f".{path.name}.cairn" for path in written}
     assert {"manifest.json", "run.service", "svc.conf"} <= {path.name for path in written}
@@ -197,13 +197,13 @@ def test_the_switch_puts_everything_in_its_place(host):
 )
 def test_debians_units_are_enabled_only_where_they_are_not(host, wanted, found, asked):
     unit = {"unit": "haproxy.service", "text": None, "enabled": wanted}
-    hostwork.enable([unit], {"haproxy.service": {"UnitFileState": found}})
+    switching.enable([unit], {"haproxy.service": {"UnitFileState": found}})
     assert host.calls == asked
 
 
 def test_a_second_switch_restarts_nothing(host):
     bring(host, "aaa")
-    assert hostwork.switch("svc", "aaa")["restarted"] == []
+    assert switching.switch("svc", "aaa")["restarted"] == []
 
 
 def test_a_unit_with_the_same_inputs_is_left_alone(host):
@@ -238,12 +238,12 @@ def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monke
         return host.run(command, **how)
 
     monkeypatch.setattr(hostwork, "run", run)
-    hostwork.stage(both("aaa"))
-    hostwork.switch("svc", "aaa")
-    hostwork.stage(both("bbb"))
+    staging.stage(both("aaa"))
+    switching.switch("svc", "aaa")
+    staging.stage(both("bbb"))
     host.calls.clear()
     with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
-        hostwork.switch("svc", "bbb")
+        switching.switch("svc", "bbb")
     assert host.restarted() == 2 * ["well.service", "broken.service"]
     assert hoststate.load_running("svc") == {"well.service": "aaa", "broken.service": "aaa"}
 
@@ -305,20 +305,20 @@ def test_an_unhealthy_unit_fails_the_switch(host, monkeypatch):
     monkeypatch.setattr(health, "wait", lambda _unit, _check: next(answers))
     bad = manifest(host, "bbb")
     bad["units"][0]["health"] = {"http": "/"}
-    hostwork.stage(bad)
+    staging.stage(bad)
     with pytest.raises(hostwork.HostError, match="answers 503"):
-        hostwork.switch("svc", "bbb")
+        switching.switch("svc", "bbb")
     assert hoststate.link_name(paths.current("svc")) == "aaa"
 
 
 def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
     bring(host, "aaa")
-    hostwork.stage(manifest(host, "bbb", text="two\n"))
+    staging.stage(manifest(host, "bbb", text="two\n"))
     host.calls.clear()
     hostwork.link_atomic(paths.current("svc"), paths.generation("svc", "bbb"))  # power fails here
     drift = hoststate.read_state()["services"]["svc"]["drift"]
     assert any("older inputs" in text for text in drift)
-    assert hostwork.switch("svc", "bbb")["restarted"] == ["run.service"]
+    assert switching.switch("svc", "bbb")["restarted"] == ["run.service"]
     assert hoststate.read_state()["services"]["svc"]["drift"] == []
 
 
@@ -335,7 +335,7 @@ def test_systemd_reads_a_unit_of_another_text_before_it_is_restarted(host, state
     asked = [call for call in host.calls if call in (RELOAD, restart)]
     assert asked == [RELOAD, restart][: 2 if state == "started" else 1]
     host.calls.clear()
-    hostwork.switch("svc", "aaa")
+    switching.switch("svc", "aaa")
     assert RELOAD in host.calls, "going back is a change too"
 
 
@@ -354,13 +354,13 @@ def test_a_switch_cut_off_before_systemd_has_read_the_unit_is_finished_by_the_ne
 ):
     bring(host, "aaa", state="idle")
     host.loaded.add("run.service")
-    hostwork.stage(manifest(host, "bbb", state="idle", unit_text=UNIT.replace("true", "false")))
+    staging.stage(manifest(host, "bbb", state="idle", unit_text=UNIT.replace("true", "false")))
     with monkeypatch.context() as patched:
-        patched.setattr(hostwork, "install_links", lambda *_: 1 / 0)  # power fails here
+        patched.setattr(switching, "install_links", lambda *_: 1 / 0)  # power fails here
         with pytest.raises(ZeroDivisionError):
-            hostwork.apply("svc", hoststate.load_manifest("svc", "bbb"))
+            switching.apply("svc", hoststate.load_manifest("svc", "bbb"))
     host.calls.clear()
-    hostwork.switch("svc", "bbb")
+    switching.switch("svc", "bbb")
     assert RELOAD in host.calls
 
 
@@ -370,13 +370,13 @@ def test_a_drop_in_that_systemd_has_not_read_when_a_switch_was_cut_off_is_read_b
     bring(host, "aaa", state="idle", unit_text="", dropin="[Unit]\n")
     host.loaded.add("run.service")
     after = manifest(host, "bbb", state="idle", unit_text="", dropin="[Unit]\nAfter=x.service\n")
-    hostwork.stage(after)
+    staging.stage(after)
     with monkeypatch.context() as patched:
         patched.setattr(hostwork, "must", lambda *_: 1 / 0)  # power fails at daemon-reload
         with pytest.raises(ZeroDivisionError):
-            hostwork.apply("svc", hoststate.load_manifest("svc", "bbb"))
+            switching.apply("svc", hoststate.load_manifest("svc", "bbb"))
     host.calls.clear()
-    hostwork.switch("svc", "bbb")
+    switching.switch("svc", "bbb")
     assert RELOAD in host.calls
 
 
@@ -390,7 +390,7 @@ def test_systemd_reads_all_units_again_only_where_it_has_read_the_changed_one(ho
 def test_rolling_back_is_switching_to_the_previous(host):
     bring(host, "aaa")
     bring(host, "bbb", text="two\n")
-    hostwork.switch("svc", hoststate.link_name(paths.previous("svc")))
+    switching.switch("svc", hoststate.link_name(paths.previous("svc")))
     assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
     assert hoststate.link_name(paths.previous("svc")) == "bbb"
 
@@ -407,7 +407,7 @@ def test_a_changed_file_on_the_host_is_drift_and_is_mended(host):
     (host.root / "outside" / "svc.d").write_text("by hand")
     (text,) = hoststate.read_state()["services"]["svc"]["drift"]
     assert "was changed on the host" in text
-    hostwork.switch("svc", "aaa")
+    switching.switch("svc", "aaa")
     assert (host.root / "outside" / "svc.d").read_text() == "one\n"
 
 
@@ -428,8 +428,8 @@ def test_old_generations_go_but_never_the_two_in_use(host):
     for ident in ("g1", "g2", "g3", "g4", "g5"):
         bring(host, ident, text=ident)
         os.utime(paths.generation("svc", ident), (int(ident[1]), int(ident[1])))
-    hostwork.switch("svc", "g1")
-    hostwork.prune("svc", keep=3)
+    switching.switch("svc", "g1")
+    staging.prune("svc", keep=3)
     left = {p.name for p in paths.generation("svc", "x").parent.iterdir()}
     assert left == {"g1", "g5", "g4"}
 
@@ -443,7 +443,7 @@ def test_a_refused_configuration_leaves_no_generation(host, monkeypatch):
 
     monkeypatch.setattr(hostwork, "run", refuse)
     with pytest.raises(hostwork.HostError, match="debgu"):
-        hostwork.stage(bad)
+        staging.stage(bad)
     assert hoststate.load_manifest("svc", "aaa") is None
 
 
@@ -466,39 +466,39 @@ def with_static(host, ident, key, command="cp {etc}/svc.conf {generation}/static
 
 
 def test_commands_fill_a_folder_of_the_generation(host, commands):
-    hostwork.stage(with_static(host, "aaa", key="k1"))
+    staging.stage(with_static(host, "aaa", key="k1"))
     assert (paths.generation("svc", "aaa") / "static" / "page").read_text() == "aaa\n"
 
 
 def test_a_folder_from_the_same_inputs_is_taken_over_and_outlives_the_old_one(host, commands):
-    hostwork.stage(with_static(host, "aaa", key="k1"))
+    staging.stage(with_static(host, "aaa", key="k1"))
     commands.clear()
-    hostwork.stage(with_static(host, "bbb", key="k1"))
+    staging.stage(with_static(host, "bbb", key="k1"))
     assert commands == []
     shutil.rmtree(paths.generation("svc", "aaa"))
     assert (paths.generation("svc", "bbb") / "static" / "page").read_text() == "aaa\n"
 
 
 def test_a_folder_from_other_inputs_is_made_anew(host, commands):
-    hostwork.stage(with_static(host, "aaa", key="k1"))
-    hostwork.stage(with_static(host, "bbb", key="k2"))
+    staging.stage(with_static(host, "aaa", key="k1"))
+    staging.stage(with_static(host, "bbb", key="k2"))
     assert (paths.generation("svc", "bbb") / "static" / "page").read_text() == "bbb\n"
 
 
 def test_a_command_that_fails_leaves_no_generation(host, commands):
     with pytest.raises(hostwork.HostError, match=r"svc: making static failed.*\n.*no such theme"):
-        hostwork.stage(with_static(host, "aaa", key="k1", command="echo no such theme; exit 1"))
+        staging.stage(with_static(host, "aaa", key="k1", command="echo no such theme; exit 1"))
     assert hoststate.load_manifest("svc", "aaa") is None
 
 
 def test_secrets_stay_out_of_the_manifest_on_the_host(host):
-    hostwork.stage(manifest(host, "aaa", text="password = tiger\n"))
+    staging.stage(manifest(host, "aaa", text="password = tiger\n"))
     assert "tiger" not in (paths.generation("svc", "aaa") / "manifest.json").read_text()
 
 
 def test_differences_are_shown_without_secrets(host):
     bring(host, "aaa", text="password = tiger\n")
-    shown = json.dumps(hostwork.show_difference(manifest(host, "bbb", text="password = lion\n")))
+    shown = json.dumps(staging.show_difference(manifest(host, "bbb", text="password = lion\n")))
     assert "tiger" not in shown
     assert "lion" not in shown
     assert "(changed)" in shown
@@ -534,8 +534,8 @@ def test_a_virtualenv_without_modules_of_debians_is_not_held_against_it(host, mo
         asked.append((venv, told["namespaces"]))
         raise hostwork.HostError("no module named libvirt")
 
-    monkeypatch.setattr(hostwork, "oslo_answers", answers)
-    hostwork.remember_options("svc-1", [["a"], ["b"]])
+    monkeypatch.setattr(staging, "oslo_answers", answers)
+    staging.remember_options("svc-1", [["a"], ["b"]])
     assert asked == [("svc-1", ["a"]), ("svc-1", ["b"])]
 
 
@@ -551,7 +551,7 @@ def test_a_unit_that_is_on_its_way_is_left_to_arrive(host, monkeypatch):
         return {name: {"ActiveState": active, "SubState": sub} for name in names}
 
     monkeypatch.setattr(hoststate, "unit_states", states)
-    monkeypatch.setattr(hostwork, "PAUSE", 0.01)
+    monkeypatch.setattr(switching, "PAUSE", 0.01)
     bring(host, "aaa")
     assert host.restarted() == []
     assert looks == ["running"]
@@ -561,39 +561,39 @@ def two_services(host):
     """Two staged services of a bare host, of a unit each."""
     for role in ("one", "two"):
         staged = {**manifest(host, "aaa", unit=f"{role}.service"), "role": role, "etc": False}
-        hostwork.stage({**staged, "files": []})
+        staging.stage({**staged, "files": []})
     return {"one": "aaa", "two": "aaa"}
 
 
 def test_what_was_switched_ahead_is_told_once(host):
-    hostwork.switch_ahead(two_services(host))
+    switching.switch_ahead(two_services(host))
     assert host.active == {"one.service", "two.service"}
-    done = hostwork.switched_ahead("two", "aaa")
+    done = switching.switched_ahead("two", "aaa")
     assert done["restarted"] == ["two.service"]
     assert done["from"] is None
-    assert hostwork.switched_ahead("two", "aaa") == {}
-    assert hostwork.switched_ahead("one", "bbb") == {}
+    assert switching.switched_ahead("two", "aaa") == {}
+    assert switching.switched_ahead("one", "bbb") == {}
 
 
 def test_what_fails_ahead_ends_it_and_fails_again_in_its_turn(host):
     host.broken.add("one.service")
     services = two_services(host)
-    hostwork.switch_ahead(services)
+    switching.switch_ahead(services)
     assert not paths.current("two").exists()
-    assert hostwork.switched_ahead("one", "aaa") == {}
+    assert switching.switched_ahead("one", "aaa") == {}
     with pytest.raises(hostwork.HostError, match=r"one\.service"):
-        hostwork.switch("one", "aaa")
+        switching.switch("one", "aaa")
     host.broken.clear()
-    assert hostwork.switch("two", "aaa")["restarted"] == ["two.service"]
+    assert switching.switch("two", "aaa")["restarted"] == ["two.service"]
 
 
 def test_a_switch_tells_what_was_done_ahead_and_by_itself(host, script):
     module = script("plugins/modules/cairn_switch.py")
-    hostwork.switch_ahead(two_services(host))
+    switching.switch_ahead(two_services(host))
     host.active.clear()  # it has died since
-    done = module.told(hostwork.switched_ahead("one", "aaa"), hostwork.switch("one", "aaa"))
+    done = module.told(switching.switched_ahead("one", "aaa"), switching.switch("one", "aaa"))
     assert done["from"] is None
     assert done["restarted"] == ["one.service"]
     assert done["seconds"].keys() == {"one.service"}
-    again = hostwork.switch("one", "aaa")
+    again = switching.switch("one", "aaa")
     assert module.told({}, again) == again

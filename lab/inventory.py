@@ -34,11 +34,15 @@ class Nic:
 
 @dataclass(frozen=True)
 class Host:
-    """A virtual machine. Memory in MiB, disks in GiB; `disks[0]` is the system's."""
+    """A virtual machine. Memory in MiB, disks in GiB; `disks[0]` is the system's.
+
+    `nice`, from 0 to 19, is how far it stands back where the computer's processors are short.
+    """
 
     name: str
     memory: int
     cpus: int
+    nice: int
     disks: tuple[int, ...]
     nics: tuple[Nic, ...]
     boot_nic: str
@@ -151,6 +155,7 @@ def _host(name: str, values: Vars) -> Host:
         name=name,
         memory=int(values.get("lab_memory_mb", 2048)),
         cpus=int(values.get("lab_cpus", 1)),
+        nice=int(values.get("lab_nice", 0)),
         disks=(int(values.get("lab_system_disk_gb", 20)), *map(int, values.get("lab_disks", []))),
         nics=nics,
         boot_nic=boot_nic,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -168,9 +169,10 @@ def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Pro
     console = state.console(host)
     if console.exists():
         console.rename(console.with_suffix(".log.1"))
+    nice = ["nice", "-n", str(host.nice)] if host.nice else []
     with console.open("wb") as sink:
         process = subprocess.Popen(
-            [*network.enter(state.name), *hypervisor.command(state, host, kernel)],
+            [*network.enter(state.name), *nice, *hypervisor.command(state, host, kernel)],
             env=hypervisor.environment(kernel) | dict([state.mark(host.name).split("=", 1)]),
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -178,6 +180,11 @@ def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Pro
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    if host.nice:
+        # Where the kernel groups processes by session, it goes by the group's, and only root has
+        # groups of a lab to set.
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(host.nice))
     return Process.of(process.pid)
 
 

@@ -64,6 +64,7 @@ def inventory(tmp_path_factory: pytest.TempPathFactory, planes: dict[str, Any]) 
         },
         "lab_memory_mb": 512,
         "lab_disks": [1],
+        "lab_nice": 5,
     }
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"solo": host}}}))
     return folder
@@ -96,6 +97,13 @@ def test_the_machine_is_what_the_inventory_says(lab: Lab) -> None:
     disks = on(lab, "lsblk -bdno SIZE,TYPE | awk '$1 > 0 {print $1}'").split()
     assert disks == [str(20 << 30), str(1 << 30)]
     assert on(lab, "systemctl is-system-running --wait").strip() == "running"
+
+
+def test_the_machine_stands_back_where_processors_are_short(lab: Lab) -> None:
+    process = lab.state.running()["solo"].pid
+    assert os.getpriority(os.PRIO_PROCESS, process) == 5
+    group = Path(f"/proc/{process}/autogroup")  # "/autogroup-7 nice 5"
+    assert not group.exists() or int(group.read_text().split()[-1]) == 5
 
 
 def test_only_management_is_configured_and_every_nic_takes_jumbo_frames(lab: Lab) -> None:

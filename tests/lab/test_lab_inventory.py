@@ -22,8 +22,10 @@ def test_hosts_with_nics_become_machines_and_others_do_not(site: Site) -> None:
 
 def test_a_machine_is_what_its_variables_say(hostvars: Hostvars) -> None:
     hostvars["beta"] |= {"lab_memory_mb": "3072", "lab_cpus": 4, "lab_disks": [8, 16]}
+    hostvars["beta"]["lab_nice"] = 5
     beta = inventory.site(hostvars).host("beta")
     assert (beta.memory, beta.cpus, beta.disks) == (3072, 4, (20, 8, 16))
+    assert (beta.nice, inventory.site(hostvars).host("alpha").nice) == (5, 0)
     assert beta.address == IPv4Interface("198.18.0.12/24")
     assert beta.gateway == IPv4Address("198.18.0.1")
     assert [nic.mac for nic in beta.nics][2] == "52:54:00:18:1e:12"

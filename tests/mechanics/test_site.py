@@ -25,6 +25,7 @@ GROUPS = {
 }
 HOSTS = sorted({host for hosts in GROUPS.values() for host in hosts})
 LAST = "Compute and network hosts"
+GATES = ("staged.yml", "controllers.yml")
 
 Went = Callable[..., tuple[str, dict[str, list[str]]]]
 
@@ -58,9 +59,10 @@ def went(tmp_path: Path) -> Went:
     kept = [
         stand_in(play) if "hosts" in play else play
         for play in plays
-        if "hosts" in play or play["ansible.builtin.import_playbook"] == "controllers.yml"
+        if "hosts" in play or play["ansible.builtin.import_playbook"] in GATES
     ]
-    shutil.copy(ROOT / "playbooks/controllers.yml", tmp_path)
+    for gate in GATES:
+        shutil.copy(ROOT / "playbooks" / gate, tmp_path)
     (tmp_path / "site.yml").write_text(yaml.safe_dump(kept, sort_keys=False))
     (tmp_path / "ansible.cfg").write_text("[inventory]\nhost_pattern_mismatch = ignore\n")
 
@@ -88,6 +90,18 @@ def went(tmp_path: Path) -> Went:
         return done.stdout, {name: sorted(hosts) for name, hosts in through.items()}
 
     return run
+
+
+@pytest.mark.parametrize("broken", [["compute1"], ["both", "storage1"], HOSTS])
+def test_a_host_that_cannot_be_staged_stops_the_run_when_all_others_are(
+    went: Went, broken: list[str]
+) -> None:
+    play = "Stage everything beside what runs"
+    text, through = went({play: broken})
+    assert through[play] == [host for host in HOSTS if host not in broken]
+    assert "Base" not in through
+    if broken != HOSTS:
+        assert re.search(rf"{broken[0]}.* could not be staged \(see above\); nothing", text)
 
 
 @pytest.mark.parametrize(

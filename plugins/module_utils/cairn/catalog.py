@@ -102,16 +102,16 @@ class Declaration:
         known = {entry["name"]: entry for entry in self._list("users", here)}
         for user in users:
             name, project = user["name"], user["project"]
+            has = self._granted(known.get(name), "project", projects[project])
             entry = self._user(name, user["password"], DOMAIN, known.get(name))
             wanted = {role: roles[role] for role in user["roles"]}
-            self._grants(name, entry, wanted, "project", project, projects[project])
+            self._grant(name, entry, wanted, has, "project", project, projects[project])
 
     def _domains(self, domains: Sequence[Data], roles: Mapping[str, str]) -> None:
         if not domains:
             return
         known = {entry["name"]: entry for entry in self._list("domains")}
         made = self._named("domain", {domain["name"] for domain in domains}, known.values(), {})
-        wanted = {DOMAIN_ADMIN_ROLE: roles[DOMAIN_ADMIN_ROLE]}
         for domain in domains:
             name, admin = domain["name"], domain["admin"]
             identifier = made[name]
@@ -120,8 +120,10 @@ class Declaration:
                 self._write(f"domain {name}: enabled", "PATCH", f"/domains/{identifier}", body)
             there = self._list("users", f"?domain_id={identifier}") if identifier else []
             entry = next((user for user in there if user["name"] == admin), None)
+            has = self._granted(entry, "domain", identifier)
             entry = self._user(admin, domain["password"], identifier, entry)
-            self._grants(admin, entry, wanted, "domain", name, identifier)
+            wanted = {DOMAIN_ADMIN_ROLE: roles[DOMAIN_ADMIN_ROLE]}
+            self._grant(admin, entry, wanted, has, "domain", name, identifier)
 
     def _user(
         self, name: str, password: str, domain: str | None, entry: Data | None
@@ -136,24 +138,29 @@ class Declaration:
             self._write(f"user {name}: password", "PATCH", path, {"user": {"password": password}})
         return entry
 
-    def _grants(
+    def _granted(self, entry: Data | None, kind: str, identifier: str | None) -> set[str]:
+        """Identifiers of the roles that a user has in a project or domain (`kind`)."""
+        if not entry or not identifier:
+            return set()
+        query = f"?user.id={entry['id']}&scope.{kind}.id={identifier}"
+        return {grant["role"]["id"] for grant in self._list("role_assignments", query)}
+
+    def _grant(
         self,
         name: str,
         entry: Data | None,
         roles: Mapping[str, str],
+        has: set[str],
         kind: str,
         place: str,
         identifier: str | None,
     ) -> None:
         """Give a user `roles` (identifiers by name) in the project or domain (`kind`) `place`."""
-        granted = set()
-        if entry and identifier:
-            query = f"?user.id={entry['id']}&scope.{kind}.id={identifier}"
-            granted = {grant["role"]["id"] for grant in self._list("role_assignments", query)}
         for role, wanted in roles.items():
-            if wanted is None or wanted not in granted:
-                path = f"/{kind}s/{identifier}/users/{(entry or {}).get('id')}/roles/{wanted}"
-                self._write(f"user {name}: role {role} in {kind} {place}", "PUT", path)
+            if wanted in has:
+                continue
+            path = f"/{kind}s/{identifier}/users/{(entry or {}).get('id')}/roles/{wanted}"
+            self._write(f"user {name}: role {role} in {kind} {place}", "PUT", path)
 
     def _services(self, region: str, services: Sequence[Data]) -> None:
         known = self._list("services")

@@ -164,6 +164,17 @@ def test_where_others_rely_on_them_they_wait_for_it(went: Went) -> None:
     )
 
 
+@pytest.mark.parametrize(("deployed", "turns"), [(False, 2), (True, 3)])
+def test_controllers_take_turns_where_somebody_may_be_served(
+    went: Went, deployed: bool, turns: int
+) -> None:
+    text, through = went({"Day one": ["me"]}, deployed)
+    assert through["Identity"] == sorted(GROUPS["controller"])
+    assert text.count("PLAY [Identity]") == turns
+    # A member joins a cluster of databases or queues that is whole.
+    assert text.count("PLAY [Databases]") == text.count("PLAY [Message queues]") == 3
+
+
 @pytest.mark.parametrize("playbook", ["site.yml", "role.yml"])
 def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str) -> None:
     plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text())

@@ -6,8 +6,10 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from cairn.catalogue import descriptions
 from cairn.errors import DescriptionError
 from cairn.model import migration_record, migration_value, stale
+from cairn.units import PILLARS
 
 
 def units(model):
@@ -110,6 +112,17 @@ def test_units_run_from_the_current_generation_as_their_own_user(make_model):
     assert f"ExecStart={base}/bin/worker --config /etc/example/example.conf" in text
     assert "User=example" in text
     assert "NoNewPrivileges=yes" in text
+
+
+def test_units_stop_before_what_they_may_be_waiting_for(make_model):
+    text = units(make_model())["example-worker"]["text"]
+    (after,) = re.findall(r"(?m)^After=(.*)$", text)
+    assert after.split() == ["network-online.target", *PILLARS]
+    # Such an order with a name that no unit has would say nothing.
+    described = {
+        f"{name}.service" for told in descriptions().values() for name in told.get("units", {})
+    }
+    assert set(PILLARS) <= described
 
 
 def test_a_sandbox_can_be_loosened_option_by_option(make_model, edit):

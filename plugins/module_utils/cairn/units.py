@@ -36,6 +36,17 @@ UNIT_KEYS = {
     "plane",
 }
 
+PILLARS = (
+    "mariadb.service",
+    "rabbitmq-server.service",
+    "memcached.service",
+    "haproxy.service",
+    "ovn-ovsdb-server-nb.service",
+    "ovn-ovsdb-server-sb.service",
+)
+"""What a service on the same host may be waiting for. It starts after them, and stops before them:
+one that is told to end finishes what it does, and without them would until systemd kills it."""
+
 SANDBOX: dict[str, Any] = {
     "NoNewPrivileges": True,
     "ProtectSystem": "strict",
@@ -357,7 +368,7 @@ def _service_text(
         "Unit": {
             "Description": f"Cairn: {description.get('summary', role)} ({name})",
             "Wants": "network-online.target",
-            "After": "network-online.target",
+            "After": " ".join(("network-online.target", *PILLARS)),
             "StartLimitIntervalSec": 0,
             **unit.get("unit", {}),
         },

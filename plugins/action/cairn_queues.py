@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from cairn.controller import DeclaringAction
 from cairn.model import Model
 
 
 class ActionModule(DeclaringAction):
-    """`cairn_queues:` without arguments, once, on one controller."""
+    """`cairn_queues:` once, on one controller; `ask` is what has its node evaluate Erlang."""
 
+    ARGUMENTS: ClassVar = {"ask": "rabbitmqctl"}
     RECORD, SERVICE = "queues", "rabbitmq"
 
     def declared(self, model: Model) -> dict[str, Any]:
@@ -21,3 +22,9 @@ class ActionModule(DeclaringAction):
     def planned(self, declared: dict[str, Any]) -> list[str]:
         """Every user is to be made."""
         return [f"user {entry['user']}: make" for entry in declared["queues"]]
+
+    def send(
+        self, arguments: dict[str, Any], model: Model, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Call the module, which is told whom to ask."""
+        return super().send({**arguments, "ask": self.argument("ask").split()}, model, task_vars)

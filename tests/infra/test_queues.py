@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +25,7 @@ def module(script: Callable[[str], ModuleType]) -> ModuleType:
     return script("plugins/modules/cairn_queues.py")
 
 
-def user(name: str, password: str) -> dict[str, Any]:
+def user_of(name: str, password: str) -> dict[str, Any]:
     """A user as RabbitMQ exports it."""
     salted = b"salt" + hashlib.sha256(b"salt" + password.encode()).digest()
     return {
@@ -40,7 +41,11 @@ def user(name: str, password: str) -> dict[str, Any]:
 def right() -> dict[str, Any]:
     """The definitions of a node where all is as it should be."""
     return {
-        "users": [user("nova", "n-secret"), user("neutron", "q-secret"), user("backup", "x")],
+        "users": [
+            user_of("nova", "n-secret"),
+            user_of("neutron", "q-secret"),
+            user_of("backup", "x"),
+        ],
         "vhosts": [{"name": "/nova"}, {"name": "/neutron"}],
         "permissions": [
             {"user": "nova", "vhost": "/nova", **ALL},
@@ -74,7 +79,7 @@ def test_an_empty_node_gets_everything(module: ModuleType) -> None:
 def test_only_the_user_with_another_password_is_changed(
     module: ModuleType, right: dict[str, Any]
 ) -> None:
-    right["users"][1] = user("neutron", "old")
+    right["users"][1] = user_of("neutron", "old")
     words, work = module.plan(QUEUES, right)
     assert words == ["user neutron: new password"]
     assert [u["name"] for u in work["import"]["users"]] == ["neutron"]
@@ -95,7 +100,7 @@ def test_narrowed_permissions_are_given_back(module: ModuleType, right: dict[str
 def test_permissions_elsewhere_and_guest_go(module: ModuleType, right: dict[str, Any]) -> None:
     right["permissions"].append({"user": "nova", "vhost": "/neutron", **ALL})
     right["permissions"].append({"user": "backup", "vhost": "/nova", **ALL})
-    right["users"].append(user("guest", "guest"))
+    right["users"].append(user_of("guest", "guest"))
     _words, work = module.plan(QUEUES, right)
     assert work["clear_permissions"] == [["nova", "/neutron"]]
     assert work["delete_users"] == ["guest"]
@@ -132,41 +137,82 @@ def test_policies_are_made_changed_and_taken_away(
     assert module.plan(QUEUES, right)[1]["delete_policies"] == [["/nova", "bound"]]
 
 
-def test_noise_around_the_definitions_is_passed_over(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, right: dict[str, Any]
-) -> None:
-    said = f"warning: something\n{json.dumps(right)}\n"
-    monkeypatch.setattr(module, "rabbitmqctl", lambda *_: said)
-    assert module.export() == right
+class Node:
+    """Evaluates what it is asked as RabbitMQ would, by either of its askers."""
+
+    def __init__(self, definitions: dict[str, Any], said: str) -> None:
+        self.definitions = definitions
+        self.said = said
+        self.argv: list[str] = []
+        self.users: list[str | None] = []
+        self.paths: list[Path] = []
+        self.modes: list[int] = []
+        self.got: Any = None
+
+    def run(
+        self, command: list[str], *, stdin: str = "", user: str | None = None, timeout: float
+    ) -> CompletedProcess[str]:
+        """Stands for hostwork.run."""
+        self.argv += command
+        self.users.append(user)
+        asked = stdin or command[-1]
+        path = Path(asked.split('"')[1])
+        self.paths.append(path)
+        self.modes.append(path.stat().st_mode & 0o777)
+        if "write_file" in asked:
+            path.write_text(json.dumps(self.definitions))
+        else:
+            self.got = json.loads(path.read_text())
+        return CompletedProcess(command, 0, self.said, "")
 
 
-def test_the_work_goes_by_a_closed_file_that_does_not_stay(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: dict[str, Any] = {}
-
-    def rabbitmqctl(*arguments: str) -> str:
-        path = Path(arguments[1].split('"')[1])
-        seen.update(path=path, mode=path.stat().st_mode & 0o777, work=json.loads(path.read_text()))
-        seen["argv"] = " ".join(arguments)
-        return "ok\n"
-
-    monkeypatch.setattr(module, "rabbitmqctl", rabbitmqctl)
-    monkeypatch.setattr(module.pwd, "getpwnam", lambda _: module.pwd.getpwuid(0))
-    module.apply({"import": {"users": ["hash"]}})
-    assert seen["mode"] == 0o600
-    assert seen["work"] == {"import": {"users": ["hash"]}}
-    assert "hash" not in seen["argv"]
-    assert not seen["path"].exists()
-
-
-def test_a_refusal_is_an_error_and_the_file_goes_all_the_same(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def node(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, right: dict[str, Any], tmp_path: Path
+) -> Node:
+    node = Node(right, "ok\n")
     make = module.tempfile.mkstemp
     monkeypatch.setattr(module.tempfile, "mkstemp", lambda **how: make(**{**how, "dir": tmp_path}))
-    monkeypatch.setattr(module, "rabbitmqctl", lambda *_: "{error,not_today}\n")
+    monkeypatch.setattr(module.hostwork, "run", node.run)
     monkeypatch.setattr(module.pwd, "getpwnam", lambda _: module.pwd.getpwuid(0))
+    return node
+
+
+ASKERS = [
+    (["rabbitmqctl"], None, "ok\n"),
+    # erl_call finds the cookie in the home of RabbitMQ's own account.
+    (["erl_call", "-sname", "rabbit@c1"], "rabbitmq", "{ok, ok}"),
+]
+
+
+@pytest.mark.parametrize(("ask", "user", "said"), ASKERS)
+def test_what_a_node_has_is_read_and_what_it_lacks_is_given_to_it(
+    module: ModuleType, node: Node, ask: list[str], user: str | None, said: str
+) -> None:
+    node.said = said
+    node.definitions["users"][0] = user_of("nova", "old")
+    assert module.work({"queues": QUEUES, "ask": ask}, False) == ["user nova: new password"]
+    (made,) = node.got["import"]["users"]
+    assert module.is_password("n-secret", made)
+    assert node.users == [user, user]
+    assert not any(made["password_hash"] in word for word in node.argv)
+    assert node.modes == [0o600, 0o600]
+    assert not any(path.exists() for path in node.paths)
+
+
+@pytest.mark.parametrize("ask", [["rabbitmqctl"], ["erl_call", "-sname", "rabbit@c1"]])
+def test_a_refusal_is_an_error_and_the_file_goes_all_the_same(
+    module: ModuleType, node: Node, ask: list[str]
+) -> None:
+    # Both of them end well.
+    node.said = "{error, not_today}\n"
     with pytest.raises(module.QueueError, match="not_today"):
-        module.apply({})
-    assert list(tmp_path.iterdir()) == []
+        module.apply({}, ask)
+    assert node.paths
+    assert not any(path.exists() for path in node.paths)
+
+
+def test_a_plan_changes_nothing(module: ModuleType, node: Node) -> None:
+    node.definitions["users"] = []
+    assert module.work({"queues": QUEUES, "ask": ["rabbitmqctl"]}, True)
+    assert node.got is None

@@ -130,7 +130,7 @@ def test_a_failure_is_told_and_not_noted(record, error):
 
 MODULES = {
     "cairn_databases": ("read", lambda _users: (set(), {})),
-    "cairn_queues": ("export", lambda: {}),
+    "cairn_queues": ("export", lambda _ask: {}),
 }
 
 
@@ -141,9 +141,11 @@ def test_modules_only_tell_in_check_mode(
     module = script(f"plugins/modules/{name}.py")
     monkeypatch.setattr(module, *MODULES[name])
     done: list[Any] = []
-    monkeypatch.setattr(module, "apply" if name == "cairn_queues" else "sql", done.append)
+    monkeypatch.setattr(
+        module, "apply" if name == "cairn_queues" else "sql", lambda *told: done.append(told)
+    )
     entry = {"name": "nova", "user": "nova", "vhost": "/nova", "password": "x", "hosts": ["%"]}
-    asked = {"databases": [entry], "queues": [entry]}
+    asked = {"databases": [entry], "queues": [entry], "ask": ["rabbitmqctl"]}
     assert module.work(asked, True)
     assert done == []
     assert module.work(asked, False)

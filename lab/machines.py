@@ -234,9 +234,8 @@ def ssh(state: State, host: Host, *command: str, quiet: bool = False) -> int:
         return 255
 
 
-def stop(state: State, hosts: Iterable[Host], patience: float = 60.0) -> list[Host]:
+def stop(state: State, hosts: Iterable[Host], patience: float = 120.0) -> list[Host]:
     """Shut hosts down in good order; returns those whose power had to be cut."""
-
     running = state.running()
     state.forget_connections()
 

@@ -41,6 +41,7 @@ PILLARS = (
     "rabbitmq-server.service",
     "memcached.service",
     "haproxy.service",
+    "keepalived.service",
     "ovn-ovsdb-server-nb.service",
     "ovn-ovsdb-server-sb.service",
 )

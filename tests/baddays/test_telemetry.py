@@ -1,7 +1,11 @@
-"""Gnocchi is down: nothing else fails, and ceilometer goes on by itself when it is back."""
+"""Gnocchi is down: nothing else fails, and ceilometer goes on by itself when it is back.
+
+Gnocchi keeps its measures elsewhere: they go on there, and back again.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -57,16 +61,23 @@ def without_gnocchi(cloud: Cloud) -> Iterator[Cloud]:
     cloud.on("controller1", f"systemctl start {GNOCCHI}")
 
 
-@pytest.fixture
-def image(without_gnocchi: Cloud, tmp_path: Path) -> Iterator[str]:
-    """An image made while gnocchi is down."""
-    disk = tmp_path / "disk"
+@contextlib.contextmanager
+def new_image(folder: Path) -> Iterator[str]:
+    """An image for as long as it is needed; its identifier."""
+    disk = folder / "disk"
     disk.write_bytes(bytes(4096))
     made = openstack("image", "create", f"--file={disk}", "cairn-badday")
     yield made["id"]
     subprocess.run(
         [str(INVENTORY / ".operator" / "openstack"), "image", "delete", made["id"]], check=True
     )
+
+
+@pytest.fixture
+def image(without_gnocchi: Cloud, tmp_path: Path) -> Iterator[str]:
+    """An image made while gnocchi is down."""
+    with new_image(tmp_path) as made:
+        yield made
 
 
 def measured(python: str, image: str) -> int:
@@ -93,3 +104,22 @@ def test_without_gnocchi_all_else_works_and_ceilometer_resumes(without_gnocchi, 
     arrived = partial(measured, python, image)
     wait("measures of the image in gnocchi", TWO_INTERVALS, arrived, interval=5)
     assert cloud.processes("controller1", *CEILOMETER) == before
+
+
+@pytest.fixture
+def in_swift(cloud: Cloud) -> Iterator[Cloud]:
+    """The cloud with gnocchi's measures in swift; they are in files again in the end."""
+    code, text = cloud.site("-e", "gnocchi_storage=swift")
+    assert code == 0, text[-3000:]
+    yield cloud
+    code, text = cloud.site()
+    assert code == 0, text[-3000:]
+
+
+def test_measures_are_kept_in_swift_where_the_inventory_says_so(in_swift, python, tmp_path):
+    in_swift.on("controller1", "touch /run/cairn-before")
+    with new_image(tmp_path) as image:
+        arrived = partial(measured, python, image)
+        wait("measures of the image in gnocchi", TWO_INTERVALS, arrived, interval=5)
+    written = "find /var/lib/gnocchi/storage -type f -newer /run/cairn-before | wc -l"
+    assert in_swift.on("controller1", written) == "0"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleUndefinedVariable
-from cairn.model import Model
+from cairn.model import Model, migration_value
 
 BOTH = ("ceilometer", "gnocchi")
 Ini = Callable[..., dict[str, dict[str, str]]]
@@ -33,6 +33,16 @@ def test_several_controllers_keep_measures_in_swift(ini: Ini) -> None:
     assert storage["driver"] == "swift"
     assert storage["swift_authurl"].startswith("https://")
     assert storage["swift_endpoint_type"] == "internalURL"
+
+
+def test_another_storage_gets_its_places_for_measures(make_model: Callable[..., Model]) -> None:
+    known = {}
+    for storage in ("file", "swift"):
+        model = make_model(services=(*BOTH, "swift"), gnocchi_storage=storage)
+        manifest = model.manifest("gnocchi")
+        assert manifest is not None
+        known[storage] = migration_value(manifest)
+    assert known["file"] != known["swift"]
 
 
 def test_several_controllers_may_share_a_folder(make_model: Callable[..., Model]) -> None:

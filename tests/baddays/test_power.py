@@ -214,7 +214,9 @@ def test_power_fails_while_a_schema_is_moved(cloud, kept):
 @pytest.fixture
 def heat_without_tables(cloud):
     """Heat as it is before its first run's migration: no tables, and nobody who would miss them."""
-    told = must(cloud, "stack", "list", "--all-projects", "--format=value", "--column=ID")
+    # Heat lets nobody see the stacks of all projects.
+    stacks = "SELECT id FROM heat.stack WHERE deleted_at IS NULL"
+    told = cloud.on("controller1", f"mariadb -BN -e '{stacks}'")
     assert told == "", "there are stacks, which would be lost"
     cloud.on("controller1", f"systemctl stop {HEAT}")
     cloud.on(

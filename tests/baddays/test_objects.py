@@ -81,7 +81,8 @@ def test_a_failed_disk_is_replaced(cloud: Cloud, content: str, tmp_path: Any) ->
     for name in (content, "during"):
         assert stored(name) == name
     assert copies(cloud, failed["name"]) == 0
-    # Another disk, blank, in its place.
+    # Another disk, blank, in its place: nobody has files of that open.
+    cloud.on(HOST, "systemctl try-restart 'swift-*.service'")
     end = f"$(($(blockdev --getsize64 {failed['device']}) - {END_BYTES}))"
     for place in ("0", end):
         zero = f"dd if=/dev/zero of={failed['device']} bs={END_BYTES} count=1 conv=fsync"

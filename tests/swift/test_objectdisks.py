@@ -181,6 +181,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]
     def put(devices: dict[str, Any]) -> None:
         monkeypatch.setattr(objectdisks, "read_device", devices.get)
         monkeypatch.setattr(objectdisks, "read_labels", dict)
+        monkeypatch.setattr(objectdisks, "is_held", lambda _disk: False)
 
     return put
 
@@ -208,6 +209,38 @@ def test_one_disk_with_data_saves_all_others_too(present: Any, formatted: list[s
     with pytest.raises(HostError, match=r"nothing was formatted\ndisk d2 .* holds data: ext4"):
         objectdisks.prepare(BOTH, {}, "swift", check=False)
     assert formatted == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_disk_that_is_still_in_use_saves_all_others_too(
+    present: Any, formatted: list[str], monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    present({"/dev/vdb": device(), "/dev/vdc": device()})
+    monkeypatch.setattr(objectdisks, "is_held", lambda disk: disk["name"] == "d2")
+    with pytest.raises(HostError, match=r"nothing was formatted\nd2 \(/dev/vdc\).*(?s:.*)restart"):
+        objectdisks.prepare(BOTH, {}, "swift", check=check)
+    assert formatted == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
+def test_what_the_kernel_lets_nobody_else_use_is_held(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.touch()
+    os.truncate(image, 1 << 20)
+    made = subprocess.run(
+        ["losetup", "--find", "--show", str(image)], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(made.stderr)
+    loop = made.stdout.strip()
+    try:
+        assert not objectdisks.is_held({"device": loop})
+        holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
+        assert objectdisks.is_held({"device": loop})
+        os.close(holder)
+        assert not objectdisks.is_held({"device": loop})
+    finally:
+        subprocess.run(["losetup", "--detach", loop], check=True)
 
 
 def test_mkfs_is_never_forced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,9 @@ formatting itself, which looks again before it writes. A file system of ours is 
 
 from __future__ import annotations
 
+import errno
 import grp
+import os
 import pwd
 import re
 import tempfile
@@ -155,6 +157,15 @@ def prepare(
             "nothing was formatted\n"
             + "\n".join(f"{found.text}\n  → {found.remedy}" for found in wrong)
         )
+    held = [disk for disk, found in judged if found.state in (BLANK, ERASE) and is_held(disk)]
+    if held:
+        names = ", ".join(f"{disk['name']} ({disk['device']})" for disk in held)
+        raise hostwork.HostError(
+            "nothing was formatted\n"
+            f"{names}: something keeps it for itself, perhaps a file system that was unmounted while "
+            "a process had its files open\n"
+            "  → systemctl try-restart 'swift-*.service' on this host, and run again"
+        )
     done = []
     for disk, found in judged:
         if found.state in (BLANK, ERASE):
@@ -162,6 +173,21 @@ def prepare(
                 make_filesystem(disk, owner, erase=found.state == ERASE)
             done.append(f"{disk['name']}: XFS on {disk['device']}")
     return done
+
+
+def is_held(disk: Mapping[str, Any]) -> bool:
+    """Whether the kernel lets nobody else use the disk, though it is mounted nowhere.
+
+    Services of systemd's have mounts of their own: one that is taken away while they have files
+    open there stays with them until they close the last.
+    """
+    try:
+        os.close(os.open(str(disk["device"]), os.O_RDONLY | os.O_EXCL))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return True
+    return False
 
 
 def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None:

@@ -162,8 +162,8 @@ def prepare(
         names = ", ".join(f"{disk['name']} ({disk['device']})" for disk in held)
         raise hostwork.HostError(
             "nothing was formatted\n"
-            f"{names}: something keeps it for itself, perhaps a file system that was unmounted while "
-            "a process had its files open\n"
+            f"{names}: something keeps it for itself, perhaps a file system that was unmounted "
+            "while a process had its files open\n"
             "  → systemctl try-restart 'swift-*.service' on this host, and run again"
         )
     done = []

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 PID = 4711
+NEVER = 1000.0
 
 
 class Compute:
@@ -85,7 +86,8 @@ def test_what_takes_too_long_nova_ends_itself(compute: Compute) -> None:
     assert compute.seconds == 170.0
 
 
-@pytest.mark.parametrize("answers_until", [0.0, 5.0])
+# Calls that wait for a controller that is gone are never answered.
+@pytest.mark.parametrize("answers_until", [0.0, 5.0, NEVER])
 def test_nobody_waits_long_for_an_api_that_does_not_answer(
     compute: Compute, answers_until: float
 ) -> None:
@@ -96,6 +98,20 @@ def test_nobody_waits_long_for_an_api_that_does_not_answer(
     compute.busy = silent
     assert compute.finish()[-1].startswith("cannot ask nova what goes on here (refused)")
     assert compute.ended == [21.0]
+
+
+def test_nobody_waits_long_for_calls_when_the_controllers_go_where_nothing_else_goes_on(
+    compute: Compute,
+) -> None:
+    def leaving(now: float) -> list[str]:
+        if now > 25:
+            raise ConnectionError("refused")
+        return []
+
+    compute.answers_until = NEVER
+    compute.busy = leaving
+    compute.finish()
+    assert compute.ended == [46.0]
 
 
 def test_an_api_that_is_away_for_a_moment_is_asked_again(compute: Compute) -> None:

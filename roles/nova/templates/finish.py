@@ -21,6 +21,7 @@ from pathlib import Path
 # What nova.service says, at level DEBUG, when the last call has been answered.
 ANSWERED = "nova-compute manager graceful shutdown started"
 PAUSE = 1.0  # seconds between looks
+TIMEOUT = 10.0  # seconds that a request may take
 QUIET = 2  # answers in a row: work that is handed on inside nova-compute may show up a moment later
 LATELY = datetime.timedelta(minutes=10)
 DONE = {"completed", "done", "finished", "confirmed", "reverted", "error", "failed", "cancelled"}
@@ -43,6 +44,7 @@ class Nova:
         config(["--config-file", conf], project="nova")
         auth = loading.load_auth_from_conf_options(config, group)
         session = loading.load_session_from_conf_options(config, group, auth=auth)
+        session.timeout = TIMEOUT  # for the token, too
         self.host = config.host
         self.api = adapter.Adapter(
             session, service_type="compute", interface="internal", connect_retries=0
@@ -51,7 +53,7 @@ class Nova:
     def get(self, what, **query):
         """A list of the API's."""
         words = "&".join(f"{key}={value}" for key, value in query.items())
-        answer = self.api.get(f"/{what}?{words}", timeout=10)
+        answer = self.api.get(f"/{what}?{words}")
         return answer.json()[what.partition("/")[0].removeprefix("os-")]
 
     def busy(self):
@@ -101,19 +103,19 @@ def finish(pid, nova, blind, clock=time.monotonic, pause=time.sleep):
     """
     began, since = clock(), time.time()
     os.kill(pid, signal.SIGTERM)
-    api, quiet, heard, told, before = None, 0, False, False, []
+    api, quiet, heard, known, before = None, 0, False, [], []
+    told = began  # when nova last told what goes on here
     while alive(pid):
         pause(PAUSE)
         try:
             heard = heard or answered(since)
-            if not heard:
-                busy = ["calls that it is answering"]
-            else:
+            # Calls that are not answered by then may be waiting for a controller that is gone.
+            if heard or clock() - began > blind:
                 api = api or nova()
-                busy = api.busy()
-                told = True
+                known, told = api.busy(), clock()
+            busy = known if heard else ["calls that it is answering"]
         except Exception as error:
-            if not told and clock() - began > blind:
+            if not known and clock() - told > blind:
                 yield f"cannot ask nova what goes on here ({error}): not waiting any longer"
                 end(pid)
             continue

@@ -1,7 +1,8 @@
 #!/bin/sh
-# A full disk ends the log that quorum queues and streams write to, and RabbitMQ does not start it
-# again, though the node goes on and systemd calls it well. What is in the queues is safe on disk:
-# end the node when there is room again, and systemd starts it anew.
+# A full disk ends the logs that quorum queues and streams write to, or the database that knows the
+# queues (Mnesia), and RabbitMQ does not start them again, though the node goes on and systemd calls
+# it well. What is in the queues is safe on disk: end the node when there is room again, and systemd
+# starts it anew.
 # Arguments: what has a node evaluate Erlang: `rabbitmqctl`, or `erl_call -sname NODE` (or -name),
 # which takes a tenth of its time but speaks with no node that wants TLS.
 set -eu
@@ -15,7 +16,9 @@ ask() {
     esac
 }
 state=$(ask '
-    case rabbit:is_running() andalso whereis(ra_log_wal) =:= undefined of
+    Parts = [whereis(Log) =/= undefined || Log <- [ra_log_wal, ra_coordination_log_wal]],
+    Known = rabbit_khepri:is_enabled() orelse mnesia:system_info(is_running) =:= yes,
+    case rabbit:is_running() andalso lists:member(false, [Known | Parts]) of
         false -> well;
         true ->
             case rabbit_alarm:get_local_alarms() of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -70,7 +71,8 @@ def file_diffs(before: Mapping[str, str], after: Mapping[str, str], keep: list[s
             "after": after.get(name, ""),
         }
         for name in names
-        if before.get(name) != after.get(name) and name not in keep
+        if before.get(name) != after.get(name)
+        and (name in after or not any(fnmatch.fnmatch(name, pattern) for pattern in keep))
     ]
 
 

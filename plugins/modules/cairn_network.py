@@ -103,7 +103,7 @@ def main() -> None:
             result = {"before": trial.texts()}
         else:
             result = trial.status()
-    except netcommit.NetworkError as error:
+    except (netcommit.NetworkError, OSError) as error:
         module.fail_json(msg=str(error), busy=isinstance(error, netcommit.BusyError))
     for bond in result.pop("lonely_bonds", []):
         module.warn(

@@ -62,7 +62,7 @@ class FakeKernel(netcommit.Kernel):
         return []
 
     def active(self, unit: str) -> bool:
-        return self.timer
+        return self.timer and unit == f"{netcommit.TIMER}.timer"
 
     def networkd(self) -> dict[str, bool]:
         return dict(self.networkd_state)
@@ -84,7 +84,7 @@ class Host:
         self.commands: list[str] = []
         self.failing = ""
 
-    def run(self, *command: str, check: bool = True) -> str:
+    def run(self, *command: str, check: bool = True, limit: float = 0.0) -> str:
         line = " ".join(command)
         self.commands.append(line)
         if self.failing and self.failing in line and check:
@@ -94,7 +94,7 @@ class Host:
             self.resolver.write_text("# the DHCP client took them away\n")
         if line.startswith("systemd-run --unit=cairn-network-revert"):
             self.kernel.timer = True
-        if line == "systemctl stop cairn-network-revert.timer":
+        if line.startswith("systemctl stop cairn-network-revert.timer"):
             self.kernel.timer = False
         if line.startswith(("systemctl start systemd-networkd", "networkctl reload")):
             for device, wanted in self.kernel.wanted.items():

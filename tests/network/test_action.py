@@ -104,6 +104,12 @@ def test_differences_name_what_is_made_changed_or_put_aside(action: ModuleType) 
     ]
 
 
+def test_files_that_a_pattern_keeps_are_no_difference(action: ModuleType) -> None:
+    before = {"50-ipmi-a.network": "x\n", "51-other.network": "y\n"}
+    found = action.file_diffs(before, {}, ["50-ipmi*"])
+    assert [d["after_header"].rsplit("/")[-1] for d in found] == ["51-other.network"]
+
+
 def test_only_an_address_that_goes_away_is_followed(action: ModuleType, task_vars: Data) -> None:
     assert action.new_address(task_vars) == "192.0.2.11"
     # Reached from outside, behind a translated address: nothing is known about it.

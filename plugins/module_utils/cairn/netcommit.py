@@ -10,11 +10,16 @@ by then nobody may be able to reach the host. The steps of one trial:
 
 `trial/armed` exists from the moment the old configuration is safely saved until the trial ends;
 whoever removes it (under the lock) has decided the outcome.
+
+A revert works on a full or read-only disk and while commands hang: it restores the kernel's state
+before the files, restores files by hard links, which need no space, and no command outlives its
+time limit. As long as the files are not restored `armed` stays, and systemd tries again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import fnmatch
 import hashlib
@@ -22,12 +27,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +55,12 @@ LOOPBACK_ONLY = (
 SETTLE = 15.0
 # A DHCP client that finds no server, or somebody's hook, must not hold up the rest for ever.
 IFUPDOWN_LIMIT = 60
+# Any other command that takes longer than this hangs, in seconds.
+COMMAND_LIMIT = 20.0
+# How long a step waits for another one to end, in seconds; a revert goes on without the lock then.
+LOCK_LIMIT = 10.0
+# Space that is kept for the revert's own files while a trial is under way.
+RESERVE_BYTES = 1 << 20
 BOOT_TEXT = """\
 [Unit]
 Description=Restore the network configuration that was in force before an unconfirmed change
@@ -76,12 +88,40 @@ class BusyError(NetworkError):
     """Another change is within its window."""
 
 
-def run(*command: str, check: bool = True) -> str:
-    """Run a command; return what it printed. NetworkError when it fails and `check` is set."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        raise NetworkError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+def run(*command: str, check: bool = True, limit: float = 0.0) -> str:
+    """Run a command; return what it printed.
+
+    limit: seconds until it is killed, with all that it started; COMMAND_LIMIT by default.
+    Raises NetworkError when it fails, is not there or hangs, and `check` is set.
+    """
+    limit = limit or COMMAND_LIMIT
+    output, error = "", ""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    except OSError as reason:
+        error = str(reason)
+    else:
+        try:
+            output, errors = process.communicate(timeout=limit)
+            if process.returncode:
+                error = (errors or output).strip() or f"exit status {process.returncode}"
+        except subprocess.TimeoutExpired:
+            error = f"it did not end within {limit:g} s"
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            # One that waits for a device cannot even be killed: it is left behind.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=1)
+    if check and error:
+        raise NetworkError(f"{' '.join(command)}: {error}")
+    return output
 
 
 def write(path: Path, text: str) -> None:
@@ -104,6 +144,38 @@ def copy(source: Path, target: Path) -> None:
     shutil.copy2(source, target, follow_symlinks=False)
     status = source.lstat()
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def put_back(source: Path, target: Path) -> None:
+    """Let a saved file be in its place again, by a hard link where that is possible.
+
+    A link takes no space. On another file system it is copied beside first, so that `target` is
+    never cut short. OSError when neither is possible.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.old")
+    beside.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, beside, follow_symlinks=False)
+        except OSError:
+            copy(source, beside)
+        # Linking a file over itself would do nothing and leave `beside` where it is.
+        if os.path.lexists(target) and os.path.samestat(target.lstat(), beside.lstat()):
+            beside.unlink()
+        else:
+            beside.replace(target)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        if error.errno != errno.EBUSY:
+            raise
+        copy(source, target)  # something is mounted on it, as on a container's resolv.conf
+
+
+def netdev_name(text: str) -> str:
+    """The device's name in the text of a .netdev file; empty if it has none."""
+    name = re.search(r"^Name=(\S+)$", text, re.M)
+    return name[1] if name else ""
 
 
 def announcement(mac: str, address: str) -> bytes:
@@ -134,6 +206,24 @@ class Files:
         self.trial = self.state / "trial"
         self.armed = self.trial / "armed"
         self.old = self.trial / "old"
+        # One on each file system that a revert writes to.
+        self.reserves = [self.trial / "reserve", self.units / ".cairn-reserve"]
+
+    def reserve(self) -> None:
+        """Take space on the disk for the time of a trial; OSError where there is none."""
+        for path in self.reserves:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path != self.reserves[0] and path.parent.stat().st_dev == self.trial.stat().st_dev:
+                continue
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+                os.fsync(file.fileno())
+
+    def release(self) -> None:
+        """Give the reserved space back."""
+        for path in self.reserves:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def configuration(self, keep: list[str]) -> list[Path]:
         """Every file that configures the network now, except units that match `keep`."""
@@ -171,16 +261,28 @@ class Files:
             write(interfaces, LOOPBACK_ONLY)
 
     def restore(self, keep: list[str]) -> None:
-        """Put the saved configuration back and nothing else; may be repeated."""
+        """Put the saved configuration back and nothing else; may be repeated.
+
+        Does as much of it as is possible; the first OSError is raised after that.
+        """
+        errors = []
         saved = {
             p.relative_to(self.old) for p in self.old.rglob("*") if p.is_symlink() or p.is_file()
         }
         for path in self.configuration(keep):
             if path.relative_to(self.root) not in saved:
-                path.unlink()
-        for relative in saved:
-            copy(self.old / relative, self.root / relative)
+                try:
+                    path.unlink()
+                except OSError as error:
+                    errors.append(error)
+        for relative in sorted(saved):
+            try:
+                put_back(self.old / relative, self.root / relative)
+            except OSError as error:
+                errors.append(error)
         os.sync()
+        if errors:
+            raise errors[0]
 
     def name_servers(self) -> str:
         """What /etc/resolv.conf says, wherever it lies."""
@@ -191,15 +293,16 @@ class Files:
 
     def netdevs(self) -> dict[str, str]:
         """Device name to unit text of the .netdev files, netplan's too."""
-        found = {}
-        for path in self.configuration([]):
-            if path.suffix != ".netdev":
-                continue
-            text = path.read_text()
-            name = re.search(r"^Name=(\S+)$", text, re.M)
-            if name:
-                found[name[1]] = text
-        return found
+        return self._netdevs(self.configuration([]))
+
+    def saved_netdevs(self) -> dict[str, str]:
+        """The same of the saved configuration."""
+        return self._netdevs(self.old.rglob("*.netdev"))
+
+    @staticmethod
+    def _netdevs(paths: Iterable[Path]) -> dict[str, str]:
+        texts = [path.read_text() for path in paths if path.suffix == ".netdev" and path.is_file()]
+        return {name: text for text in texts if (name := netdev_name(text))}
 
 
 class Kernel:
@@ -334,12 +437,36 @@ class Trial:
         self.kernel = kernel or Kernel()
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """One of apply, confirm and revert at a time."""
-        self.files.state.mkdir(parents=True, exist_ok=True)
-        with (self.files.state / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def lock(self, force: bool = False) -> Iterator[None]:
+        """One of apply, confirm and revert at a time.
+
+        BusyError if another holds it longer than LOCK_LIMIT; with `force` it then goes on without.
+        """
+        path = self.files.state / "lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # To read, so that it can be opened on a file system that is read-only by now.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
+        except OSError as error:
+            raise NetworkError(f"{path}: {error.strerror}; the network was not touched") from error
+        try:
+            deadline = time.monotonic() + LOCK_LIMIT
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        if force:
+                            break
+                        raise BusyError(
+                            f"another step of a change of the network takes longer than "
+                            f"{LOCK_LIMIT:g} s; see journalctl -u 'cairn-network-*'"
+                        ) from None
+                    time.sleep(0.05)
             yield
+        finally:
+            os.close(descriptor)
 
     def load(self, name: str) -> dict[str, Any]:
         """A JSON file of the trial."""
@@ -358,10 +485,15 @@ class Trial:
             self.revert("an earlier change was cut off before it was armed")
         with self.lock():
             if self.files.armed.exists():
+                reverted = self.status()["reverted"]
                 raise BusyError(
-                    "another change of the network is being tried; it ends by itself within "
+                    "an earlier change of the network is still being taken back; see "
+                    f"journalctl -u {TIMER}.service"
+                    if reverted
+                    else "another change of the network is being tried; it ends by itself within "
                     f"{self.load('request.json')['window']} s"
                 )
+            self._disarm()
             cards = self.kernel.cards()
             missing = [f"{n} ({mac})" for n, mac in request["nics"].items() if mac not in cards]
             if missing:
@@ -370,19 +502,36 @@ class Trial:
                     + ", ".join(f"{name} ({mac})" for mac, name in sorted(cards.items()))
                 )
             shutil.rmtree(self.files.trial, ignore_errors=True)
-            self._save(request)
-            write(self.files.state / "netcommit.py", source)
-            self._install_boot_unit()
             before = self.texts()
-            # What was saved must be on the disk before it counts.
-            os.sync()
-            write(self.files.armed, "")
             try:
+                self._save(request)
+                write(self.files.state / "netcommit.py", source)
+                self._install_boot_unit()
+                self.files.reserve()
+                # What was saved must be on the disk before it counts.
+                os.sync()
+                write(self.files.armed, "")
                 self._arm(request["window"])
-            except NetworkError:
-                self.files.armed.unlink()
-                raise
+            except (NetworkError, OSError) as error:
+                self.files.armed.unlink(missing_ok=True)
+                self._disarm()
+                self.files.release()
+                raise NetworkError(
+                    f"the change cannot be prepared, the network was not touched: {error}"
+                ) from error
         return {"before": before}
+
+    @staticmethod
+    def _disarm() -> None:
+        """Stop the timers of a trial that is over, and what they started; call under the lock."""
+        units = [f"{name}.{kind}" for name in (TIMER, APPLIER) for kind in ("timer", "service")]
+        run("systemctl", "stop", *units, check=False)
+
+    @staticmethod
+    def _stop_applier() -> None:
+        """End an applier that hangs, with all of its commands: it holds the lock."""
+        run("systemctl", "stop", f"{APPLIER}.timer", check=False)
+        run("systemctl", "kill", "--signal=KILL", f"{APPLIER}.service", check=False)
 
     def _save(self, request: dict[str, Any]) -> None:
         state = self.kernel.state()
@@ -408,7 +557,8 @@ class Trial:
     def _install_boot_unit(self) -> None:
         path = self.files.root / "etc/systemd/system" / BOOT_UNIT
         text = BOOT_TEXT.format(state="/var/lib/cairn/network")
-        if not path.exists() or path.read_text() != text:
+        enabled = path.parent / "sysinit.target.wants" / BOOT_UNIT
+        if not path.exists() or path.read_text() != text or not enabled.is_symlink():
             write(path, text)
             run("systemctl", "daemon-reload")
             run("systemctl", "enable", BOOT_UNIT)
@@ -421,6 +571,9 @@ class Trial:
             "--collect",
             f"--on-active={window}s",
             "--timer-property=AccuracySec=100ms",
+            # Until the old files are back.
+            "--property=Restart=on-failure",
+            "--property=RestartSec=10s",
             *program,
             "revert",
         )
@@ -431,6 +584,7 @@ class Trial:
             "--collect",
             "--on-active=1s",
             "--timer-property=AccuracySec=100ms",
+            f"--property=RuntimeMaxSec={window}s",
             *program,
             "apply",
         )
@@ -448,23 +602,30 @@ class Trial:
         with self.lock():
             if not self.files.armed.exists():
                 return
-            request, old = self.load("request.json"), self.load("old.json")
             try:
-                self._apply(request, old)
-                outcome = {"applied": True, "error": ""}
+                self._apply(self.load("request.json"), self.load("old.json"))
+                self._note_outcome(applied=True, error="")
+                return
             except (NetworkError, OSError) as error:
-                outcome = {"applied": False, "error": str(error)}
-            write(self.files.trial / "outcome.json", json.dumps(outcome))
-        if outcome["error"]:
-            self.revert(f"applying failed: {outcome['error']}")
+                failure = str(error)
+                with contextlib.suppress(OSError):
+                    self._note_outcome(applied=False, error=failure)
+        self.revert(f"applying failed: {failure}", error=failure, applier=False)
+
+    def _note_outcome(self, *, applied: bool, error: str) -> None:
+        outcome = {"applied": applied, "error": error}
+        write(self.files.trial / "outcome.json", json.dumps(outcome))
 
     def _apply(self, request: dict[str, Any], old: dict[str, Any]) -> None:
         before = self.files.netdevs()
         # What stands on another comes up after it: down in the opposite order.
         for interface in reversed(old["ifupdown"]):
-            run("timeout", str(IFUPDOWN_LIMIT), "ifdown", "--force", interface)
+            ifdown = ("timeout", str(IFUPDOWN_LIMIT), "ifdown", "--force", interface)
+            run(*ifdown, limit=IFUPDOWN_LIMIT + 5)
         self.files.replace(request["files"], request["keep"])
-        self._switch_devices(before, {mac: name for name, mac in request["nics"].items()})
+        names = {mac: name for name, mac in request["nics"].items()}
+        self._switch_devices(before, self.files.netdevs(), names)
+        run("udevadm", "control", "--reload")
         run("systemctl", "enable", "--quiet", "systemd-networkd.service")
         self._reload(request["devices"])
         self._settle(request)
@@ -472,17 +633,17 @@ class Trial:
             write(self.files.resolver, old["name_servers"])
         self.kernel.announce(request["devices"])
 
-    def _switch_devices(self, before: Mapping[str, str], names: Mapping[str, str]) -> None:
+    def _switch_devices(
+        self, before: Mapping[str, str], after: Mapping[str, str], names: Mapping[str, str]
+    ) -> None:
         """Remove VLANs and bonds that are other now or not wanted; give cards their names.
 
         Also one of a wanted name that somebody else made: networkd would take it as it is.
         """
-        after = self.files.netdevs()
         for device in sorted({*before, *after}):
             if after.get(device) != before.get(device):
                 self.kernel.delete(device)
         self.kernel.rename(names)
-        run("udevadm", "control", "--reload")
 
     def _reload(self, devices: Mapping[str, Any]) -> None:
         if self.kernel.networkd()["active"]:
@@ -534,24 +695,34 @@ class Trial:
 
     def status(self) -> dict[str, Any]:
         """`armed`, `applied`, `error`, the last revert's `reverted` (its reason) and `linkless`."""
-        outcome = {"applied": False, "error": ""}
+        outcome: dict[str, Any] = {"applied": False, "error": ""}
         with contextlib.suppress(OSError, ValueError):
-            outcome = self.load("outcome.json")
-        reverted = {"reason": "", "linkless": []}
+            outcome |= self.load("outcome.json")
+        reverted: dict[str, Any] = {"reason": "", "linkless": [], "error": ""}
         with contextlib.suppress(OSError, ValueError):
             reverted |= self.load("reverted.json")
         return {
             "armed": self.files.armed.exists(),
+            "applied": outcome["applied"],
+            "error": outcome["error"] or reverted["error"],
             "reverted": reverted["reason"],
             "linkless": reverted["linkless"],
-            **outcome,
         }
 
     def confirm(self) -> dict[str, Any]:
-        """Keep the new configuration. NetworkError when it was reverted before."""
+        """Keep the new configuration.
+
+        NetworkError when it was never applied, was reverted before, or cannot be recorded.
+        """
         with self.lock():
-            if not self.files.armed.exists():
-                raise NetworkError(f"too late to confirm: {self.status()['reverted']}")
+            status = self.status()
+            if not status["armed"]:
+                raise NetworkError(f"too late to confirm: {status['reverted']}")
+            if not status["applied"]:
+                raise NetworkError(
+                    "there is nothing to confirm: the change was not applied "
+                    + (f"({status['error']})" if status["error"] else "yet")
+                )
             request, old = self.load("request.json"), self.load("old.json")
             confirmed = {
                 "hash": request["hash"],
@@ -562,11 +733,19 @@ class Trial:
                 "devices": request["devices"],
                 "keep": request["keep"],
             }
-            write(self.files.state / "confirmed.json", json.dumps(confirmed))
-            self._retire(old["saved"])
-            self.files.armed.unlink()
+            self.files.release()
+            try:
+                self._retire(old["saved"])
+                write(self.files.state / "confirmed.json", json.dumps(confirmed))
+                self.files.armed.unlink()
+            except FileNotFoundError:
+                raise NetworkError("too late to confirm: the change was just taken back") from None
+            except OSError as error:
+                raise NetworkError(
+                    f"the change cannot be recorded, so that it will be taken back: {error}"
+                ) from error
             sync_folder(self.files.trial)
-        run("systemctl", "stop", f"{TIMER}.timer", check=False)
+            self._disarm()
         shutil.rmtree(self.files.trial, ignore_errors=True)
         return {"confirmed": True, "lonely_bonds": self.kernel.lonely_bonds()}
 
@@ -578,31 +757,72 @@ class Trial:
                 if not target.exists():
                     copy(self.files.old / relative, target)
 
-    def revert(self, reason: str) -> None:
-        """Everything as it was before `begin`, in files and in the kernel."""
-        with self.lock():
+    def revert(self, reason: str, error: str = "", applier: bool = True) -> None:
+        """Everything as it was before `begin`, in the kernel and in files.
+
+        No step depends on the success of another one.
+
+        error: why applying failed, if it did.
+        applier: whether an applier may be at work; False in the applier itself.
+        Raises NetworkError, after everything else, when the old files could not be restored; then
+        the trial stays armed, to be reverted again.
+        """
+        if applier and self.files.armed.exists():
+            self._stop_applier()
+        with self.lock(force=True):
             if not self.files.armed.exists():
                 return
             request, old = self.load("request.json"), self.load("old.json")
+            error = error or self.status()["error"]
+            self.files.release()
             # The old address answers before all of this has ended: what is asked over it from
             # here on must not pass for an answer over the new network.
-            outcome = {"applied": False, "error": self.status()["error"]}
-            with contextlib.suppress(OSError):  # a full disk must not keep the old network away
-                write(self.files.trial / "outcome.json", json.dumps(outcome))
+            with contextlib.suppress(OSError):
+                self._note_outcome(applied=False, error=error)
             linkless = self._linkless(request["devices"])
-            before = self.files.netdevs()
-            self.files.restore(request["keep"])
+            self._revert_kernel(request, old)
+            failure = self._restore_files(request)
+            if not failure:
+                with contextlib.suppress(NetworkError):
+                    self._restart_old(request, old)
             with contextlib.suppress(NetworkError):
-                self._switch_devices(before, old["names"])
-            self._restart_old(request, old)
-            self._restore_kernel(request, old)
+                self._restore_kernel(request, old, patience=SETTLE / 3)
             with contextlib.suppress(NetworkError):
                 self.kernel.announce(old["devices"])
-            reverted = {"reason": reason, "linkless": linkless}
+            self._end_revert({"reason": reason, "linkless": linkless, "error": error}, failure)
+            run("systemctl", "stop", f"{TIMER}.timer", check=False)
+
+    def _revert_kernel(self, request: dict[str, Any], old: dict[str, Any]) -> None:
+        """Bring names and addresses back before any file: this needs neither disk nor manager."""
+        made = [text for name, text in request["files"].items() if name.endswith(".netdev")]
+        with contextlib.suppress(NetworkError, OSError):
+            saved = self.files.saved_netdevs()
+            before = self.files.netdevs() | {netdev_name(text): text for text in made}
+            self._switch_devices(before, saved, old["names"])
+        with contextlib.suppress(NetworkError):
+            self._restore_kernel(request, old)
+
+    def _restore_files(self, request: dict[str, Any]) -> str:
+        """Restore the old files; why it was not possible, or nothing."""
+        try:
+            self.files.restore(request["keep"])
+        except OSError as error:
+            return f"the old files could not be restored: {error}"
+        finally:
+            run("udevadm", "control", "--reload", check=False)
+        return ""
+
+    def _end_revert(self, reverted: dict[str, Any], failure: str) -> None:
+        """Note how a revert ended, and end the trial if the files are restored."""
+        with contextlib.suppress(OSError):
             write(self.files.trial / "reverted.json", json.dumps(reverted))
-            self.files.armed.unlink()
+        if failure:
+            raise NetworkError(f"{failure}; the kernel has the old network")
+        try:
+            self.files.armed.unlink(missing_ok=True)
             sync_folder(self.files.trial)
-        run("systemctl", "stop", f"{TIMER}.timer", check=False)
+        except OSError as error:
+            raise NetworkError(f"the trial could not be ended: {error}") from error
 
     def _linkless(self, devices: Mapping[str, Any]) -> list[str]:
         """Planes' devices without carrier: why nobody may have got through."""
@@ -626,20 +846,24 @@ class Trial:
             present = self.kernel.state().get(interface, {"addresses": []})
             for address in self._own(present["addresses"], request):
                 run("ip", "address", "delete", address, "dev", interface, check=False)
+            run("ip", "-4", "route", "flush", "default", "dev", interface, check=False)
             # A DHCP client that it starts is to outlive this program's unit.
             run(
                 *("systemd-run", "--quiet", "--scope", "--collect"),
                 *("timeout", str(IFUPDOWN_LIMIT), "ifup", "--force", interface),
                 check=False,
+                limit=IFUPDOWN_LIMIT + 5,
             )
 
-    def _restore_kernel(self, request: dict[str, Any], old: dict[str, Any]) -> None:
+    def _restore_kernel(
+        self, request: dict[str, Any], old: dict[str, Any], patience: float = 0.0
+    ) -> None:
         """The snapshot's addresses, MTUs and default routes, whoever had set them, and no others.
 
-        Managers get a moment first; a host configured by hand has none.
+        Managers get a moment (`patience`, seconds) first; a host configured by hand has none.
         """
         wanted = old["devices"]
-        deadline = time.monotonic() + SETTLE / 3
+        deadline = time.monotonic() + patience
         while self.lacking(wanted) and time.monotonic() < deadline:
             time.sleep(0.3)
         for device, present in self.kernel.state().items():
@@ -666,22 +890,20 @@ class Trial:
             if not self.files.armed.exists():
                 return
             request, old = self.load("request.json"), self.load("old.json")
-            self.files.restore(request["keep"])
+            self.files.release()
+            failure = self._restore_files(request)
             if not old["networkd"]["enabled"]:
                 run("systemctl", "disable", "--quiet", "systemd-networkd.service", check=False)
                 if not old["networkd"]["active"]:
                     # This boot was to start it, and to wait two minutes for what it brings up.
                     run("systemctl", "stop", "--no-block", *NETWORKD, check=False)
-            run("udevadm", "control", "--reload", check=False)
             # udev may be naming cards by the new files at this moment.
-            run("udevadm", "settle", "--timeout=30", check=False)
+            run("udevadm", "settle", "--timeout=30", check=False, limit=35)
             with contextlib.suppress(NetworkError):
                 self.kernel.rename(old["names"])
             self.kernel.trigger()
             reason = {"reason": "the host was restarted before the change was confirmed"}
-            write(self.files.trial / "reverted.json", json.dumps(reason))
-            self.files.armed.unlink()
-            sync_folder(self.files.trial)
+            self._end_revert(reason, failure)
 
 
 def main(arguments: list[str]) -> None:

@@ -16,22 +16,25 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT / "plugins/module_utils"))
+
+from cairn import releases  # noqa: E402
+
 UV = PROJECT / ".venv" / "bin" / "uv"
-PYTHON = "3.13"  # of the managed hosts
 NOT_SERVICES = ("build",)
 
 
-def interpreter() -> str:
-    """Find a Python of the hosts' version; a shim of pyenv may stand first and yet not run."""
+def interpreter(version: str) -> str:
+    """Find a Python of `version`; a shim of pyenv may stand first and yet not run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-    candidates = [str(path) for path in pyenv.glob(f"versions/{PYTHON}*/bin/python")]
-    if first := shutil.which(f"python{PYTHON}"):
+    candidates = [str(path) for path in pyenv.glob(f"versions/{version}*/bin/python")]
+    if first := shutil.which(f"python{version}"):
         candidates.insert(0, first)
     for candidate in candidates:
         asked = subprocess.run([candidate, "--version"], capture_output=True, check=False)
         if asked.returncode == 0:
             return candidate
-    raise OSError(f"no Python {PYTHON}, which the managed hosts have, is installed here")
+    raise OSError(f"no Python {version}, which the managed hosts have, is installed here")
 
 
 def make(lock: Path, folder: Path, python: str) -> bool:
@@ -65,11 +68,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--release", required=True, help="folder below releases/")
     parser.add_argument("names", nargs="*", help="locks; all of the release by default")
     parser.add_argument(
-        "--if-possible", action="store_true", help=f"no error where there is no Python {PYTHON}"
+        "--if-possible", action="store_true", help="no error where the hosts' Python is missing"
     )
     options = parser.parse_args(arguments)
     try:
-        python = interpreter()
+        version = releases.read(PROJECT / "releases" / options.release).python
+    except releases.ReleaseError as error:
+        parser.error(str(error))
+    try:
+        python = interpreter(version)
     except OSError as error:
         print(f"no virtualenvs: {error}", file=sys.stderr)
         return 0 if options.if_possible else 1

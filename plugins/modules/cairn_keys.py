@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn import hostwork
 
 DOCUMENTATION = r"""
 module: cairn_keys
@@ -53,10 +54,16 @@ repositories:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """The keys of a repository by number; empty where the folder is not there yet."""
-    if not folder.is_dir():
-        return {}
-    return {p.name: p.read_text() for p in sorted(folder.iterdir()) if p.name.isdigit()}
+    """The keys of a repository by number; empty where the folder is not there yet.
+
+    HostError where a key is no plain file: keystone's user may write here, and root must not hand
+    out to other hosts what a link of his leads to.
+    """
+    keys = {}
+    for name in sorted(hostwork.names_in(folder)):
+        if name.isdigit() and (content := hostwork.read_file(folder / name)) is not None:
+            keys[name] = content.decode()
+    return keys
 
 
 def new_key() -> str:
@@ -67,18 +74,35 @@ def new_key() -> str:
 def write(folder: Path, keys: dict[str, str], owner: str) -> None:
     """Make the folder hold exactly these keys; a reader finds a primary key at every moment."""
     for number, key in sorted(keys.items(), key=lambda pair: int(pair[0])):
-        draft = folder / f".{number}"
-        draft.write_text("")
-        draft.chmod(0o600)
-        shutil.chown(draft, owner, owner)
-        draft.write_text(key)
-        draft.replace(folder / number)
+        hostwork.write_atomic(folder / number, key.encode(), 0o600, owner, owner)
     for number in set(read(folder)) - set(keys):
-        (folder / number).unlink()
+        hostwork.remove(folder / number)
+
+
+def keep(asked: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Read the repositories; where asked, make them what they should be. The module's result."""
+    changed = []
+    result = {}
+    for path in asked["repositories"]:
+        folder = Path(path)
+        known = result[path] = read(folder)
+        wanted = (asked["keys"] or {}).get(path) or known
+        if not wanted and asked["generate"]:
+            wanted = {"0": new_key(), "1": new_key()}
+        if wanted != known:
+            changed.append(path)
+            if not check:
+                write(folder, wanted, asked["owner"])
+                result[path] = wanted
+    return {
+        "changed": bool(changed),
+        "changed_repositories": changed,
+        "repositories": result,
+    }
 
 
 def main() -> None:
-    """Read the repositories; where asked, make them what they should be."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "repositories": {"type": "list", "elements": "str", "required": True},
@@ -90,21 +114,11 @@ def main() -> None:
         required_by={"keys": ["owner"]},
         supports_check_mode=True,
     )
-    asked = module.params
-    changed = []
-    result = {}
-    for path in asked["repositories"]:
-        folder = Path(path)
-        known = result[path] = read(folder)
-        wanted = (asked["keys"] or {}).get(path) or known
-        if not wanted and asked["generate"]:
-            wanted = {"0": new_key(), "1": new_key()}
-        if wanted != known:
-            changed.append(path)
-            if not module.check_mode:
-                write(folder, wanted, asked["owner"])
-                result[path] = wanted
-    module.exit_json(changed=bool(changed), changed_repositories=changed, repositories=result)
+    try:
+        result = keep(module.params, module.check_mode)
+    except hostwork.HostError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

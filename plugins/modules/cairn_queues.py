@@ -202,7 +202,7 @@ def exchange(content: str = "") -> Iterator[Path]:
     try:
         with os.fdopen(descriptor, "w") as handle:
             handle.write(content)
-        os.chown(path, pwd.getpwnam(ACCOUNT).pw_uid, -1)
+            os.fchown(descriptor, pwd.getpwnam(ACCOUNT).pw_uid, -1)
         yield path
     finally:
         path.unlink()

@@ -247,7 +247,7 @@ def test_mkfs_is_never_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(objectdisks.hostwork, "must", lambda command, *_, **__: ran.append(command))
     monkeypatch.setattr(objectdisks.hostwork, "record", lambda *_: True)
-    monkeypatch.setattr(objectdisks.Path, "mkdir", lambda *_, **__: None)
+    monkeypatch.setattr(objectdisks.hostwork, "ensure_directory", lambda _: [])
     objectdisks.make_filesystem(DISK, "root", erase=False)
     assert [command[0] for command in ran] == ["mkfs.xfs", "udevadm"]
     assert not {"-f", "--force"} & set(ran[0])

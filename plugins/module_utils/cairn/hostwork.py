@@ -14,6 +14,9 @@ import grp
 import json
 import os
 import pwd
+import re
+import secrets
+import stat
 import subprocess
 import time
 import zlib
@@ -23,6 +26,11 @@ from typing import Any
 
 from . import masking, paths
 
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MOST_LINKS = 40  # as the kernel
+LEFT_AFTER = 3600.0  # seconds
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -142,38 +150,213 @@ def must(command: list[str], what: str, **how: Any) -> str:
     return done.stdout
 
 
+def identity(owner: str, group: str) -> tuple[int, int]:
+    """The numbers of a user and a group; HostError when the host has none of that name."""
+    for find, name, kind in ((pwd.getpwnam, owner, "user"), (grp.getgrnam, group, "group")):
+        try:
+            find(name)
+        except KeyError:
+            raise HostError(
+                f"there is no {kind} {name}: the package or the service that makes it is missing; "
+                "run site.yml for its role first"
+            ) from None
+    return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+
+
+def _ours(status: os.stat_result) -> bool:
+    """Whether a file or folder belongs to root (or to whoever runs this, in tests)."""
+    return status.st_uid in (0, os.geteuid())
+
+
+def _may_link(folder: os.stat_result, link: os.stat_result) -> bool:
+    """Whether nobody but root can have put a link there."""
+    shared = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return _ours(folder) and _ours(link) and not (shared and not folder.st_mode & stat.S_ISVTX)
+
+
+class _Walk:
+    """Goes from / to a folder by descriptors, one component after the other."""
+
+    def __init__(self, folder: Path, make: int | None) -> None:
+        self.folder = folder
+        self.make = make
+        self.at = os.open("/", FOLDER)
+        self.trusted = True  # nobody but root could rename what was passed so far
+        self.links = 0
+
+    def go(self, path: Path) -> None:
+        """Go along a path; an absolute one begins at / again."""
+        if path.is_absolute():
+            self.move(os.open("/", FOLDER))
+        for part in path.parts:
+            if part != path.root:
+                self.step(part)
+
+    def step(self, part: str) -> None:
+        here = os.fstat(self.at)
+        self.trusted = self.trusted and _may_link(here, here)
+        try:
+            found = os.stat(part, dir_fd=self.at, follow_symlinks=False)
+        except FileNotFoundError:
+            if self.make is None:
+                raise
+            with contextlib.suppress(FileExistsError):  # another was faster
+                os.mkdir(part, self.make, dir_fd=self.at)
+            found = os.stat(part, dir_fd=self.at, follow_symlinks=False)
+        if not stat.S_ISLNK(found.st_mode):
+            self.move(os.open(part, FOLDER | os.O_NOFOLLOW, dir_fd=self.at))
+            return
+        if not (self.trusted and _may_link(here, found)):
+            raise HostError(link_refused(self.folder, part))
+        self.links += 1
+        if self.links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        self.go(Path(os.readlink(part, dir_fd=self.at)))
+
+    def move(self, descriptor: int) -> None:
+        os.close(self.at)
+        self.at = descriptor
+
+
+def link_refused(path: Path, part: str) -> str:
+    """Why a path is not followed: one of its components is a link that root did not make."""
+    return (
+        f"{path}: {part} is a symbolic link in a folder that others than root may write to, and "
+        "root follows none there; see who made it, then remove it (to have the folder on another "
+        "disk, mount that disk in its place)"
+    )
+
+
+@contextlib.contextmanager
+def folder_at(folder: Path, make: int | None = None) -> Iterator[int]:
+    """A descriptor of a folder, for calls that take `dir_fd`.
+
+    No symbolic link on the way is followed below a folder that anybody but root may write to:
+    HostError. Links that root made in root's own folders, such as /etc/nova, are followed. With
+    `make`, folders that are missing are made with that mode; without it they are a
+    FileNotFoundError.
+    """
+    walk = _Walk(folder, make)
+    try:
+        try:
+            walk.go(folder.absolute())
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise refusal(error, folder) from error
+        yield walk.at
+    finally:
+        os.close(walk.at)
+
+
+def _listed(place: int) -> list[str]:
+    """Names of what is in a folder that FOLDER opened."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
+    try:
+        return os.listdir(descriptor)  # noqa: PTH208 - of a descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _clear_away(name: str, place: int) -> None:
+    """Remove what a power loss has left of an earlier write of this file."""
+    left = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.cairn")
+    for other in _listed(place):
+        with contextlib.suppress(FileNotFoundError):
+            if left.fullmatch(other):
+                found = os.stat(other, dir_fd=place, follow_symlinks=False)
+                if time.time() - found.st_mtime > LEFT_AFTER:  # nobody's who writes just now
+                    os.unlink(other, dir_fd=place)
+
+
+@contextlib.contextmanager
+def _placed(path: Path) -> Iterator[tuple[int, str]]:
+    """The folder of `path`, and a name in it nobody can guess; what has that name comes to `path`.
+
+    When anything fails nothing is left under that name. OSErrors become HostErrors.
+    """
+    with folder_at(path.parent, make=0o755) as place:
+        fresh = f".{path.name}.{secrets.token_hex(8)}.cairn"
+        try:
+            _clear_away(path.name, place)
+            yield place, fresh
+            os.replace(fresh, path.name, src_dir_fd=place, dst_dir_fd=place)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                os.unlink(fresh, dir_fd=place)
+            if isinstance(error, OSError):
+                raise refusal(error, path) from error
+            raise
+
+
 def write_atomic(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
     """Put a file in its place whole or not at all, with its owner and mode from the start.
 
-    HostError when the system does not let it; nothing half-written takes up room then.
+    Follows no symbolic link that a service's user may have made (see folder_at); one that is in
+    the file's own place is replaced. HostError when the system does not let it; nothing
+    half-written takes up room then.
     """
-    fresh = path.with_name(f".{path.name}.cairn")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    uid, gid = identity(owner, group)
+    with _placed(path) as (place, fresh):
+        descriptor = os.open(fresh, NEW_FILE, 0o600, dir_fd=place)
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
             handle.flush()
-            os.fchown(descriptor, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+            os.fchown(descriptor, uid, gid)
             os.fchmod(descriptor, mode)
             os.fsync(descriptor)
-        fresh.rename(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise refusal(error, path) from error
 
 
 def link_atomic(path: Path, target: Path) -> bool:
     """Make `path` a symlink to `target` in one rename; True when that changed anything."""
     if path.is_symlink() and path.readlink() == target:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.cairn")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.rename(path)
+    with _placed(path) as (place, fresh):
+        os.symlink(target, fresh, dir_fd=place)
     return True
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or a link, the link itself; True when there was one."""
+    try:
+        with folder_at(path.parent) as place:
+            os.unlink(path.name, dir_fd=place)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise refusal(error, path) from error
+    return True
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names of what is in a folder, which no link is followed to; none where it is missing."""
+    try:
+        with folder_at(folder) as place:
+            return _listed(place)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise refusal(error, folder) from error
+
+
+def read_file(path: Path) -> bytes | None:
+    """What a file in a service's folder holds; None where there is none.
+
+    HostError when it is no plain file: what a link leads to may be root's alone to read.
+    """
+    try:
+        with folder_at(path.parent) as place:
+            descriptor = os.open(path.name, OLD_FILE, dir_fd=place)
+            with os.fdopen(descriptor, "rb") as handle:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise HostError(f"{path} is no plain file; look who made it, then remove it")
+                return handle.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise HostError(link_refused(path, path.name)) from None
+        raise refusal(error, path) from error
 
 
 def ensure_account(user: Mapping[str, Any]) -> list[str]:
@@ -222,22 +405,29 @@ def ensure_account(user: Mapping[str, Any]) -> list[str]:
 
 
 def ensure_directory(entry: Mapping[str, Any]) -> list[str]:
-    """Make a folder with the owner and mode that it should have; what was done."""
+    """Make a folder with the owner and mode that it should have; what was done.
+
+    HostError when its place is taken by something else, such as a link that root did not make.
+    """
     path = Path(entry["path"])
-    done = []
-    if not path.is_dir():
-        path.mkdir(parents=True)
-        done.append(f"folder {path}")
-    uid = pwd.getpwnam(entry.get("owner", "root")).pw_uid
-    gid = grp.getgrnam(entry.get("group", "root")).gr_gid
+    uid, gid = identity(entry.get("owner", "root"), entry.get("group", "root"))
     mode = int(str(entry.get("mode", "0755")), 8)
-    stat = path.stat()
-    if (stat.st_uid, stat.st_gid) != (uid, gid):
-        os.chown(path, uid, gid)
-        done.append(f"owner of {path}")
-    if stat.st_mode & 0o7777 != mode:
-        path.chmod(mode)
-        done.append(f"mode of {path}")
+    done = []
+    there = path.is_dir()
+    with folder_at(path, make=0o755) as place, refusals():
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=place)
+        try:
+            if not there:
+                done.append(f"folder {path}")
+            found = os.fstat(descriptor)
+            if (found.st_uid, found.st_gid) != (uid, gid):
+                os.fchown(descriptor, uid, gid)
+                done.append(f"owner of {path}")
+            if found.st_mode & 0o7777 != mode:
+                os.fchmod(descriptor, mode)
+                done.append(f"mode of {path}")
+        finally:
+            os.close(descriptor)
     return done
 
 

@@ -14,7 +14,6 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from . import hostwork
@@ -205,5 +204,4 @@ def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None
         )
     hostwork.must(["udevadm", "settle", "--timeout=30"], "waiting for the label")
     hostwork.record(record(name), path)
-    mount_point = Path("/srv/node") / name
-    mount_point.mkdir(mode=0o755, parents=True, exist_ok=True)
+    hostwork.ensure_directory({"path": f"/srv/node/{name}"})

@@ -82,7 +82,7 @@ def remove_leftovers(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> l
     files = {file["path"] for file in new["files"]}
     for file in old["files"]:
         if file["path"].startswith("/") and file["path"] not in files:
-            Path(file["path"]).unlink(missing_ok=True)
+            hostwork.remove(Path(file["path"]))
             removed.append(f"file {file['path']}")
     return removed
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from cairn.catalogue import descriptions, etc_folders, of_site
+from cairn.hostnames import is_address
 from cairn.peers import neighbours
 
 # What may be on a disk is asked before anything is done to it: role to its variable.
 DISKS = {"swift": "swift_disks", "cinder": "cinder_volume_disks"}
 DESCRIBED = descriptions()
-
-
-def is_address(text: str) -> bool:
-    """Whether a name is an IP address already."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def devices(variables: Mapping[str, Any], site: Mapping[str, Any]) -> list[str]:

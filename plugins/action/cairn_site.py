@@ -90,6 +90,11 @@ def host_fact(host: Host, site: Site) -> dict[str, Any]:
     }
 
 
+def listed(value: Any) -> list[str]:
+    """One value or a list of them, as a list of text."""
+    return [str(v) for v in (value if isinstance(value, list) else [value]) if v]
+
+
 def services_fact(wanted: Any, choice: list[str]) -> list[str]:
     """The optional services of the site, of those that there are; all of them by default."""
     if wanted is None:
@@ -127,6 +132,7 @@ def site_fact(site: Site, task_vars: dict[str, Any], choice: list[str]) -> dict[
         "names": {
             side: plain(shared.get(f"cairn_{side}_name")) or vip for side, vip in vips.items()
         },
+        "public_addresses": listed(plain(shared.get("cairn_public_address"))),
         "provider_networks": plain(shared.get("cairn_provider_networks") or {}),
     }
 

@@ -306,6 +306,150 @@ def test_names(
     assert said(checks.check_names("x", host, site["names"], site["vips"])) == expected
 
 
+PUBLIC = {"internal": "10.0.0.10", "public": "cloud.example.org"}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "fronts", "expected"),
+    [
+        (["10.0.30.10"], [], []),
+        (["198.51.100.7"], ["198.51.100.7"], []),
+        (["10.0.30.10"], ["198.51.100.7"], []),  # from inside, where the DNS is split
+        (
+            ["198.51.100.7"],
+            [],
+            [(ERROR, "resolves cloud.example.org to 198.51.100.7, not the public VIP 10.0.30.10")],
+        ),
+        (
+            ["198.51.100.8"],
+            ["198.51.100.7"],
+            [
+                (
+                    ERROR,
+                    "resolves cloud.example.org to 198.51.100.8, not the public VIP 10.0.30.10 "
+                    "or 198.51.100.7 (cairn_public_address)",
+                )
+            ],
+        ),
+        ([], ["198.51.100.7"], [(WARNING, "does not resolve cloud.example.org")]),
+    ],
+)
+def test_a_public_name_that_leads_to_a_router(
+    site: Data, host: Data, addresses: list[str], fronts: list[str], expected: Any
+) -> None:
+    host["resolved"] = {"cloud.example.org": addresses}
+    found = checks.check_names("x", host, PUBLIC, site["vips"], fronts)
+    assert said(found) == expected
+    if found and not fronts:
+        assert "cairn_public_address: 198.51.100.7" in found[0].remedy
+    if found and not addresses:
+        assert "(198.51.100.7)" in found[0].remedy
+
+
+def test_only_the_public_name_may_lead_elsewhere(site: Data, host: Data) -> None:
+    host["resolved"] = {"api.internal": ["198.51.100.7"]}
+    (finding,) = checks.check_names("x", host, site["names"], site["vips"], ["198.51.100.7"])
+    assert "cairn_public_address" not in finding.text + finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("side", "name", "fronts", "expected"),
+    [
+        ("public", "cloud.example.org", [], None),
+        ("public", "10.0.30.10", [], None),
+        ("public", "198.51.100.7", ["198.51.100.7"], None),
+        ("public", "cloud.example.org", ["198.51.100.7", "198.51.100.8"], None),
+        ("internal", "api.internal", [], None),
+        ("public", "198.51.100.7", [], "is 198.51.100.7, and the public VIP is 10.0.30.10"),
+        ("internal", "10.0.30.10", [], "is 10.0.30.10, and the internal VIP is 10.0.0.10"),
+        ("public", "https://cloud.example.org", [], "has '/', ':'"),
+        ("public", "cloud_1.example.org", [], "has '_'"),
+        ("internal", "api.internal.", [], "empty part"),
+        ("public", "cloud.example.org", ["router"], "has 'router', which is no IP address"),
+        ("public", "10.0.30.10", ["198.51.100.7"], "users are sent to the public VIP itself"),
+    ],
+)
+def test_names_of_apis(
+    site: Data, side: str, name: str, fronts: list[str], expected: str | None
+) -> None:
+    names = {"internal": "10.0.0.10", "public": "10.0.30.10", side: name}
+    found = checks.check_api_names(names, site["vips"], fronts)
+    assert len(found) == (expected is not None)
+    assert expected is None or expected in found[0].text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ctl1", "Ctl-1", "CTL1", "controller1.lab.example", "1st", "ctl.1a", "a" * 63),
+        *(f"{'a' * 40}.{'b' * 23}", "host-0x10", "xn--strae-oqa"),
+    ],
+)
+def test_names_that_hosts_may_have(site: Data, name: str) -> None:
+    assert checks.check_host_names([name], site["names"]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "remedy"),
+    [
+        ("ctl_01", "has '_'", "for example to ctl-01"),
+        ("straße", "has 'ß'", "for example to stra-e"),
+        ("ctl 1", "has ' '", "for example to ctl-1"),
+        ("-ctl1", "a dash at the start or end of '-ctl1'", "for example to ctl1"),
+        ("ctl1-.example", "a dash at the start or end of 'ctl1-'", "for example to ctl1.example"),
+        (".ctl1", "an empty part", "for example to ctl1"),
+        ("ctl1.", "an empty part", "for example to ctl1"),
+        ("a..b", "an empty part", "for example to a.b"),
+        ("a" * 64, "a part of 64 characters; 63 are allowed", f"to {'a' * 63}"),
+        (f"{'a' * 40}.{'b' * 24}", "has 65 characters; 64 are allowed", "rename it"),
+        ("198.18.0.11", "is an IP address", "its address belongs into ansible_host"),
+        ("fd00::1", "is an IP address", "its address belongs into ansible_host"),
+        ("12345", "ends in a number", "rename it"),
+        ("0x10", "ends in a number", "rename it"),
+        ("rack.12", "ends in a number", "rename it"),
+        ("localhost", "leads to 127.0.0.1", "ctl1: {ansible_connection: local}"),
+        ("localhost.localdomain", "leads to 127.0.0.1", "ctl1: {ansible_connection: local}"),
+    ],
+)
+def test_names_that_no_host_can_have(site: Data, name: str, text: str, remedy: str) -> None:
+    (finding,) = checks.check_host_names([name], site["names"])
+    assert (finding.severity, finding.host) == (ERROR, name)
+    assert text in finding.text
+    assert remedy in finding.remedy
+
+
+def test_two_hosts_whose_names_no_resolver_tells_apart(site: Data) -> None:
+    (finding,) = checks.check_host_names(["ctl1", "ctl2", "Ctl1"], site["names"])
+    assert (finding.host, finding.text) == (
+        "Ctl1",
+        "differs from ctl1 in capital letters only, which no resolver tells",
+    )
+
+
+def test_a_host_with_the_name_of_an_api(site: Data) -> None:
+    (finding,) = checks.check_host_names(["ctl1", "API.internal"], site["names"])
+    assert (finding.host, finding.text) == (
+        "API.internal",
+        "is also cairn_internal_name: one name would lead to two addresses",
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("cdrom://[Debian 13]", "take it out of /etc/apt/sources.list"),
+        ("file:/srv/mirror", "mount or copy the mirror to there"),
+        ("/etc/apt", "correct that file"),
+        ("mirror+file:/etc/apt/mirrors/debian.list", "Acquire::http::Proxy"),
+        ("https://m.example/debian", "Acquire::http::Proxy"),
+    ],
+)
+def test_each_kind_of_package_source_has_its_remedy(host: Data, source: str, remedy: str) -> None:
+    host["mirrors"] = {source: "why"}
+    (finding,) = checks.check_mirrors("x", host)
+    assert remedy in finding.remedy
+
+
 @pytest.mark.parametrize(
     ("mirrors", "services", "expected"),
     [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,78 +121,6 @@ def test_who_listens(tmp_path: Path, write: Write) -> None:
         {"port": 3306, "protocol": "tcp", "address": "127.0.0.1", "unit": "mariadb.service"},
         {"port": 6081, "protocol": "udp", "address": "0.0.0.0", "unit": ""},  # noqa: S104
     ]
-
-
-def test_mirrors_of_both_formats(tmp_path: Path, write: Write) -> None:
-    write("etc/apt/sources.list", "# deb http://no/ x\ndeb [signed-by=/k] http://a/debian x main\n")
-    write(
-        "etc/apt/sources.list.d/d.sources", "Types: deb\nURIs: https://b/debian http://a/debian\n"
-    )
-    write("etc/apt/sources.list.d/old.list.save", "deb http://c/ x\n")
-    assert hostfacts.read_mirrors(tmp_path) == ["http://a/debian", "https://b/debian"]
-
-
-def test_apts_proxy(tmp_path: Path, write: Write) -> None:
-    assert hostfacts.read_proxy(tmp_path) == ""
-    write("etc/apt/apt.conf.d/90proxy", 'Acquire::http::Proxy "http://proxy:3142";\n')
-    assert hostfacts.read_proxy(tmp_path) == "http://proxy:3142"
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[[bytes], int]]:
-    """Start a server on this machine that answers one connection; returns its port."""
-    listeners = []
-
-    def start(answer: bytes) -> int:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(1024)
-                connection.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        port: int = listener.getsockname()[1]
-        return port
-
-    yield start
-    for listener in listeners:
-        listener.close()
-
-
-def test_a_mirror_that_answers(server: Callable[[bytes], int]) -> None:
-    port = server(b"HTTP/1.1 200 OK\r\n\r\n")
-    assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/debian") == ""
-
-
-def test_a_mirror_that_is_something_else(server: Callable[[bytes], int]) -> None:
-    port = server(b"220 smtp\r\n")
-    assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/") == (
-        f"127.0.0.1 port {port} does not speak HTTP"
-    )
-
-
-def test_a_mirror_that_refuses() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/") == (
-        f"127.0.0.1 port {port}: Connection refused"
-    )
-
-
-def test_a_mirror_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hostfacts, "MIRROR_TIMEOUT", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        assert hostfacts.ask_mirror(f"http://127.0.0.1:{port}/") == (
-            f"127.0.0.1 port {port}: timed out"
-        )
-
-
-def test_a_mirror_without_an_address() -> None:
-    assert hostfacts.ask_mirror("http://mirror.invalid/") == "mirror.invalid does not resolve"
 
 
 def test_folders_of_etc_and_whose_they_are(tmp_path: Path, write: Write) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from . import hostnames
 from .objectdisks import WRONG
 from .objectdisks import judge as judge_disk
 from .peers import judge
@@ -178,6 +179,74 @@ def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str
                 f"ansible-vault encrypt {inventory}/group_vars/all/secrets.yml",
             )
         )
+    return found
+
+
+def check_host_names(hosts: Iterable[str], names: Mapping[str, str]) -> list[Finding]:
+    """Every host's name can be its host name, and is nobody else's.
+
+    It becomes the host name, a name in /etc/hosts and in certificates, and what RabbitMQ, OVN and
+    nova know the host by. names: API names, `internal` and `public`, as in `cairn_site`.
+    """
+    found = []
+    hosts = list(hosts)
+    same = hostnames.twins(hosts)
+    for name in hosts:
+        rename = "rename it in the inventory"
+        if problem := hostnames.host_problem(name):
+            text = f"its name {problem}"
+            if proposal := hostnames.proposal(name):
+                rename += f", for example to {proposal}"
+            elif "127.0.0.1" in problem:
+                rename = (
+                    "give it a name of its own, and say how it is reached: "
+                    "ctl1: {ansible_connection: local}"
+                )
+            else:
+                rename += "; its address belongs into ansible_host" * hostnames.is_address(name)
+            found.append(Finding(ERROR, "names", text, rename, name))
+        elif name in same:
+            text = f"differs from {same[name]} in capital letters only, which no resolver tells"
+            found.append(Finding(ERROR, "names", text, rename, name))
+        for side, api in names.items():
+            if api.lower() == name.lower():
+                text = f"is also cairn_{side}_name: one name would lead to two addresses"
+                found.append(Finding(ERROR, "names", text, f"change cairn_{side}_name", name))
+    return found
+
+
+def check_api_names(
+    names: Mapping[str, str], vips: Mapping[str, str], public: Collection[str] = ()
+) -> list[Finding]:
+    """API names are names, without a scheme or a port, or else their VIP.
+
+    names, vips: `internal` and `public`, as in `cairn_site`. public: `cairn_public_address`.
+    """
+    found = []
+    for side, api in names.items():
+        variable, vip = f"cairn_{side}_name", vips[side]
+        allowed = {vip, *(public if side == "public" else ())}
+        if hostnames.is_address(api):
+            if api not in allowed:
+                text = f"{variable} is {api}, and the {side} VIP is {vip}"
+                remedy = f"leave {variable} out, or set it to a name that leads to the VIP"
+                if side == "public":
+                    remedy += (
+                        "; where a router or firewall forwards that address, set "
+                        "cairn_public_address to it, too"
+                    )
+                found.append(Finding(ERROR, "names", text, remedy))
+        elif problem := hostnames.problem(api):
+            text = f"{variable} is {api!r}: it {problem}"
+            found.append(Finding(ERROR, "names", text, f"correct {variable}: cloud.example.org"))
+    for address in public:
+        if not hostnames.is_address(address):
+            text = f"cairn_public_address has {address!r}, which is no IP address"
+            found.append(Finding(ERROR, "names", text, "write the address itself, not a name"))
+    if public and names["public"] == vips["public"]:
+        text = "cairn_public_address is set, but users are sent to the public VIP itself"
+        remedy = "set cairn_public_name to the name, or to that address"
+        found.append(Finding(WARNING, "names", text, remedy))
     return found
 
 
@@ -405,47 +474,73 @@ def check_virtualisation(
 
 
 def check_names(
-    name: str, host: Mapping[str, Any], names: Mapping[str, str], vips: Mapping[str, str]
+    name: str,
+    host: Mapping[str, Any],
+    names: Mapping[str, str],
+    vips: Mapping[str, str],
+    public: Collection[str] = (),
 ) -> list[Finding]:
-    """API names resolve to their VIPs.
+    """API names resolve to their VIPs, or the public one to an address in front of its VIP.
 
-    names, vips: `internal` and `public`, as in `cairn_site`.
+    names, vips: `internal` and `public`, as in `cairn_site`. public: `cairn_public_address`.
     """
     found = []
     for side, api in names.items():
         addresses = host["resolved"].get(api)
-        if addresses and vips[side] not in addresses:
+        fronts = list(public) if side == "public" else []
+        if addresses and not {vips[side], *fronts} & set(addresses):
+            remedy = f"correct the DNS or cairn_{side}_name"
+            if side == "public":
+                remedy += (
+                    "; where a router or firewall forwards that address to the VIP, set "
+                    f"cairn_public_address: {addresses[0]}"
+                )
             found.append(
                 Finding(
                     ERROR,
                     "names",
-                    f"resolves {api} to {', '.join(addresses)}, not the {side} VIP {vips[side]}",
-                    f"correct the DNS or cairn_{side}_name",
+                    f"resolves {api} to {', '.join(addresses)}, not the {side} VIP {vips[side]}"
+                    + (f" or {', '.join(fronts)} (cairn_public_address)" if fronts else ""),
+                    remedy,
                     name,
                 )
             )
         elif addresses == []:
+            users = ", ".join(fronts or [vips[side]])
             found.append(
                 Finding(
                     WARNING,
                     "names",
                     f"does not resolve {api}",
-                    f"the hosts get it by /etc/hosts; your users need it in the DNS ({vips[side]})",
+                    f"the hosts get it by /etc/hosts; your users need it in the DNS ({users})",
                     name,
                 )
             )
     return found
 
 
+CD = "take it out of /etc/apt/sources.list: nobody is there to insert it"
+FOLDER = "mount or copy the mirror to there, or correct /etc/apt/sources.list.d"
+SOURCE = (
+    "mend the connection, the DNS, apt's proxy (Acquire::http::Proxy) or /etc/apt/sources.list.d"
+)
+SOURCE_REMEDIES = {"cdrom": CD, "file": FOLDER, "copy": FOLDER, "/etc/apt": "correct that file"}
+
+
 def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """apt's package mirrors answer. On a deployed host nothing may be due, so it may go on."""
+    """apt's package sources answer. On a deployed host nothing may be due, so it may go on."""
     severity = WARNING if host.get("services") else ERROR
-    remedy = "mend the connection, the DNS or /etc/apt/sources.list.d"
     if not host["mirrors"]:
         text = "has no package source"
         return [Finding(severity, "mirrors", text, "write /etc/apt/sources.list.d", name)]
     return [
-        Finding(severity, "mirrors", f"gets no packages from {url}: {why}", remedy, name)
+        Finding(
+            severity,
+            "mirrors",
+            f"gets no packages from {url}: {why}",
+            SOURCE_REMEDIES.get(url.partition(":")[0], SOURCE),
+            name,
+        )
         for url, why in host["mirrors"].items()
         if why
     ]
@@ -638,7 +733,7 @@ def check_host(
         *check_network(name, host),
         *check_nics(name, host, told["nics"]),
         *check_virtualisation(name, host, groups),
-        *check_names(name, host, site["names"], site["vips"]),
+        *check_names(name, host, site["names"], site["vips"], site.get("public_addresses") or ()),
         *check_mirrors(name, host),
         *check_ports(name, host, told["addresses"], mine, site["vips"].values()),
         *check_foreign(name, host, packages),

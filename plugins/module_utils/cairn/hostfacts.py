@@ -17,15 +17,14 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from .aptsources import read_mirrors
 from .netstate import read_network
 
 FILESYSTEMS = ("/", "/opt", "/var", "/var/lib")
 VIRTUALISATION_FLAGS = ("vmx", "svm")
 # The state, in /proc/net, of a socket that waits for whoever comes: UDP's is just not connected.
 WAITING = {"tcp": "0A", "udp": "07"}
-MIRROR_TIMEOUT = 5.0
 
 
 def read_os(root: Path) -> dict[str, str]:
@@ -180,55 +179,6 @@ def _unit(process: Path) -> str:
     return units[-1] if units else (process / "comm").read_text().strip()
 
 
-def read_mirrors(root: Path) -> list[str]:
-    """Base addresses of apt's package sources, each once."""
-    texts = []
-    for path in (root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").glob("*")):
-        if path.suffix in (".list", ".sources") and path.is_file():
-            texts.append(path.read_text(errors="replace"))
-    lines = [
-        line
-        for text in texts
-        for line in text.splitlines()
-        if re.match(r"\s*(deb(-src)?\s|URIs:)", line)
-    ]
-    return list(dict.fromkeys(re.findall(r"https?://[^\s\]]+", "\n".join(lines))))
-
-
-def read_proxy(root: Path) -> str:
-    """apt's proxy, or "". Only the plain form `Acquire::http(s)::Proxy "…";` is understood."""
-    paths = [root / "etc/apt/apt.conf", *sorted((root / "etc/apt/apt.conf.d").glob("*"))]
-    for path in paths:
-        if path.is_file():
-            text = path.read_text(errors="replace")
-            found = re.search(r'^\s*Acquire::https?::Proxy\s+"(https?://[^"]+)"', text, re.M)
-            if found:
-                return found[1]
-    return ""
-
-
-def ask_mirror(url: str, proxy: str = "") -> str:
-    """Whether a package mirror answers: "" if so, else what went wrong, in a few words.
-
-    Over HTTP it must answer a request; over HTTPS or a proxy it must take a connection.
-    """
-    parts = urlsplit(proxy or url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    host = parts.hostname or ""
-    try:
-        with socket.create_connection((host, port), MIRROR_TIMEOUT) as connection:
-            if parts.scheme == "http" and not proxy:
-                request = f"HEAD {parts.path or '/'} HTTP/1.0\r\nHost: {host}\r\n\r\n"
-                connection.sendall(request.encode())
-                if not connection.recv(16).startswith(b"HTTP/"):
-                    return f"{host} port {port} does not speak HTTP"
-    except socket.gaierror:
-        return f"{host} does not resolve"
-    except OSError as error:
-        return f"{host} port {port}: {error.strerror or error}"
-    return ""
-
-
 def resolve(name: str) -> list[str]:
     """The IPv4 addresses of a name as this host resolves it."""
     try:
@@ -264,9 +214,9 @@ def read_host(
 
     names: host names to resolve. etc: names of /etc folders that are to be links to a generation.
     """
-    names, mirrors, proxy = list(names), read_mirrors(root), read_proxy(root)
+    names = list(names)
     with ThreadPoolExecutor(max_workers=16) as pool:
-        answers = [pool.submit(ask_mirror, url, proxy) for url in mirrors]
+        mirrors = pool.submit(lambda: dict(read_mirrors()))
         resolved = [pool.submit(resolve, name) for name in names]
         shown = read_addresses()
         nics = read_nics(shown)
@@ -285,9 +235,7 @@ def read_host(
             "network": read_network(root, nics),
             "time": time.time(),
         }
-        host["mirrors"] = {
-            url: answer.result() for url, answer in zip(mirrors, answers, strict=True)
-        }
+        host["mirrors"] = mirrors.result()
         host["resolved"] = {
             name: answer.result() for name, answer in zip(names, resolved, strict=True)
         }

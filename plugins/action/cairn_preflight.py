@@ -9,7 +9,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from cairn import catalogue, checks, flows, secrets
-from cairn.sources import variable_file, variable_files
+from cairn.layers import file_in_force
+from cairn.sources import variable_files
 from cairn.volumegroup import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
@@ -22,11 +23,11 @@ def inventory_findings(task_vars: Any) -> list[Any]:
     known, run = catalogue.variables()
     names: dict[str, str] = {}
     unknown_to = known | run
-    for host in task_vars["groups"]["all"]:
+    # What other hosts and groups say is their own business.
+    for host in [*site["hosts"], *task_vars["groups"].get(checks.OPERATOR, ())]:
         for name in hostvars[host]:
             if name not in names and name not in unknown_to and not name.startswith("ansible_"):
-                groups = hostvars[host].get("group_names", [])
-                names[name] = variable_file(inventory, name, host, groups, certain=True)
+                names[name] = file_in_force(hostvars, name, host, certain=True)
     # A name in no inventory file comes from the command line, from Ansible itself or from a run;
     # of those only Cairn's own prefixes can be a mistake.
     ours = tuple(f"{prefix}_" for prefix in ("cairn", *catalogue.roles()))

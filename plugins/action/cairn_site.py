@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from cairn.catalogue import descriptions, optional
+from cairn.layers import file_in_force, rivals
 from cairn.networkd import digest, units
 from cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
-from cairn.sources import variable_file
 from cairn.suggest import did_you_mean
 
 NETWORK_VARIABLES = (
@@ -23,6 +22,7 @@ NETWORK_VARIABLES = (
     "cairn_bonds",
     "cairn_host_planes",
 )
+HOST_MAPPINGS = ("cairn_nics", "cairn_bonds", "cairn_host_planes")
 DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne"}
 
 
@@ -49,16 +49,40 @@ def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
 
 def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:
     """The problems as text, each with the inventory file to look into."""
+    hostvars = task_vars["hostvars"]
+    anyone = next(h for g in GROUPS for h in task_vars["groups"].get(g, ()))
     shown = []
     for problem in problems:
-        host = problem.host or next(iter(task_vars["hostvars"]))
-        inventory = task_vars["hostvars"][host].get("inventory_dir")
-        groups = task_vars["hostvars"][host].get("group_names", [])
-        file = ""
-        if inventory:
-            file = variable_file(Path(inventory), problem.variable, problem.host, groups)
+        # A variable of the whole site is the same for each of its hosts.
+        host = problem.host or anyone
+        file = file_in_force(hostvars, problem.variable, host, certain=not problem.host)
         shown.append(problem.sentence(file))
     return shown
+
+
+def disagreements(site: Site, hostvars: Any) -> list[Problem]:
+    """Hosts in several groups that describe their network differently.
+
+    Ansible would take the whole of the last in the alphabet, and say nothing of the others.
+    """
+    found = []
+    for host in site.hosts.values():
+        if len(host.groups) < 2:
+            continue
+        for variable in HOST_MAPPINGS:
+            groups = rivals(hostvars, host.name, variable)
+            if groups:
+                files = " and ".join(f"{name} ({file})" if file else name for name, file in groups)
+                found.append(
+                    Problem(
+                        variable,
+                        f"{variable} is set differently by its groups {files}, and only "
+                        f"{groups[-1][0]}'s would count; say in host_vars/{host.name}.yml what is "
+                        "right for this host",
+                        host.name,
+                    )
+                )
+    return found
 
 
 def plane_fact(plane: Plane) -> dict[str, Any]:
@@ -153,6 +177,7 @@ class ActionModule(ActionBase):
                 f"no host is in any of the groups {', '.join(GROUPS)}; "
                 "is this the inventory you meant?"
             )
+        problems = [*disagreements(site, task_vars["hostvars"]), *problems]
         if problems:
             shown = sentences(problems, task_vars)
             raise AnsibleActionFail("the inventory's planes are wrong:\n  " + "\n  ".join(shown))

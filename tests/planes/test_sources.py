@@ -41,6 +41,29 @@ def test_where_a_variable_stands(
     assert variable_file(inventory, variable, host, groups) == file
 
 
+@pytest.mark.parametrize(
+    ("files", "groups", "expected"),
+    [
+        # Callers name the strongest group first.
+        (["group_vars/a.yml", "group_vars/b.yml"], ["b", "a"], "group_vars/b.yml"),
+        (["group_vars/a/1.yml", "group_vars/a/2.yml"], ["a"], "group_vars/a/2.yml"),
+        (["group_vars/a/x/1.json", "group_vars/a/b.yml"], ["a"], "group_vars/a/x/1.json"),
+        (["group_vars/a"], ["a"], "group_vars/a"),
+        # Ansible reads no file beside a folder of its name.
+        (["group_vars/a.yml", "group_vars/a/1.yml"], ["a"], "group_vars/a/1.yml"),
+        (["group_vars/a.yml~", "group_vars/a.txt", "group_vars/all.yml"], [], "group_vars/all.yml"),
+    ],
+)
+def test_the_file_is_the_one_whose_value_counts(
+    tmp_path: Path, files: list[str], groups: list[str], expected: str
+) -> None:
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('"nova_workers": 1\n')
+    assert variable_file(tmp_path, "nova_workers", "h", groups) == str(tmp_path / expected)
+
+
 def test_a_missing_variable_belongs_into_the_hosts_file(inventory: Path) -> None:
     found = variable_file(inventory, "cairn_host_planes", "compute1", ["compute"])
     assert found == "site/host_vars/compute1.yml"

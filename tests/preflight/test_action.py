@@ -34,10 +34,12 @@ def task_vars(site: Data, hosts: Data, tmp_path: Path) -> Data:
         "compute": ["compute1"],
         "network": ["controller1"],
         "storage": ["controller1"],
+        "operator": ["controller1"],
     }
     hostvars = {
         name: {
             "inventory_hostname": name,
+            "inventory_dir": str(tmp_path),
             "group_names": [g for g, names in groups.items() if name in names and g != "all"],
             "cairn_planes": {},
             "cairn_host": host,
@@ -81,6 +83,12 @@ def test_a_name_from_the_command_line_is_told_when_it_has_a_prefix_of_cairns(
     assert texts(action, task_vars) == [
         "variable nova_wokers is unknown; did you mean nova_workers?"
     ]
+
+
+def test_what_hosts_of_other_groups_say_is_their_own(action: ModuleType, task_vars: Data) -> None:
+    task_vars["groups"] |= {"switches": ["leaf1"], "all": [*task_vars["groups"]["all"], "leaf1"]}
+    task_vars["hostvars"]["leaf1"] = {"cairn_planez": {}, "nova_confg": {}}
+    assert texts(action, task_vars) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import checks
+from cairn import catalogue, checks
 from cairn.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
 
 Data = dict[str, Any]
@@ -58,8 +58,16 @@ def test_good_groups() -> None:
 def test_an_empty_group() -> None:
     assert said(checks.check_groups(GROUPS | {"compute": []})) == [
         (ERROR, "group compute is empty"),
-        (ERROR, "is in none of the groups controller, network, compute, storage"),
     ]
+
+
+@pytest.mark.parametrize("groups", [{"operator": []}, {}])
+def test_a_site_without_an_operator_is_told_what_it_cannot_do(groups: dict[str, list[str]]) -> None:
+    without = {k: v for k, v in GROUPS.items() if k != "operator"} | groups
+    (finding,) = checks.check_groups(without)
+    assert finding.severity == WARNING
+    assert finding.text.startswith("group operator ")
+    assert "make verify" in finding.remedy
 
 
 def test_a_misspelt_group() -> None:
@@ -73,9 +81,31 @@ def test_storage_hosts_may_be_missing() -> None:
     assert said(checks.check_groups(groups)) == [(WARNING, "group storage is empty")]
 
 
-def test_a_host_in_no_group() -> None:
-    (finding,) = checks.check_groups(GROUPS | {"all": [*GROUPS["all"], "stray1"]})
-    assert (finding.host, finding.severity) == ("stray1", ERROR)
+@pytest.mark.parametrize("name", ["bastion", "switches", "deployment", "ceph", "ungrouped"])
+def test_hosts_and_groups_of_the_sites_own_are_left_alone(name: str) -> None:
+    groups = GROUPS | {"all": [*GROUPS["all"], "other1"], name: ["other1", "compute1"]}
+    assert checks.check_groups(groups) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "meant"),
+    [
+        ("contoller", "controller"),
+        ("computes", "compute"),
+        ("netwrok", "network"),
+        ("storages", "storage"),
+        ("operators", "operator"),
+    ],
+)
+def test_a_misspelt_group_beside_the_right_one(group: str, meant: str) -> None:
+    (finding,) = checks.check_groups(GROUPS | {group: ["other1", "other2"]})
+    assert finding.severity == WARNING
+    assert f"group {group} is not one of Cairn's, so other1, other2 will not" in finding.text
+    assert meant in finding.remedy
+
+
+def test_a_group_above_or_below_cairns_is_no_slip() -> None:
+    assert checks.check_groups(GROUPS | {"computes": ["compute1"], "compute_2": []}) == []
 
 
 @pytest.mark.parametrize(("count", "warned"), [(1, False), (2, True), (3, False), (4, True)])
@@ -97,7 +127,10 @@ KNOWN = {"cairn_planes", "cairn_release", "nova_config", "network_window"}
     [
         ("cairn_plane", (ERROR, "did you mean cairn_planes?")),
         ("nova_confg", (ERROR, "did you mean nova_config?")),
-        ("glance_zzzzzzzz", (ERROR, "variable glance_zzzzzzzz is unknown (site/x.yml)")),
+        ("cairn_zzzzzzzz", (ERROR, "variable cairn_zzzzzzzz is unknown (site/x.yml)")),
+        ("glance_zzzzzzzz", (WARNING, "glance_zzzzzzzz is read by no role of Cairn's")),
+        ("nova_console", (WARNING, "nova_console is read by no role of Cairn's")),
+        ("network_windw", (ERROR, "did you mean network_window?")),
         ("carin_planes", (WARNING, "looks like cairn_planes misspelt")),
         ("cairn_planes", None),
         ("cairn_site", None),
@@ -116,6 +149,44 @@ def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None
         assert finding.severity == expected[0]
         assert expected[1] in finding.text
         assert "(site/x.yml)" in finding.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("network_interface", "network_vlan", "base_domain", "base_url", "verify_ssl"),
+        *("service_owner", "service_names", "operator_email", "operator_team", "trust_store"),
+    ],
+)
+def test_a_sites_own_variables_may_begin_with_a_common_word(name: str) -> None:
+    known, run = catalogue.variables()
+    assert checks.check_variables({name: "site/x.yml"}, known, run, catalogue.roles()) == []
+
+
+def test_a_slip_in_any_known_name_is_an_error() -> None:
+    """Each name of a role with one letter left out, doubled, or two of them swapped."""
+    known, run = catalogue.variables()
+    roles = catalogue.roles()
+    for name in known:
+        prefix = next((f"{r}_" for r in ("cairn", *roles) if name.startswith(f"{r}_")), "")
+        tail = name.removeprefix(prefix)
+        if prefix == "service_" or len(tail) < 4:
+            continue
+        mid = len(tail) // 2
+        slips = {
+            tail[:mid] + tail[mid + 1 :],
+            tail[:mid] + tail[mid] + tail[mid:],
+            tail[: mid - 1] + tail[mid] + tail[mid - 1] + tail[mid + 1 :],
+        }
+        for slip in slips - {tail}:
+            if prefix + slip in known:
+                continue
+            found = checks.check_variables({prefix + slip: ""}, known, run, roles)
+            assert [f.severity for f in found] == [ERROR], prefix + slip
+
+
+def test_common_words_are_roles() -> None:
+    assert set(checks.COMMON_WORDS) <= set(catalogue.roles())
 
 
 def test_missing_secrets_name_the_command() -> None:

@@ -45,3 +45,14 @@ def test_which_service_goes_back_has_to_be_told(make: Make) -> None:
     asked = make("rollback")
     assert asked.returncode
     assert "SERVICE=… is missing" in asked.stderr
+
+
+def test_without_an_operator_the_command_is_explained(root: Path, tmp_path: Path) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    asked = subprocess.run(
+        ["make", "--assume-old=setup", "openstack", f"INVENTORY={tmp_path}", "ARGS=token issue"],
+        cwd=root, env=own, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert asked.returncode
+    assert f"{tmp_path}/.operator/openstack is missing: make site" in asked.stderr
+    assert "group operator" in asked.stderr

@@ -6,7 +6,6 @@ findings, empty when all is well. An error stops the run before anything is touc
 
 from __future__ import annotations
 
-import difflib
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +31,19 @@ FREE_DISK_MB = 1000
 # Tokens and certificates are refused from about here; chrony mends less by itself.
 CLOCK_ERROR, CLOCK_WARNING = 30.0, 2.0
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
-FOREIGN_VARIABLE_LIKENESS = 0.88
+# How alike (difflib) two names are of which one is taken for the other misspelt.
+FOREIGN_VARIABLE_LIKENESS, SLIP_LIKENESS, GROUP_LIKENESS = 0.88, 0.7, 0.8
+# Roles whose names begin variables of anybody's.
+COMMON_WORDS = ("base", "network", "operator", "service", "trust", "verify")
+OPERATOR = "operator"  # the group of the machine that runs Ansible
+# Groups that a site may lack, and what it then does without. The cloud itself works without an
+# operator, whose machine may not be meant to hold the administrator's password; verify.yml and
+# `make openstack`, which need it, fail with the same remedy.
+WITHOUT_GROUP = {
+    "storage": "nothing that needs such hosts is deployed",
+    OPERATOR: "add it as in inventories/example (hosts.yml, group_vars/operator.yml); without it "
+    "there is no clouds.yaml, no `make openstack` and no `make verify`",
+}
 
 
 @dataclass(frozen=True)
@@ -54,34 +65,36 @@ class Finding:
 
 
 def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Required groups exist and have hosts; every host has a task; controllers have a majority."""
-    found = []
-    for name in GROUPS:
+    """Cairn's groups exist and have hosts, controllers have a majority, no group is misspelt.
+
+    Hosts and groups that are not Cairn's (a bastion, switches) are the site's own and left alone.
+    """
+    found, suggested = [], set()
+    for name in (*GROUPS, OPERATOR):
         if groups.get(name):
             continue
-        severity = ERROR if name in REQUIRED_GROUPS else WARNING
         state = "is empty" if name in groups else "does not exist"
-        similar = [g for g in groups if g not in (*GROUPS, "all", "ungrouped", "operator")]
+        near = None if name in groups else nearest(name, _foreign(groups), GROUP_LIKENESS)
+        suggested.add(near)
         found.append(
             Finding(
-                severity,
+                ERROR if name in REQUIRED_GROUPS else WARNING,
                 "inventory",
-                f"group {name} {state}" + ("" if name in groups else _hint(name, similar)),
-                f"put at least one host into group {name}"
-                if severity == ERROR
-                else "nothing that needs such hosts is deployed",
+                f"group {name} {state}" + (f"; is {near} meant to be it?" if near else ""),
+                WITHOUT_GROUP.get(name, f"put at least one host into group {name}"),
             )
         )
-    placed = {host for name in (*GROUPS, "operator") for host in groups.get(name, ())}
-    for host in groups.get("all", ()):
-        if host not in placed:
+    for group in _foreign(groups):
+        near = nearest(group, (*GROUPS, OPERATOR), GROUP_LIKENESS)
+        lost = [host for host in groups[group] if host not in groups.get(near or "", ())]
+        if near and lost and group not in suggested:
             found.append(
                 Finding(
-                    ERROR,
+                    WARNING,
                     "inventory",
-                    f"is in none of the groups {', '.join(GROUPS)}",
-                    "put it into the group of its task, or take it out of the inventory",
-                    host,
+                    f"group {group} is not one of Cairn's, so {', '.join(lost[:5])}"
+                    f"{', …' if lost[5:] else ''} will not become {near} hosts",
+                    f"correct it to {near} if that was meant",
                 )
             )
     controllers = len(groups.get("controller", ()))
@@ -97,39 +110,58 @@ def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
     return found
 
 
-def _hint(name: str, similar: Iterable[str]) -> str:
-    match = nearest(name, similar)
-    return f"; is {match} meant to be it?" if match else ""
+def _foreign(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Groups that are the site's own."""
+    return [name for name in groups if name not in (*GROUPS, OPERATOR, "all", "ungrouped")]
 
 
 def check_variables(
     names: Mapping[str, str], known: Collection[str], run: Collection[str], roles: Collection[str]
 ) -> list[Finding]:
-    """Variables of Cairn's that nobody reads, and others that look like a misspelt one.
+    """Variables that nobody reads and that are, or may be, one of Cairn's misspelt.
+
+    An unknown `cairn_…` is an error, and so is `<role>_…` close to a name of that role. A name of a
+    role that is close to none may be the site's own or come from another project's inventory: a
+    warning, and nothing where the role is called by a common word (base_domain, network_interface).
 
     names: each variable of the inventory, with the file it stands in ("" if not known).
     known: names an inventory may set; run: names that a run makes; roles: prefixes.
     """
     found = []
+    # What tasks call the role `service` with is not set in an inventory.
+    candidates = [name for name in known if not name.startswith("service_")]
     for name, file in sorted(names.items()):
         if name in known or name in run:
             continue
-        ours = name.startswith("cairn_") or any(name.startswith(f"{role}_") for role in roles)
-        near = nearest(name, known) if ours else _lookalike(name, known)
+        role = max((r for r in roles if name.startswith(f"{r}_")), key=len, default="")
         where = f" ({file})" if file else ""
+        if name.startswith("cairn_"):
+            near, ours = nearest(name, candidates), True
+        else:
+            near = _slip(name, role, candidates) if role else None
+            ours = near is not None
+        meant = f"; did you mean {near}?" if near else ""
         if ours:
-            meant = f"; did you mean {near}?" if near else ""
             text = f"variable {name} is unknown{meant}{where}"
             found.append(Finding(ERROR, "variables", text, "correct the name or remove it"))
-        elif near:
+        elif role and role not in COMMON_WORDS:
+            text = f"variable {name} is read by no role of Cairn's{where}"
+            remedy = (
+                f"leave it if it is your own; ansible-doc -t role {role} lists what the role reads"
+            )
+            found.append(Finding(WARNING, "variables", text, remedy))
+        elif not role and (near := nearest(name, known, FOREIGN_VARIABLE_LIKENESS)):
             text = f"variable {name} looks like {near} misspelt{where}"
             found.append(Finding(WARNING, "variables", text, "correct it if it was meant so"))
     return found
 
 
-def _lookalike(name: str, known: Collection[str]) -> str | None:
-    match = difflib.get_close_matches(name, sorted(known), n=1, cutoff=FOREIGN_VARIABLE_LIKENESS)
-    return match[0] if match else None
+def _slip(name: str, role: str, known: Collection[str]) -> str | None:
+    """The variable of a role that a name was probably meant to be, judged by what follows it."""
+    prefix = f"{role}_"
+    names = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
+    match = nearest(name.removeprefix(prefix), names, SLIP_LIKENESS)
+    return prefix + match if match else None
 
 
 def check_variable_files(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ansible.parsing.dataloader import DataLoader
+
 SUFFIXES = ("", ".yml", ".yaml", ".json")
 
 
@@ -19,10 +21,10 @@ def variable_file(
 ) -> str:
     """The file of an inventory directory that sets `variable` for `host`, as one would type it.
 
-    Looks where Ansible does, strongest first: host_vars, group_vars of the host's groups,
-    group_vars/all, the inventory's own files. Best effort: where nothing names the variable the
-    answer is the file it should stand in, or "" when that cannot be told or, with `certain`, is
-    not to be guessed.
+    Looks where Ansible does, strongest first: host_vars, group_vars of the host's `groups` (which
+    are given in this order, too), group_vars/all, the inventory's own files. Best effort: where
+    nothing names the variable the answer is the file it should stand in, or "" when that cannot be
+    told or, with `certain`, is not to be guessed.
     """
     candidates: list[Path] = []
     if host:
@@ -34,16 +36,14 @@ def variable_file(
     key = re.compile(rf"^\s*[\"']?{re.escape(variable)}[\"']?\s*[:=]", re.M)
     for path in candidates:
         if key.search(path.read_text(errors="replace")):
-            return _typed(path)
-    return _typed(candidates[0]) if host and candidates and not certain else ""
+            return typed(path)
+    expected = _files(inventory / "host_vars", host)[-1:] if host else []
+    return typed((expected or candidates)[0]) if host and candidates and not certain else ""
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    found = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
-    files = [p for p in found if p.is_file()]
-    if (folder / name).is_dir():
-        files += sorted(p for p in (folder / name).rglob("*") if p.is_file())
-    return files
+    """The files that Ansible reads for a group or host, strongest first."""
+    return [Path(path) for path in reversed(DataLoader().find_vars_files(str(folder), name))]
 
 
 def _inventory_files(inventory: Path) -> list[Path]:
@@ -61,12 +61,12 @@ def variable_files(inventory: Path) -> Iterator[tuple[str, str, str]]:
             if path.name.startswith("."):
                 continue
             if path.is_dir() and any(p.is_file() for p in path.rglob("[!.]*")):
-                yield kind, path.name, _typed(path)
+                yield kind, path.name, typed(path)
             elif path.is_file() and path.suffix in SUFFIXES:
-                yield kind, path.stem, _typed(path)
+                yield kind, path.stem, typed(path)
 
 
-def _typed(path: Path) -> str:
+def typed(path: Path) -> str:
     """Relative to the working directory where it lies below it."""
     here = Path.cwd()
     resolved = path.resolve()

@@ -6,9 +6,12 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest to a misspelt one, or None when nothing resembles it."""
-    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name closest to a misspelt one, or None when nothing resembles it.
+
+    likeness: the least ratio (difflib.SequenceMatcher) that counts, from 0 to 1.
+    """
+    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=likeness)
     return matches[0] if matches else None
 
 

@@ -1,0 +1,182 @@
+"""Where a host's variables come from, as Ansible itself reads the inventory, layer by layer.
+
+Control node only. Ansible keeps of a variable that stands in several places only the strongest
+value; here the others are seen, too: to merge dictionaries of overrides, and to name the file that
+is in force. Nothing is read a second time: Ansible keeps inventory and files in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible import constants as C  # noqa: N812
+from ansible._internal._datatag._tags import Origin
+from ansible.inventory.helpers import sort_groups
+from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
+
+from .errors import DescriptionError
+from .sources import typed, variable_file
+
+
+class Layer(NamedTuple):
+    """What one group or the host itself says; `name` is the group's or the host's."""
+
+    name: str
+    values: Mapping[str, Any]
+
+
+def groups_of(hostvars: Any, host: str) -> list[str]:
+    """The groups of a host but `all`, in Ansible's precedence: the last one wins."""
+    inventory = getattr(hostvars, "_inventory", None)
+    if inventory is None:  # plain data
+        return sorted(hostvars[host].get("group_names", []))
+    found = inventory.get_host(host).get_groups()
+    return [group.name for group in sort_groups(found) if group.name != "all"]
+
+
+def layers(hostvars: Any, host: str) -> list[Layer]:
+    """Everything that the inventory says of a host, weakest first; [] for plain data.
+
+    `hostvars` is Ansible's own variable. The order is that of VariableManager.get_vars, from
+    which this differs in that nothing is merged.
+    """
+    inventory = getattr(hostvars, "_inventory", None)
+    if inventory is None:
+        return []
+    loader, me = hostvars._loader, inventory.get_host(host)
+    everyone = [inventory.groups["all"]]
+    groups = sort_groups([g for g in me.get_groups() if g.name != "all"])
+
+    def stated(entities: Sequence[Any]) -> Iterable[Layer]:
+        return (Layer(e.name, e.get_vars()) for e in entities)
+
+    def files(entities: Sequence[Any]) -> Iterable[Layer]:
+        return (
+            Layer(e.name, get_vars_from_inventory_sources(loader, [source], [e], "task"))
+            for source in inventory._sources
+            for e in entities
+        )
+
+    def beside_playbook(entities: Sequence[Any]) -> Iterable[Layer]:
+        folder = loader.get_basedir()
+        return (Layer(e.name, get_vars_from_path(loader, folder, [e], "task")) for e in entities)
+
+    readers: dict[str, tuple[Callable[[Sequence[Any]], Iterable[Layer]], Sequence[Any]]] = {
+        "all_inventory": (stated, everyone),
+        "groups_inventory": (stated, groups),
+        "all_plugins_inventory": (files, everyone),
+        "all_plugins_play": (beside_playbook, everyone),
+        "groups_plugins_inventory": (files, groups),
+        "groups_plugins_play": (beside_playbook, groups),
+    }
+    order = [readers[entry] for entry in C.VARIABLE_PRECEDENCE if entry in readers]
+    order += [(stated, [me]), (files, [me]), (beside_playbook, [me])]
+    return [layer for read, entities in order for layer in read(entities) if layer.values]
+
+
+def values_of(name: str, found: Iterable[Layer], final: Any = None) -> list[Any]:
+    """Every value of a variable, weakest first.
+
+    `final` is what Ansible has in the end; where the inventory does not explain it (-e, set_fact),
+    it is the strongest.
+    """
+    values = [layer.values[name] for layer in found if name in layer.values]
+    if final is not None and (not values or final != values[-1]):
+        values.append(final)
+    return values
+
+
+def merge(name: str, values: Iterable[Any], depth: int, template: Callable[[Any], Any]) -> Any:
+    """Dictionaries of overrides as one: of each option, `depth` keys deep, the last value.
+
+    `template` fills in a dictionary that is given as one Jinja expression. DescriptionError, with
+    the file, for what is no dictionary.
+    """
+    merged: dict[Any, Any] = {}
+    for given in values:
+        value = template(given) if isinstance(given, str) else given
+        if value is None:
+            continue
+        if not isinstance(value, Mapping):
+            where = origin(given)
+            raise DescriptionError(
+                f"{name} is {value!r}; it must be a mapping" + (f" ({where})" if where else "")
+            )
+        merged = _merged(merged, value, depth)
+    return merged
+
+
+def _merged(base: Mapping[Any, Any], over: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        deeper = depth > 1 and isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = _merged(old, value, depth - 1) if deeper else value  # type: ignore[arg-type]
+    return result
+
+
+def origins(values: Iterable[Any], depth: int) -> dict[tuple[str, ...], str]:
+    """Of each option of dictionaries of overrides the file, with line, of the value in force."""
+    found: dict[tuple[str, ...], str] = {}
+
+    def note(value: Any, path: tuple[str, ...], where: str) -> None:
+        where = origin(value, line=True) or where
+        if isinstance(value, Mapping) and len(path) < depth:
+            for key, inner in value.items():
+                note(inner, (*path, str(key)), origin(key, line=True) or where)
+        else:
+            found[path] = where
+
+    for value in values:
+        note(value, (), "")
+    return found
+
+
+def rivals(hostvars: Any, host: str, variable: str) -> list[tuple[str, str]]:
+    """Groups that set a host's variable differently where only the alphabet decides which counts.
+
+    Each with its file, the one in force last; [] where depth, priority or the host itself decide.
+    """
+    found = [layer for layer in layers(hostvars, host) if variable in layer.values]
+    groups = hostvars._inventory.groups if found else {}
+    if not found or found[-1].name == "all" or found[-1].name not in groups:
+        return []
+    last = groups[found[-1].name]
+    equal = {
+        layer.name: layer.values[variable]
+        for layer in found
+        if layer.name in groups
+        and (groups[layer.name].depth, groups[layer.name].priority) == (last.depth, last.priority)
+    }
+    if all(value == equal[last.name] for value in equal.values()):
+        return []
+    return [(name, origin(value)) for name, value in equal.items()]
+
+
+def origin(value: Any, *, line: bool = False) -> str:
+    """The file that a value was read from, as one would type it; "" when Ansible does not know.
+
+    True, false and null bear no such mark.
+    """
+    tag = Origin.get_tag(value)
+    if tag is None or not tag.path:
+        return ""
+    return typed(Path(tag.path)) + (f":{tag.line_num}" if line and tag.line_num else "")
+
+
+def file_in_force(hostvars: Any, variable: str, host: str, *, certain: bool = False) -> str:
+    """The inventory file whose value of a variable counts for a host; "" when there is none.
+
+    Where nothing sets it the answer is the file it should stand in, unless `certain`.
+    """
+    if hasattr(hostvars, "raw_get"):
+        known = origin(hostvars.raw_get(host).get(variable))
+        if known:
+            return known
+    inventory = hostvars[host].get("inventory_dir")
+    if not inventory:
+        return ""
+    groups = [*reversed(groups_of(hostvars, host))]
+    return variable_file(Path(inventory), variable, host, groups, certain=certain)

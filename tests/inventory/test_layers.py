@@ -1,0 +1,168 @@
+"""Variables that stand in several files: which counts, which are merged, and where each is from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cairn import layers
+from cairn.errors import DescriptionError
+
+from .conftest import Write
+
+HOSTS = """
+all:
+  vars: {where: hosts.yml of all}
+  children:
+    compute:
+      vars: {where: hosts.yml of compute}
+      hosts: {c1: {}, c2: {}}
+      children: {gpu: {hosts: {c1: {}}}}
+    storage: {hosts: {c1: {}}}
+    zeta: {children: {compute: {}}}
+"""
+LADDER = {
+    "hosts.yml": HOSTS,
+    "group_vars/all/b.yml": "where: all\n",
+    "group_vars/storage.yml": "where: storage\n",
+    "group_vars/zeta.yml": "where: zeta\n",
+    "group_vars/compute/main.yml": "where: compute\n",
+    "group_vars/gpu.yml": "where: gpu\n",
+    "host_vars/c1.yml": "where: c1\n",
+}
+
+
+def test_layers_come_in_ansibles_precedence(hostvars: Write) -> None:
+    found = layers.values_of("where", layers.layers(hostvars(LADDER), "c1"))
+    # Depth counts first, then the alphabet; files of groups beat the inventory's own.
+    assert found == [
+        *("hosts.yml of all", "hosts.yml of compute"),
+        *("all", "storage", "zeta", "compute", "gpu", "c1"),
+    ]
+
+
+@pytest.mark.parametrize("gone", range(len(LADDER) - 1))
+def test_the_strongest_layer_is_what_ansible_takes(hostvars: Write, gone: int) -> None:
+    """Without the strongest files, one after the other."""
+    kept = dict(list(LADDER.items())[: len(LADDER) - gone])
+    found = hostvars(kept)
+    assert layers.values_of("where", layers.layers(found, "c1"))[-1] == found["c1"]["where"]
+    where = found["c1"]["where"]
+    file = layers.file_in_force(found, "where", "c1")
+    assert file == ("site/hosts.yml" if "hosts" in where else f"site/{list(kept)[-1]}")
+
+
+def test_priority_beats_the_alphabet(hostvars: Write) -> None:
+    files = {
+        "hosts.yml": "a: {hosts: {h: }, vars: {ansible_group_priority: 10}}\nb: {hosts: {h: }}\n",
+        "group_vars/a.yml": "x: of a\n",
+        "group_vars/b.yml": "x: of b\n",
+    }
+    assert layers.values_of("x", layers.layers(hostvars(files), "h"))[-1] == "of a"
+    assert layers.file_in_force(hostvars(files), "x", "h") == "site/group_vars/a.yml"
+
+
+@pytest.mark.parametrize("value", ["text", "5", "true", "[1]", "{a: 1}", "null", "!vault x"])
+@pytest.mark.parametrize("name", ["group_vars/b.yml", "group_vars/b/x.json", "group_vars/b/sub/y"])
+def test_the_file_in_force_for_values_of_any_type(hostvars: Write, value: str, name: str) -> None:
+    files = {
+        "hosts": "[a]\nh\n[b]\nh\n",
+        "group_vars/a.yml": f"x: {value}\n",
+        name: f"x: {value}\n",
+    }
+    assert layers.file_in_force(hostvars(files), "x", "h") == f"site/{name}"
+
+
+NOVA = {
+    "hosts.yml": "compute: {hosts: {c1: , c2: }}\n",
+    "group_vars/all/nova.yml": (
+        "nova_config:\n  nova.conf:\n    vnc: {enabled: false}\n    DEFAULT: {debug: false}\n"
+    ),
+    "group_vars/compute/nova.yml": (
+        "nova_config: {nova.conf: {compute: {cpu_dedicated_set: '4-15'}}}\n"
+    ),
+    "host_vars/c1.yml": "nova_config: {nova.conf: {DEFAULT: {debug: true, my_ip: null}}}\n",
+}
+
+
+def merged(values: list[Any]) -> Any:
+    return layers.merge("nova_config", values, 3, lambda _: {"nova.conf": {"t": {"a": 1}}})
+
+
+def test_overrides_are_merged_by_option(hostvars: Write) -> None:
+    found = hostvars(NOVA)
+    values = layers.values_of("nova_config", layers.layers(found, "c1"))
+    assert merged(values) == {
+        "nova.conf": {
+            "vnc": {"enabled": False},
+            "DEFAULT": {"debug": True, "my_ip": None},
+            "compute": {"cpu_dedicated_set": "4-15"},
+        }
+    }
+    values = layers.values_of("nova_config", layers.layers(found, "c2"))
+    assert merged(values)["nova.conf"]["DEFAULT"] == {"debug": False}
+
+
+def test_the_command_line_wins_by_option(hostvars: Write) -> None:
+    final = {"nova.conf": {"DEFAULT": {"debug": 7}}}
+    values = layers.values_of("nova_config", layers.layers(hostvars(NOVA), "c1"), final)
+    assert merged(values)["nova.conf"]["DEFAULT"] == {"debug": 7, "my_ip": None}
+    assert merged(values)["nova.conf"]["vnc"] == {"enabled": False}
+
+
+def test_an_options_own_dictionary_is_not_mixed_with_another(hostvars: Write) -> None:
+    one, two = ({"f": {"s": {"o": {key: [1]}}}} for key in ("multi", "other"))
+    assert merged([one, two]) == {"f": {"s": {"o": {"other": [1]}}}}
+
+
+def test_a_dictionary_may_be_a_template(hostvars: Write) -> None:
+    assert merged([{"nova.conf": {"t": {"b": 2}}}, "{{ x }}"]) == {
+        "nova.conf": {"t": {"b": 2, "a": 1}}
+    }
+
+
+def test_what_is_no_dictionary_is_told_with_its_file(hostvars: Write) -> None:
+    found = hostvars({**NOVA, "group_vars/compute/nova.yml": "nova_config: [1]\n"})
+    values = layers.values_of("nova_config", layers.layers(found, "c1"))
+    with pytest.raises(DescriptionError, match=r"must be a mapping \(site/group_vars/compute/nova"):
+        merged(values)
+
+
+def test_each_option_is_told_with_file_and_line(hostvars: Write) -> None:
+    values = layers.values_of("nova_config", layers.layers(hostvars(NOVA), "c1"))
+    found = layers.origins(values, 3)
+    assert found["nova.conf", "vnc", "enabled"] == "site/group_vars/all/nova.yml:3"
+    assert found["nova.conf", "DEFAULT", "debug"] == "site/host_vars/c1.yml:1"
+    assert found["nova.conf", "compute", "cpu_dedicated_set"] == (
+        "site/group_vars/compute/nova.yml:1"
+    )
+
+
+RIVALS = {
+    "hosts.yml": (
+        "controller: {hosts: {h1: , h2: }}\nnetwork: {hosts: {h1: }, children: {deep: }}\n"
+        "deep: {hosts: {h2: }}\n"
+    ),
+    "group_vars/controller.yml": "planes: {a: 1, b: 2}\n",
+    "group_vars/network.yml": "planes: {a: 1}\n",
+}
+
+
+def test_groups_between_which_only_the_alphabet_decides(hostvars: Write) -> None:
+    assert layers.rivals(hostvars(RIVALS), "h1", "planes") == [
+        ("controller", "site/group_vars/controller.yml"),
+        ("network", "site/group_vars/network.yml"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "more"),
+    [
+        ("h1", {"host_vars/h1.yml": "planes: {a: 1}\n"}),
+        ("h1", {"group_vars/network.yml": "planes: {b: 2, a: 1}\n"}),  # they agree
+        ("h1", {"group_vars/network.yml": "ansible_group_priority: 2\n"}),
+        ("h2", {"group_vars/deep.yml": "planes: {c: 3}\n"}),
+    ],
+)
+def test_groups_of_which_one_is_meant(hostvars: Write, host: str, more: dict[str, str]) -> None:
+    assert layers.rivals(hostvars({**RIVALS, **more}), host, "planes") == []

@@ -1,0 +1,81 @@
+"""A playbook that is for nobody fails and says why; one whose later plays are empty does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from cairn.planes import GROUPS
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRIES = sorted(
+    path.name
+    for path in (ROOT / "playbooks").glob("*.yml")
+    if path.name not in ("compute-cell.yml", "controllers.yml", "staged.yml")  # only imported
+)
+HOSTS = "all: {children: {switches: {hosts: {leaf1: {ansible_connection: refusing}}}}}\n"
+
+
+def play(inventory: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    (folder / "hosts.yml").write_text(inventory)
+    return subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            *("-i", str(folder / "hosts.yml"), *words),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "500"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_playbook_fails_on_an_inventory_without_hosts_for_it(
+    name: str, tmp_path: Path
+) -> None:
+    done = play(HOSTS, tmp_path, f"playbooks/{name}", "-e", "service=nova role=nova")
+    assert done.returncode == 1, done.stdout
+    assert f"{name}: nothing was done: {tmp_path}/hosts.yml has no host in the group" in done.stderr
+    assert "SUMMARY" not in done.stdout
+
+
+def test_a_proof_needs_an_operator(tmp_path: Path) -> None:
+    done = play("controller: {hosts: {c1: }}\n", tmp_path, "playbooks/verify.yml")
+    assert done.returncode == 1
+    assert "in the group operator; add the group operator with the machine" in done.stderr
+    assert (ROOT / "inventories/example/group_vars/operator.yml").exists()
+
+
+def test_a_limit_that_leaves_nobody(tmp_path: Path) -> None:
+    inventory = "controller: {hosts: {c1: }}\ncompute: {hosts: {n1: }}\n"
+    done = play(inventory, tmp_path, "playbooks/rotate-keys.yml", "--limit", "n1")
+    assert done.returncode == 1
+    said = "it is for the group controller, and --limit n1 leaves none of their hosts (c1); name"
+    assert said in done.stderr
+
+
+def test_later_plays_may_be_for_nobody(tmp_path: Path) -> None:
+    (tmp_path / "p.yml").write_text(
+        "- {hosts: switches, gather_facts: false}\n- {hosts: stale_nova, gather_facts: false}\n"
+    )
+    assert play(HOSTS, tmp_path, str(tmp_path / "p.yml")).returncode == 0
+
+
+def test_plays_name_the_managed_hosts_by_cairns_groups() -> None:
+    """The groups of planes.GROUPS are what Cairn manages; other hosts are never touched."""
+    paths = [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "molecule").glob("*/converge.yml")]
+    patterns = {
+        play["hosts"]: path.name
+        for path in paths
+        for play in yaml.safe_load(path.read_text())
+        if "hosts" in play
+    }
+    assert ":".join(GROUPS) in patterns
+    wide = [p for p in patterns if {"all", "*", "ungrouped"} & set(p.replace("!", ":").split(":"))]
+    assert wide == []

@@ -69,16 +69,15 @@ class ActionModule(BuildingAction):
         done = self.call("cairn_build", {"payload": pack(payload)}, task_vars)
         folder().mkdir(parents=True, exist_ok=True)
         for name, archive in done.pop("archives", {}).items():
-            self.fetch(archive, Archive.of(name, platform(state)))
+            self.keep(archive, Archive.of(name, platform(state)))
         prune()
         self.remember(task_vars, **done.pop("state", {}))
         return done
 
-    def fetch(self, archive: Mapping[str, str], target: Archive) -> None:
+    def keep(self, archive: Mapping[str, str], target: Archive) -> None:
         """Bring an archive from the host."""
         arriving = target.path.with_name(f".{target.path.name}.arriving")
-        self.remote_calls += 1
-        self._connection.fetch_file(archive["path"], str(arriving))
+        self.fetch(archive["path"], arriving)
         try:
             target.keep(arriving, archive["sha256"])
         except ValueError as error:

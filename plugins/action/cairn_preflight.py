@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 from cairn import catalogue, checks, flows, secrets
 from cairn.layers import file_in_force
 from cairn.sources import variable_files
@@ -108,6 +110,8 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
         found = inventory_findings(task_vars) + host_findings(task_vars)
+        given = load_extra_vars(self._loader)
+        found += checks.check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
         errors = [f for f in found if f.severity == checks.ERROR]
         if found:
             Display().display("\n" + checks.table(found) + "\n")

@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from cairn.catalogue import descriptions, etc_folders, of_site
 from cairn.hostnames import is_address
+from cairn.login import explain
 from cairn.peers import neighbours
 
 # What may be on a disk is asked before anything is done to it: role to its variable.
@@ -27,7 +29,7 @@ def devices(variables: Mapping[str, Any], site: Mapping[str, Any]) -> list[str]:
 
 
 class ActionModule(ActionBase):
-    """`cairn_probe:` without arguments."""
+    """`required: false` makes a refusal a result, from which preflight makes its finding."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -35,7 +37,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         """Run the module; add `clock`, the controller's time before and after the call."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self.validate_argument_spec({})
+        _, options = self.validate_argument_spec({"required": {"type": "bool", "default": True}})
         site = task_vars["cairn_site"]
         arguments = {
             "names": [n for n in site["names"].values() if not is_address(n)],
@@ -43,6 +45,22 @@ class ActionModule(ActionBase):
             "peers": neighbours(site, task_vars["inventory_hostname"]),
             "devices": devices(task_vars["hostvars"][task_vars["inventory_hostname"]], site),
         }
+        user = str(task_vars.get("ansible_user") or self._play_context.remote_user or "")
         before = time.time()
-        answer: dict[str, Any] = self._execute_module("cairn_probe", arguments, task_vars=task_vars)
-        return result | answer | {"clock": [before, time.time()]}
+        try:
+            answer: dict[str, Any] = self._execute_module(
+                "cairn_probe", arguments, task_vars=task_vars
+            )
+        except AnsibleConnectionFailure as error:
+            if explain({"msg": str(error)}, user) is None:
+                raise  # the host is unreachable
+            answer = {"failed": True, "msg": str(error)}
+        except AnsibleError as error:
+            answer = {"failed": True, "msg": str(error)}
+        if answer.get("failed"):
+            refusal = explain(answer, user)
+            if refusal and options["required"]:
+                answer["msg"] = "; ".join(refusal)
+            if not options["required"]:
+                answer["failed"] = False
+        return result | answer | {"login": user, "clock": [before, time.time()]}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -20,6 +22,10 @@ description:
   - The action plugin of the same name fills in what is to be asked from C(cairn_site).
 author: Cairn
 options:
+  required:
+    description: Whether a host that refuses makes the task fail; preflight makes a finding of it.
+    type: bool
+    default: true
   names:
     description: Host names to resolve.
     type: list
@@ -94,6 +100,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if os.geteuid() != 0:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        module.fail_json(msg=f"Cairn runs as {name}, not as root", not_root=True)
     asked = module.params
     host = read_host(Path("/"), asked["names"], asked["etc"])
     # Only from an interface that is there: before the first run most planes are not.

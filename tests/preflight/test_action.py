@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
 from cairn import catalogue, secrets
 
 Data = dict[str, Any]
@@ -219,6 +220,7 @@ def run(
     monkeypatch.setattr(action.Display, "display", lambda _self, text, *_: shown.append(text))
     plugin = object.__new__(action.ActionModule)
     plugin.validate_argument_spec = lambda _spec: None
+    plugin._loader = DataLoader()
     return lambda: (plugin.run(None, task_vars), shown)
 
 

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
+
 from .controller import CairnAction
 from .errors import CairnError
 
@@ -37,6 +39,18 @@ class BuildingAction(CairnAction):
         place: str = self._connection._shell.join_path(folder, name)
         self._transfer_file(str(source), place)
         return place
+
+    def fetch(self, path: str, target: Path) -> None:
+        """Bring a file from the host.
+
+        Files go over the connection of the login user, never through `become`: modules leave what
+        is fetched readable for that user. CairnError when it is not.
+        """
+        self.remote_calls += 1
+        try:
+            self._connection.fetch_file(path, str(target))
+        except (AnsibleError, OSError) as error:
+            raise CairnError(f"{path} could not be fetched as the login user: {error}") from error
 
     def transfer_uv(self, state: dict[str, Any]) -> dict[str, str]:
         """Bring the controller's uv to a host that has not got this version."""

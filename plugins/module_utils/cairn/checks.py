@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import hostnames
+from . import hostnames, login
 from .objectdisks import WRONG
 from .objectdisks import judge as judge_disk
 from .peers import judge
@@ -286,7 +286,10 @@ def check_api_names(
 
 
 def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -> list[Finding]:
-    """Ansible got an answer. Without a compute host the others may go on; it is left out."""
+    """Ansible got an answer, as root. Without a compute host the others go on; it is left out."""
+    refusal = login.explain(host, str(host.get("login", ""))) if "os" not in host else None
+    if refusal:
+        return [Finding(ERROR, "login", *refusal, name)]
     if host.get("unreachable"):
         alone = set(groups) == {"compute"}
         return [
@@ -311,6 +314,29 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
             )
         ]
     return []
+
+
+def check_operator_become(
+    given: Mapping[str, Any], groups: Mapping[str, Sequence[str]], root: bool
+) -> list[Finding]:
+    """No `ansible_become` of the command line holds for the operator's machine unasked.
+
+    given: the variables of the command line, which go before all others. root: whether Ansible
+    itself runs as root, whose files are root's in any case.
+    """
+    on = str(given.get("ansible_become", "")).lower() in ("true", "yes", "on", "1")
+    if not on or root or given.get("operator_become") or not groups.get("operator"):
+        return []
+    return [
+        Finding(
+            ERROR,
+            "operator",
+            "ansible_become of the command line holds for the operator's machine, too: "
+            "its files would be root's",
+            "set ansible_become in the inventory (group_vars/all) or use --become instead of "
+            "-e ansible_become=true; operator_become: true if root's files are wanted",
+        )
+    ]
 
 
 def _first_line(host: Mapping[str, Any]) -> str:

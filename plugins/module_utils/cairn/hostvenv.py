@@ -121,8 +121,12 @@ def pack(name: str) -> dict[str, str]:
     """Pack a virtualenv for other hosts: {path, sha256} of the archive.
 
     Links to modules of Debian's own Python stay out: each host makes them for what it has.
+    The login user, who need not be root, fetches the archive: it is as readable for everybody as
+    the virtualenv itself, whatever umask the administrator has.
     """
-    paths.ARCHIVES.mkdir(parents=True, mode=0o700, exist_ok=True)
+    paths.ARCHIVES.mkdir(parents=True, exist_ok=True)
+    for folder in (paths.ARCHIVES, paths.ARCHIVES.parent):
+        folder.chmod(0o755)
     archive = paths.ARCHIVES / f"{name}.tar.gz"
     links = [
         str(link.relative_to(paths.VENVS))
@@ -138,6 +142,7 @@ def pack(name: str) -> dict[str, str]:
         ],
         f"packing {name}",
     )
+    archive.chmod(0o644)
     with archive.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     return {"path": str(archive), "sha256": digest}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleUndefinedVariable
 from cairn.manifest import digest
 from cairn.model import Model, due_records
 
@@ -253,6 +254,82 @@ def test_the_agent_starts_its_metadata_proxies_as_root_and_nothing_else(
     network = "23923300-21fa-4040-8ae8-c9b35cd4813f"
     asked = arguments.format(network, "/var/lib/neutron/ovn-metadata-proxy")
     assert (re.fullmatch(pattern, asked) is not None) is may
+
+
+def test_the_agent_can_read_what_its_proxies_write_as_root(
+    units: Callable[..., dict[str, dict[str, Any]]],
+) -> None:
+    # sudo keeps the unit's umask, and haproxy writes its pid file with 0644 less that.
+    text = units("neutron", "compute1")["neutron-ovn-agent"]["text"]
+    (umask,) = [line for line in text.splitlines() if line.startswith("UMask=")]
+    assert 0o644 & ~int(umask.partition("=")[2], 8) == 0o644
+
+
+def test_the_agent_may_start_its_proxies_as_root_and_end_nothing(content: Content) -> None:
+    rules = content("neutron", "/etc/sudoers.d/cairn-neutron", "compute1")
+    assert "kill" not in rules
+
+
+# What neutron's own drivers say of a port that has a name: its name, as it is stored.
+NAMES = """
+import sys
+from importlib.metadata import entry_points
+from neutron.common import config
+config.register_common_config_options()
+from oslo_config import cfg
+cfg.CONF(["--config-file", sys.argv[1], "--config-file", sys.argv[2]])
+from neutron.conf.plugins.ml2 import config as ml2
+ml2.register_ml2_plugin_opts()
+from neutron.common.ovn import extensions
+loaded, kept = set(), None
+for name in cfg.CONF.ml2.extension_drivers:
+    (found,) = entry_points(group="neutron.ml2.extension_drivers", name=name)
+    driver = found.load()()
+    aliases = getattr(driver, "extension_aliases", None) or [driver.extension_alias]
+    loaded.update(aliases)
+    if hasattr(driver, "_get_request_dns_name"):
+        kept = driver._get_request_dns_name({"dns_name": "db"})[0]
+claimed = {e for e in extensions.ML2_SUPPORTED_API_EXTENSIONS_OVN_L3 if "dns" in e}
+claimed |= {e for e in extensions.ML2_SUPPORTED_API_EXTENSIONS if "dns" in e}
+print(sorted(claimed - loaded), kept)
+"""
+
+
+def test_neutron_stores_the_names_that_ovns_driver_says_it_has(
+    venv_of: Callable[[str], Path], content: Content, tmp_path: Path
+) -> None:
+    files = []
+    for name in ("neutron.conf", "ml2_conf.ini"):
+        (tmp_path / name).write_text(content("neutron", name, "controller1"))
+        files.append(str(tmp_path / name))
+    done = subprocess.run(
+        [str(venv_of("neutron") / "bin/python"), "-c", NAMES, *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[] db"
+
+
+@pytest.mark.parametrize("domain", ["openstacklocal", "openstacklocal.", ""])
+def test_a_domain_with_which_neutron_stores_no_names_is_refused(domain: str, ini: Ini) -> None:
+    with pytest.raises(AnsibleUndefinedVariable, match="do not resolve one another"):
+        ini("neutron", "neutron.conf", "controller1", neutron_dns_domain=domain)
+
+
+def test_an_instance_is_called_by_itself_what_neutrons_dns_calls_it(root: Path, ini: Ini) -> None:
+    for chosen in ({}, {"neutron_dns_domain": "vm.example.com"}):
+        named = ini("nova", "nova.conf", "controller1", **chosen)["api"]["dhcp_domain"]
+        assert (
+            named
+            == ini("neutron", "neutron.conf", "controller1", **chosen)["DEFAULT"]["dns_domain"]
+        )
+
+
+def test_several_instances_can_share_a_floating_ip_and_security_groups_can_log(ini: Ini) -> None:
+    plugins = ini("neutron", "neutron.conf", "controller1")["DEFAULT"]["service_plugins"]
+    assert {"port_forwarding", "log"} <= set(plugins.split(","))
 
 
 # -- steps on the database ------------------------------------------------------------------------

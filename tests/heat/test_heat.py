@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,3 +115,69 @@ def test_deleted_stacks_are_forgotten_after_the_days_that_the_operator_says(
     having = units("heat", "controller1", services=["heat"], heat_purge_days=7)
     assert "purge_deleted 7\n" in having["heat-purge"]["text"]
     assert "OnCalendar=daily" in having["heat-purge-timer"]["text"]
+
+
+# What the engine lists for a user, with a catalog that has everything and neutron's extensions.
+TYPES = """
+import json
+import sys
+from unittest import mock
+from heat.common import config
+from heat.engine import clients, resources
+from oslo_config import cfg
+cfg.CONF([], project="heat", default_config_files=[])
+cfg.CONF.set_override("plugin_dirs", [sys.argv[1]])
+cfg.CONF.set_override("environment_dir", "/nonexistent")
+extensions = json.loads(sys.argv[2])
+plugin = mock.Mock(service_types=["all"])
+plugin.has_extension.side_effect = extensions.__contains__
+found = mock.Mock(return_value=mock.Mock(client_plugin=mock.Mock(return_value=plugin)))
+with mock.patch.object(clients, "Clients", found):
+    context = mock.Mock()
+    context.to_policy_values.return_value = {"roles": ["member"], "project_id": "p"}
+    print(json.dumps(resources.global_env().get_types(context)))
+"""
+CANNOT_WORK = {
+    *("OS::Glance::WebImage", "OS::Neutron::MeteringLabel", "OS::Neutron::MeteringRule"),
+    *("OS::Neutron::NetworkGateway", "OS::Neutron::PortPair", "OS::Neutron::FlowClassifier"),
+}
+
+
+def listed(venv: Path, manifest: dict[str, Any], folder: Path, extensions: list[str]) -> set[str]:
+    """What heat's own code offers with the plugins of a manifest."""
+    for file in manifest["files"]:
+        if file["path"].startswith("plugins/"):
+            (folder / file["path"].removeprefix("plugins/")).write_text(file["content"])
+    done = subprocess.run(
+        [str(venv / "bin/python"), "-c", TYPES, str(folder), json.dumps(extensions)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_heat_offers_no_resource_that_cannot_work(
+    venv_of: Callable[[str], Path], make_model: Any, tmp_path: Path
+) -> None:
+    manifest = make_model("controller1", services=["heat"]).manifest("heat")
+    offered = listed(venv_of("heat"), manifest, tmp_path, ["router", "floating-ip-port-forwarding"])
+    assert offered & CANNOT_WORK == set()
+    assert {"OS::Nova::Server", "OS::Cinder::Volume", "OS::Neutron::Net"} <= offered
+    assert "OS::Neutron::FloatingIPPortForward" in offered
+
+
+def test_what_an_operator_switches_on_heat_offers(
+    venv_of: Callable[[str], Path], make_model: Any, tmp_path: Path
+) -> None:
+    methods = ["glance-direct", "web-download"]
+    model = make_model("controller1", services=["heat"], glance_import_methods=methods)
+    offered = listed(venv_of("heat"), model.manifest("heat"), tmp_path, ["metering"])
+    assert offered & CANNOT_WORK == {
+        *("OS::Glance::WebImage", "OS::Neutron::MeteringLabel", "OS::Neutron::MeteringRule"),
+    }
+
+
+def test_heat_finds_its_plugins(conf: dict[str, dict[str, str]]) -> None:
+    assert conf["DEFAULT"]["plugin_dirs"] == "/etc/heat/plugins"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from cairn import objectdisks, rings
 from cairn.oslo import addresses
+
+REALM = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def swift_rings(
@@ -61,6 +64,39 @@ def swift_policies(policies: Iterable[Mapping[str, Any]]) -> dict[str, dict[str,
     return sections
 
 
+def swift_sync_realms(realms: Mapping[str, Any]) -> str:
+    """The content of container-sync-realms.conf; AnsibleFilterError with all that is wrong with it.
+
+    A realm has `key`, perhaps `key2`, and `clusters`, URL by name; swift's ContainerSyncRealms.
+    """
+    problems, lines = [], []
+    for name, realm in realms.items():
+        where = f"swift_sync_realms.{name}"
+        if not REALM.fullmatch(str(name)):
+            problems.append(f"{where}: a realm's name has letters, digits, - and _ only")
+        if not isinstance(realm, Mapping):
+            problems.append(f"{where}: needs key and clusters")
+            continue
+        unknown = sorted(set(realm) - {"key", "key2", "clusters"})
+        problems += [f"{where}: unknown {key!r}; it has key, key2 and clusters" for key in unknown]
+        if not realm.get("key"):
+            problems.append(f"{where}: needs a key, the secret that its clusters share")
+        clusters = realm.get("clusters") or {}
+        if not clusters:
+            problems.append(f"{where}: needs clusters, URL by name")
+        lines += [
+            f"[{name}]",
+            *(f"{key} = {realm[key]}" for key in ("key", "key2") if key in realm),
+        ]
+        for cluster, url in clusters.items():
+            if not str(url).startswith(("http://", "https://")):
+                problems.append(f"{where}.clusters.{cluster}: {url!r} is no URL")
+            lines.append(f"cluster_{cluster} = {url}")
+    if problems:
+        raise AnsibleFilterError("; ".join(problems))
+    return "\n".join(lines) + "\n"
+
+
 def swift_known(hostvars: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any]:
     """What each host of the service says of builders, rings and disks, as far as it was asked."""
     hosts = [*site["groups"].get("controller", []), *site["groups"].get("storage", [])]
@@ -100,4 +136,5 @@ class FilterModule:
             "swift_mounts": swift_mounts,
             "swift_policies": swift_policies,
             "swift_rings": swift_rings,
+            "swift_sync_realms": swift_sync_realms,
         }

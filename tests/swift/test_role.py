@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from cairn.model import Model
 
 DISKS = [{"name": f"d{n}", "device": f"/dev/vd{letter}"} for n, letter in ((1, "b"), (2, "c"))]
@@ -210,3 +212,119 @@ def test_servers_finish_what_they_are_at_and_write_to_disks_only(model: Any) -> 
         assert "KillMode=control-group\n" in text
         assert ("ReadWritePaths=/srv/node\n" in text) == (name == "storage1")
         assert "ProtectSystem=strict\n" in text
+
+
+# -- what browsers and other clusters ask of the proxy --------------------------------------------
+
+REALMS = {
+    "friends": {
+        "key": "a-key-of-two-clusters",
+        "clusters": {"here": "https://here.example:8080/v1/", "there": "https://there.example/v1/"},
+    }
+}
+# The pipeline as the proxy itself builds it, with what it adds, and what /info then says.
+PIPELINE = """
+import json
+import sys
+from unittest import mock
+from swift.common import storage_policy, utils, wsgi
+from swift.common.container_sync_realms import ContainerSyncRealms
+from swift.common.registry import get_swift_info
+from swift.proxy import server
+folder = sys.argv[1]
+utils.SWIFT_CONF_FILE = folder + "/swift.conf"
+rings = mock.patch.object(storage_policy.BaseStoragePolicy, "load_ring")
+with mock.patch.object(server, "Ring"), rings:
+    app = wsgi.loadapp(folder + "/proxy-server.conf", global_conf={})
+realms = ContainerSyncRealms(folder + "/container-sync-realms.conf", mock.Mock())
+print(json.dumps({
+    "pipeline": [type(one).__name__ for one in app._pipeline],
+    "origins": app._pipeline_final_app.cors_allow_origin,
+    "info": get_swift_info(),
+    "realms": {name: realms.endpoint(name, "THERE") for name in realms.realms()},
+}, default=str))
+"""
+
+
+def loaded(made: Model, venv: Path, folder: Path) -> dict[str, Any]:
+    """What swift's own code makes of a controller's files."""
+    manifest = made.manifest("swift")
+    assert manifest is not None
+    for one in manifest["files"]:
+        text = str(one.get("content") or "").replace("/etc/swift", str(folder))
+        (folder / Path(one["path"]).name).write_text(
+            text.replace("/var/lib/swift/rings", str(folder))
+        )
+    done = subprocess.run(
+        [str(venv / "bin/python"), "-c", PIPELINE, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_browsers_can_post_forms_and_read_pages_as_upstreams_sample_orders_it(
+    model: Any, venv_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    found = loaded(model(), venv_of("swift"), tmp_path)
+    names = found["pipeline"]
+    # Signed forms and URLs authorise before tokens are looked at, pages after.
+    order = ["TempURL", "FormPost", "AuthProtocol", "KeystoneAuth", "StaticWeb"]
+    assert [name for name in names if name in order] == order
+    # What swift has to add to a pipeline by itself was forgotten there.
+    assert names.index("StaticWeb") < names.index("ServerSideCopyMiddleware")
+    assert {"formpost", "staticweb", "tempurl", "bulk_upload"} <= set(found["info"])
+    assert not {"crossdomain", "container_sync"} & set(found["info"])
+    assert found["origins"] == []
+
+
+def test_an_operator_opens_the_proxy_to_other_origins_and_clusters(
+    model: Any, venv_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    made = model(
+        swift_cors_origins=["https://app.example.com", "https://b.example.com"],
+        swift_crossdomain_policy='<allow-access-from\n  domain="*.example.com" />\n',
+        swift_sync_realms=REALMS,
+        swift_sync_current="friends/here",
+    )
+    found = loaded(made, venv_of("swift"), tmp_path)
+    names = found["pipeline"]
+    assert names.index("ContainerSync") < names.index(
+        "BulkDelete" if "BulkDelete" in names else "Bulk"
+    )
+    assert names.index("CrossDomainMiddleware") < names.index("AuthProtocol")
+    assert found["origins"] == ["https://app.example.com", "https://b.example.com"]
+    assert found["realms"] == {"FRIENDS": "https://there.example/v1/"}
+    clusters = found["info"]["container_sync"]["realms"]["FRIENDS"]["clusters"]
+    assert clusters["HERE"] == {"current": True}
+
+
+def test_the_key_of_a_realm_is_a_secret_of_proxies_and_of_the_daemon(model: Any) -> None:
+    path = "/var/lib/swift/rings/container-sync-realms.conf"
+    for name, unit in (("controller1", "swift-proxy-server"), ("storage1", "swift-container-sync")):
+        made = model(name, swift_sync_realms=REALMS)
+        manifest = made.manifest("swift")
+        (file,) = [one for one in manifest["files"] if one["path"] == path]
+        assert (file["secret"], file["mode"], file["group"]) == (True, "0640", "swift")
+        assert path in units(made)[f"{unit}.service"]["config_files"]
+    assert "swift-container-sync.service" not in units(model("storage1"))
+    assert path not in [one["path"] for one in model().manifest("swift")["files"]]
+
+
+@pytest.mark.parametrize(
+    ("realms", "text"),
+    [
+        ({"two words": REALMS["friends"]}, "letters, digits"),
+        ({"friends": {"clusters": {"here": "https://x/"}}}, "needs a key"),
+        ({"friends": {"key": "k"}}, "needs clusters"),
+        ({"friends": {"key": "k", "clusters": {"here": "example.com"}}}, "is no URL"),
+        ({"friends": {"key": "k", "cluster": {}}}, "unknown 'cluster'"),
+        ({"friends": "k"}, "needs key and clusters"),
+    ],
+)
+def test_realms_that_swift_would_read_past_are_refused(realms: Any, text: str, model: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match=text):
+        model(swift_sync_realms=realms).manifest("swift")

@@ -64,7 +64,7 @@ class ActionModule(BuildingAction):
             "builders": model.lock("build"),
             "keep": sorted(task_vars["cairn_venvs"]),
             "uv": self.transfer_uv(state),
-            "environment": self.mirror(task_vars),
+            "environment": self.environment(task_vars),
         }
         done = self.call("cairn_build", {"payload": pack(payload)}, task_vars)
         folder().mkdir(parents=True, exist_ok=True)

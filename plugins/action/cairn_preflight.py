@@ -10,7 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from cairn import catalogue, checks, flows, secrets
+from cairn import catalogue, checks, flows, proxies, secrets
 from cairn.layers import file_in_force
 from cairn.sources import variable_files
 from cairn.volumegroup import path_of
@@ -68,6 +68,8 @@ def host_findings(task_vars: Any) -> list[Any]:
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
         disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
         found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
+        given = {v: hostvars[name][v] for v in proxies.VARIABLES if v in hostvars[name]}
+        found += checks.check_proxies(name, given, host, site["names"]["internal"])
         keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]
         if keeps and "devices" in host:
             disks = hostvars[name].get("swift_disks") or []

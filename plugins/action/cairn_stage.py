@@ -52,7 +52,7 @@ class ActionModule(BuildingAction):
             "venvs": venvs,
             "builders": model.lock("build") if building else "",
             "uv": self.transfer_uv(state) if building else None,
-            "environment": self.mirror(task_vars),
+            "environment": self.environment(task_vars),
         }
         done = self.call("cairn_stage", {"payload": pack(payload)}, task_vars)
         news = self.planned(missing, state) if self.check_mode else done.pop("state", {})

@@ -100,6 +100,8 @@ class Keystone:
         self.url = url.rstrip("/")
         self.session = requests.Session()
         self.session.verify = ca_file
+        # A proxy of the host (/etc/environment) leads to the outside; this is the cloud itself.
+        self.session.trust_env = False
         self.busy = (requests.ConnectionError, requests.Timeout)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

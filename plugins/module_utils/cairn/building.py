@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
+from . import proxies
 from .controller import CairnAction
 from .errors import CairnError
 
@@ -58,8 +59,9 @@ class BuildingAction(CairnAction):
         missing = version not in state.get("uv", []) and not self.check_mode
         return {"version": version, "transferred": self.transfer(UV, "uv") if missing else ""}
 
-    @staticmethod
-    def mirror(task_vars: dict[str, Any]) -> dict[str, str]:
-        """Environment that sends uv to the site's own package index, where it has one."""
-        index = task_vars.get("cairn_pypi_index")
-        return {"UV_DEFAULT_INDEX": str(index)} if index else {}
+    def environment(self, task_vars: dict[str, Any]) -> dict[str, str]:
+        """Environment by which uv reaches packages: the site's index and proxies, if it has any."""
+        given = {name: task_vars[name] for name in proxies.VARIABLES if name in task_vars}
+        variables = self._templar.template(given)
+        index = proxies.index(str(variables.get("cairn_pypi_index") or ""))
+        return index | proxies.environment(variables, task_vars["cairn_site"])

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import hostnames, login
+from . import hostnames, login, proxies
 from .objectdisks import WRONG
 from .objectdisks import judge as judge_disk
 from .peers import judge
@@ -602,6 +602,38 @@ def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
         for url, why in host["mirrors"].items()
         if why
     ]
+
+
+def check_proxies(
+    name: str, variables: Mapping[str, Any], host: Mapping[str, Any], internal: str
+) -> list[Finding]:
+    """Proxies and index are URLs, and services of the host do not ask each other through one.
+
+    variables: those of `proxies.VARIABLES` that the host has. internal: the internal API name.
+    """
+    found = []
+    for variable in ("cairn_http_proxy", "cairn_https_proxy", "cairn_pypi_index"):
+        index = variable == "cairn_pypi_index"
+        url = str(variables.get(variable) or "")
+        schemes = ("https", "http", "file") if index else proxies.SCHEMES
+        if url and (problem := proxies.url_problem(url, schemes)):
+            example = "https://mirror.example/simple" if index else "http://proxy.example:3128"
+            text = f"{variable} {problem}"
+            found.append(Finding(ERROR, "proxies", text, f"correct it: {example}", name))
+    told = host.get("service_proxy")
+    if told and not proxies.is_excepted(internal, proxies.listed(told["no_proxy"])):
+        found.append(
+            Finding(
+                ERROR,
+                "proxies",
+                f"gives every service a proxy ({told['file']}, DefaultEnvironment=): the cloud's "
+                "services would ask each other through it",
+                f"take it out of there (for package builds there is cairn_http_proxy), or add "
+                f"{internal} to its no_proxy; then systemctl daemon-reexec",
+                name,
+            )
+        )
+    return found
 
 
 def check_ports(

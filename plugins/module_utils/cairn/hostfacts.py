@@ -179,6 +179,32 @@ def _unit(process: Path) -> str:
     return units[-1] if units else (process / "comm").read_text().strip()
 
 
+def read_service_proxy(root: Path) -> dict[str, str]:
+    """A proxy that systemd gives every service (DefaultEnvironment=): `file` and its `no_proxy`.
+
+    Empty without one. The proxy itself stays out of it: its URL may hold a password.
+    """
+    found: dict[str, str] = {}
+    folders = ("usr/lib/systemd", "etc/systemd")
+    paths = [root / folder / "system.conf" for folder in folders]
+    paths += sorted(
+        (path for folder in folders for path in (root / folder / "system.conf.d").glob("*.conf")),
+        key=lambda path: path.name,
+    )
+    for path in paths:
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        for line in re.findall(r"^DefaultEnvironment=(.*)$", text, re.M):
+            if not line.strip():
+                found = {}  # an empty assignment resets the list
+            pairs = dict(re.findall(r"""(?i)\b((?:https?|all|no)_proxy)=([^"'\s]*)""", line))
+            named = {name.lower(): value for name, value in pairs.items()}
+            if set(named) - {"no_proxy"}:
+                found["file"] = "/" + str(path.relative_to(root))
+            if "no_proxy" in named:
+                found["no_proxy"] = named["no_proxy"]
+    return {"no_proxy": "", **found} if "file" in found else {}
+
+
 def resolve(name: str) -> list[str]:
     """The IPv4 addresses of a name as this host resolves it."""
     try:
@@ -233,6 +259,7 @@ def read_host(
             "listening": read_listening(root),
             "folders": read_folders(root, etc),
             "network": read_network(root, nics),
+            "service_proxy": read_service_proxy(root),
             "time": time.time(),
         }
         host["mirrors"] = mirrors.result()

@@ -7,6 +7,7 @@ is how the leftovers of a run that was killed are found.
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 import time
 import uuid
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import openstack
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keystoneauth1.exceptions import ClientException
 from openstack import exceptions
 
+from . import proxies
 from .errors import CairnError
 
 PREFIX = "cairn-verify-"
@@ -100,6 +103,9 @@ def admin_cloud(config: Path, name: str) -> Any:
         region = openstack.config.OpenStackConfig(
             config_files=[str(config)], load_envvars=False
         ).get_one(name)
+        # Whoever runs this may have a proxy in the environment: it leads to the outside.
+        host = urlsplit(region.config["auth"]["auth_url"]).hostname or ""
+        os.environ.update(proxies.exempt(os.environ, [host]))
         return openstack.connection.Connection(config=region)
 
 

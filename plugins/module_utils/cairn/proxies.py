@@ -1,0 +1,95 @@
+"""Proxies: what goes to the outside through one, and what of the cloud's own never does.
+
+Standard library only: the proof uses it too. Nothing of a host's own environment (/etc/environment)
+reaches what Cairn runs there; what needs a proxy gets it from here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+SCHEMES = ("http", "https", "socks5", "socks5h")
+VARIABLES = ("cairn_http_proxy", "cairn_https_proxy", "cairn_no_proxy", "cairn_pypi_index")
+LOCAL = ("localhost", "127.0.0.0/8", "::1")
+
+
+def listed(value: Any) -> list[str]:
+    """Names of `cairn_no_proxy`: a list, or text with commas as in no_proxy."""
+    parts = str(value or "").split(",") if not isinstance(value, list) else value
+    return [text for part in parts if (text := str(part).strip())]
+
+
+def own_addresses(site: Mapping[str, Any]) -> list[str]:
+    """What is the cloud's own: its planes, VIPs and API names, as no_proxy has them."""
+    planes = [plane["cidr"] for plane in site["planes"].values() if plane.get("cidr")]
+    found = [*LOCAL, *planes, *site["vips"].values(), *site["names"].values()]
+    return list(dict.fromkeys(found))
+
+
+def environment(variables: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, str]:
+    """Environment with which package builds on a host reach the outside; empty without a proxy.
+
+    variables: those of VARIABLES that the host has. Programs differ in the case that they read.
+    """
+    http = str(variables.get("cairn_http_proxy") or "")
+    https = str(variables.get("cairn_https_proxy") or "") or http
+    if not https:
+        return {}
+    excepted = [*own_addresses(site), *listed(variables.get("cairn_no_proxy"))]
+    found = {"https_proxy": https, "no_proxy": ",".join(dict.fromkeys(excepted))}
+    if http:
+        found["http_proxy"] = http
+    return found | {name.upper(): value for name, value in found.items()}
+
+
+def index(url: str) -> dict[str, str]:
+    """Environment that sends uv to a package index instead of PyPI; empty without one.
+
+    A login in the URL is taken out of it, so that no message of uv's can show it.
+    """
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    if not parts.username:
+        return {"UV_DEFAULT_INDEX": url}
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return {
+        "UV_DEFAULT_INDEX": f"cairn={bare}",
+        "UV_INDEX_CAIRN_USERNAME": unquote(parts.username),
+        "UV_INDEX_CAIRN_PASSWORD": unquote(parts.password or ""),
+    }
+
+
+def url_problem(url: str, schemes: Iterable[str] = SCHEMES) -> str:
+    """What is wrong with a proxy's or an index's URL, as the rest of a sentence; "" if nothing."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in schemes or not parts.hostname:
+        return f"is no URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
+    return ""
+
+
+def is_excepted(host: str, no_proxy: Iterable[str]) -> bool:
+    """Whether a name or an address is reached directly, as requests reads no_proxy."""
+    for entry in no_proxy:
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
+                return True
+        except ValueError:
+            domain = entry.lstrip(".").lower()
+            if host.lower() == domain or host.lower().endswith(f".{domain}"):
+                return True
+    return False
+
+
+def exempt(environment: Mapping[str, str], hosts: Iterable[str]) -> dict[str, str]:
+    """no_proxy, in both cases, with further hosts that are never asked through a proxy."""
+    before = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    text = ",".join(dict.fromkeys([*listed(before), *filter(None, hosts)]))
+    return {"no_proxy": text, "NO_PROXY": text}

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from cairn.planes import FIRST_HOST_NUMBER, Host, counted_address, read_plane
+from cairn.window import stale
 
 
 def plane_address(
@@ -37,12 +38,7 @@ def plane_addresses(site: Mapping[str, Any], plane: str, group: str | None = Non
 
 def network_stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
     """The reached hosts whose network is not what `cairn_site` says, or has drifted."""
-    stale = []
-    for name, host in site["hosts"].items():
-        network = hostvars[name].get("cairn_host", {}).get("network")
-        if network and (network["hash"] != host["network"] or network["drift"] or network["trial"]):
-            stale.append(name)
-    return stale
+    return stale(site, hostvars)
 
 
 def network_answers(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:

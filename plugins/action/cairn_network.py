@@ -13,15 +13,16 @@ from ansible.plugins.action import ActionBase
 from cairn.networkd import devices, digest, units
 from cairn.peers import all_peers, judge
 from cairn.planes import read_site
+from cairn.window import Need, measured
 
 # A fresh connection each time (no multiplexing): a step must prove that a new one gets through.
-# The first of several equal options counts, so these come before the configured ones.
+# The first of several equal -o options counts, so these come before the site's, whose jump hosts,
+# keys and ports hold. Of -S and -M, which set the same, the last one counts.
 FRESH_SSH = (
-    "-o ControlMaster=no -o ControlPath=none -o ConnectTimeout=5 "
+    "-o ControlMaster=no -o ControlPath=none -o ConnectTimeout={connect} "
     "-o ServerAliveInterval=3 -o ServerAliveCountMax=2"
 )
-# Seconds of the window that are kept for confirming.
-RESERVE = 12
+UNSHARED = "-S none"
 # How long after the window a host may take to be reachable again.
 RETURN_TIME = 60
 VARIABLES = (
@@ -92,6 +93,25 @@ def new_address(task_vars: Mapping[str, Any]) -> str | None:
     return None
 
 
+def unshared(ssh_args: str | None, extra_args: str | None, connect: int) -> dict[str, Any]:
+    """Options of Ansible's ssh connection that make each of its connections a new one.
+
+    ssh_args, extra_args: what the site configured, in front of and behind everything else.
+    """
+    return {
+        "ssh_args": f"{FRESH_SSH.format(connect=connect)} {ssh_args or ''}".strip(),
+        "ssh_extra_args": f"{extra_args or ''} {UNSHARED}".strip(),
+        "reconnection_retries": 0,
+    }
+
+
+def need(task_vars: Mapping[str, Any]) -> Need:
+    """What the hosts of this play need together."""
+    hosts = task_vars["ansible_play_hosts_all"]
+    known = {h: task_vars["hostvars"][h].get("cairn_host", {}) for h in hosts}
+    return Need(len(hosts), int(task_vars["ansible_forks"]), measured(known))
+
+
 class ActionModule(ActionBase):
     """`state: applied`, `asked` and `confirmed`, one after the other."""
 
@@ -104,7 +124,7 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             {
                 "state": {"required": True, "choices": ["applied", "asked", "confirmed"]},
-                "window": {"type": "int", "default": 45},
+                "window": {"type": "int"},
                 "keep": {"type": "list", "elements": "str", "default": []},
                 "excused": {"type": "list", "elements": "str", "default": []},
                 "applied": {"type": "dict"},
@@ -115,7 +135,7 @@ class ActionModule(ActionBase):
             return result | self._applied(arguments, task_vars)
         if not arguments["applied"]["changed"] or self._task.check_mode:
             return result | {"changed": False, "missing": [], "off": []}
-        self._use_fresh_connections()
+        self._use_fresh_connections(arguments["applied"]["connect"])
         if arguments["state"] == "asked":
             return result | self._asked(arguments, task_vars)
         return result | self._confirmed(arguments, task_vars)
@@ -128,14 +148,20 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(answer.get("msg", answer)))
         return answer
 
-    def _use_fresh_connections(self, host: str | None = None) -> None:
-        """Leave the shared connection, which may hang on the old network."""
-        if not hasattr(self._connection, "host"):
-            return  # not SSH: a connection that does not depend on the network
+    def _use_fresh_connections(self, connect: int, host: str | None = None) -> None:
+        """Leave the shared connection, which may hang on the old network.
+
+        connect: seconds for one connection to come about. host: another address from now on.
+        """
+        if self._connection.transport.rpartition(".")[2] != "ssh":
+            return  # a connection that does not depend on the network, or shares none
         self._connection.reset()
-        configured = self._connection.get_option("ssh_args") or ""
-        self._connection.set_option("ssh_args", f"{FRESH_SSH} {configured}")
-        self._connection.set_option("reconnection_retries", 0)
+        for option, value in unshared(
+            self._connection.get_option("ssh_args"),
+            self._connection.get_option("ssh_extra_args"),
+            connect,
+        ).items():
+            self._connection.set_option(option, value)
         if host:
             self._connection.set_option("host", host)
 
@@ -146,7 +172,8 @@ class ActionModule(ActionBase):
             network["drift"] or network["trial"]
         ):
             return {"changed": False}
-        window, keep = arguments["window"], arguments["keep"]
+        needed, keep = need(task_vars), arguments["keep"]
+        window = arguments["window"] or needed.window
         request = desired(task_vars) | {"window": window, "keep": keep}
         if self._task.check_mode:
             before = self._check_mode_texts(task_vars)
@@ -155,11 +182,14 @@ class ActionModule(ActionBase):
         started = time.time()
         address = new_address(task_vars)
         former = str(task_vars["ansible_host"]) if address else None
-        self._use_fresh_connections(address)
+        self._use_fresh_connections(needed.connect, address)
         self._wait_until_applied(window, started, task_vars, former)
         result = {
             "changed": True,
             "started": started,
+            "window": window,
+            "rest": min(needed.rest, window // 2),
+            "connect": needed.connect,
             "diff": file_diffs(begun["before"], request["files"], keep),
         }
         if address:
@@ -235,7 +265,8 @@ class ActionModule(ActionBase):
         site, hostvars = task_vars["cairn_site"], task_vars["hostvars"]
         peers = all_peers(site, task_vars["inventory_hostname"])
         reached = {h for h in site["hosts"] if "os" in hostvars[h].get("cairn_host", {})}
-        deadline = arguments["applied"]["started"] + arguments["window"] - RESERVE
+        applied = arguments["applied"]
+        deadline = applied["started"] + applied["window"] - applied["rest"]
         while True:
             answer = self._execute_module(
                 "cairn_peers", module_args={"peers": peers}, task_vars=task_vars
@@ -262,7 +293,7 @@ class ActionModule(ActionBase):
             return self._module(task_vars, state="confirm")
         self._module(task_vars, state="revert")
         former = arguments["applied"].get("former_address")
-        self._wait_until_reverted(arguments["window"], task_vars, former)
+        self._wait_until_reverted(arguments["applied"]["window"], task_vars, former)
         raise AnsibleActionFail(not_confirmed(me, missing))
 
     def _wait_until_reverted(self, window: int, task_vars: Any, former: str | None) -> None:

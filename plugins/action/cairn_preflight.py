@@ -10,7 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from cairn import catalogue, checks, flows, proxies, secrets
+from cairn import catalogue, checks, flows, proxies, secrets, window
 from cairn.layers import file_in_force
 from cairn.sources import variable_files
 from cairn.volumegroup import path_of
@@ -101,6 +101,19 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
     return list(found)
 
 
+def window_findings(task_vars: Any) -> list[Any]:
+    """Whether the hosts whose network changes can all be confirmed in time."""
+    hostvars = task_vars["hostvars"]
+    stale = window.stale(task_vars["cairn_site"], hostvars)
+    if not stale:
+        return []
+    call = window.measured({name: hostvars[name]["cairn_host"] for name in stale})
+    need = window.Need(len(stale), int(task_vars["ansible_forks"]), call)
+    given = [hostvars[name].get("network_window") for name in stale]
+    smallest = min((int(seconds) for seconds in given if seconds), default=None)
+    return list(checks.check_network_window(smallest, need))
+
+
 class ActionModule(ActionBase):
     """`cairn_preflight:` without arguments, run once."""
 
@@ -112,6 +125,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
         found = inventory_findings(task_vars) + host_findings(task_vars)
+        found += window_findings(task_vars)
         given = load_extra_vars(self._loader)
         found += checks.check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
         errors = [f for f in found if f.severity == checks.ERROR]

@@ -24,9 +24,11 @@ options:
     required: true
     choices: [applied, asked, confirmed, begin, status, confirm, revert, read]
   window:
-    description: Seconds until the old configuration comes back.
+    description:
+      - Seconds until the old configuration comes back.
+      - By default what the hosts of the play need, from their number, the forks and the time that
+        the probe took.
     type: int
-    default: 45
   keep:
     description: Patterns of foreign unit files in /etc/systemd/network to leave in place.
     type: list

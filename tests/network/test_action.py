@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +15,8 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 Data = dict[str, Any]
 NAMES = ("a", "b")
+# What the step "applied" leaves to the others.
+APPLIED = {"window": 30, "rest": 12, "connect": 5}
 
 
 @pytest.fixture
@@ -45,6 +50,8 @@ def task_vars() -> Data:
     return {
         "inventory_hostname": "a",
         "ansible_host": "192.0.2.200",
+        "ansible_forks": 20,
+        "ansible_play_hosts_all": list(NAMES),
         "cairn_host": {"nics": nics, "network": network},
         "cairn_site": {"hosts": hosts, "planes": {"management": {"mtu": 1500, "vip": None}}},
         "hostvars": {"a": {"cairn_host": {"os": {}}}, "b": {"cairn_host": {"os": {}}}},
@@ -74,7 +81,7 @@ def plugin(action: ModuleType) -> Callable[..., Any]:
             yield
 
         made._module = module
-        made._use_fresh_connections = lambda host=None: made.asked.append(f"fresh {host}")
+        made._use_fresh_connections = lambda _connect, host=None: made.asked.append(f"fresh {host}")
         made._at = at
         return made
 
@@ -108,6 +115,70 @@ def test_files_that_a_pattern_keeps_are_no_difference(action: ModuleType) -> Non
     before = {"50-ipmi-a.network": "x\n", "51-other.network": "y\n"}
     found = action.file_diffs(before, {}, ["50-ipmi*"])
     assert [d["after_header"].rsplit("/")[-1] for d in found] == ["51-other.network"]
+
+
+@pytest.mark.parametrize(
+    ("ssh_args", "extra_args"),
+    [
+        ("-o ControlMaster=auto -o ControlPersist=300s", None),
+        ("-o ControlMaster=auto -o ControlPersist=300s -o ControlPath=/tmp/site-%C", ""),
+        ("-M -S /tmp/site-%C -o ControlPersist=yes", "-o ProxyJump=admin@bastion:2222"),
+        (None, "-S /tmp/extra-%C -M -J bastion"),
+        ("-F {config}", "-o ProxyJump=bastion"),
+    ],
+)
+def test_connections_are_new_whatever_the_site_shares_and_go_through_its_jump_hosts(
+    action: ModuleType, tmp_path: Path, ssh_args: str | None, extra_args: str | None
+) -> None:
+    """As ssh itself understands the command line that Ansible makes of its options."""
+    config = tmp_path / "config"
+    config.write_text(
+        "Host *\n ControlMaster auto\n ControlPath /tmp/c-%C\n ControlPersist yes\n Port 2200\n"
+    )
+    common = "-o ProxyJump=gate" if "bastion" not in (extra_args or "") else ""
+    options = action.unshared((ssh_args or "").format(config=config), extra_args, 7)
+    words = shlex.split(f"{options['ssh_args']} -o ConnectTimeout=30 {common}")
+    words += shlex.split(options["ssh_extra_args"])
+    done = subprocess.run(
+        ["ssh", *words, "-G", "host.example"], capture_output=True, text=True, check=True
+    )
+    shown = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    # ssh shows no ControlPath where there is none.
+    assert shown.get("controlpath", "none") == "none"
+    assert shown["connecttimeout"] == "7"
+    assert ("bastion" if extra_args and "bastion" in extra_args else "gate") in shown["proxyjump"]
+    if "-F" in (ssh_args or ""):
+        assert shown["port"] == "2200"
+
+
+def test_only_connections_by_ssh_are_made_new(plugin: Any, action: ModuleType) -> None:
+    options = {"ssh_args": "-o ControlMaster=auto", "ssh_extra_args": "-J bastion"}
+    reset = []
+
+    class Connection:
+        transport = "ansible.builtin.ssh"
+
+        def get_option(self, name: str) -> str:
+            return options[name]
+
+        def set_option(self, name: str, value: Any) -> None:
+            options[name] = value
+
+        def reset(self) -> None:
+            reset.append(dict(options))
+
+    made = plugin()
+    del made._use_fresh_connections
+    made._connection = Connection()
+    made._use_fresh_connections(9, "192.0.2.11")
+    # The shared one is ended as it was opened.
+    assert reset == [{"ssh_args": "-o ControlMaster=auto", "ssh_extra_args": "-J bastion"}]
+    assert options["ssh_args"].startswith("-o ControlMaster=no -o ControlPath=none")
+    assert options["ssh_extra_args"] == "-J bastion -S none"
+    assert options["host"] == "192.0.2.11"
+    made._connection.transport = "local"
+    made._use_fresh_connections(9)
+    assert len(reset) == 1
 
 
 def test_only_an_address_that_goes_away_is_followed(action: ModuleType, task_vars: Data) -> None:
@@ -189,7 +260,7 @@ def peer(small: bool, full: bool) -> Data:
 def ask(plugin: Any, task_vars: Data, *answers: Data, excused: tuple[str, ...] = ()) -> Data:
     made, left = plugin(), list(answers)
     made._execute_module = lambda *_args, **_more: left.pop(0) if len(left) > 1 else left[0]
-    arguments = {"applied": {"started": 1000.0}, "window": 30, "excused": excused}
+    arguments = {"applied": APPLIED | {"started": 1000.0}, "excused": excused}
     found: Data = made._asked(arguments, task_vars)
     return found
 
@@ -216,7 +287,7 @@ def test_a_peer_that_nobody_reaches_is_off_and_warned_of(plugin: Any, task_vars:
 
 def confirm(made: Any, task_vars: Data, **missing: list[str]) -> Data:
     asked = {host: {"missing": texts} for host, texts in missing.items()}
-    found: Data = made._confirmed({"asked": asked, "applied": {}, "window": 30}, task_vars)
+    found: Data = made._confirmed({"asked": asked, "applied": APPLIED}, task_vars)
     return found
 
 
@@ -244,9 +315,12 @@ def test_it_is_taken_back_everywhere_when_one_host_misses_a_peer(
 
 def test_one_that_went_back_to_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:
     made = plugin(revert=[{}], status=[None, status(applied=True), None, status(armed=False)])
-    told = {"asked": {"a": {"missing": ["b"]}}, "applied": {"former_address": "192.0.2.200"}}
+    told = {
+        "asked": {"a": {"missing": ["b"]}},
+        "applied": APPLIED | {"former_address": "192.0.2.200"},
+    }
     with pytest.raises(AnsibleActionFail, match="no answer from b"):
-        made._confirmed({**told, "window": 30}, task_vars)
+        made._confirmed(told, task_vars)
     assert made.asked == ["revert", *["status", "at 192.0.2.200", "status"] * 2]
 
 

@@ -19,6 +19,7 @@ from .planes import GROUPS
 from .suggest import nearest
 from .volumegroup import Disk
 from .volumegroup import plan as plan_volume_group
+from .window import Need
 
 ERROR, WARNING = "error", "warning"
 DEBIAN, PYTHON = "13", (3, 13)
@@ -314,6 +315,22 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
             )
         ]
     return []
+
+
+def check_network_window(window: int | None, need: Need) -> list[Finding]:
+    """The operator's own window lasts until the last of the hosts that change is confirmed."""
+    if not window or window >= need.window:
+        return []
+    return [
+        Finding(
+            WARNING,
+            "network",
+            f"network_window is {window} s; {need.hosts} hosts whose network changes need "
+            f"{need.window} s with {need.forks} forks, where a call takes {need.call:.1f} s: "
+            "their changes would be taken back before they are confirmed",
+            f"leave network_window out, or set it to {need.window}; or raise --forks",
+        )
+    ]
 
 
 def check_operator_become(

@@ -44,7 +44,7 @@ def measured(answers: Mapping[str, Mapping[str, Any]]) -> float:
     clocks = [answer["clock"] for answer in answers.values() if answer.get("clock")]
     if not clocks:
         return SHORTEST
-    seconds = statistics.median(after - before for before, after in clocks)
+    seconds = float(statistics.median(after - before for before, after in clocks))
     return min(max(seconds, SHORTEST), LONGEST)
 
 

@@ -68,6 +68,9 @@ def host_findings(task_vars: Any) -> list[Any]:
         memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
         disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
         found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
+        keep = hostvars[name].get("network_keep") or ()
+        if "os" in host:
+            found += checks.check_name_servers(name, host, site, keep)
         given = {v: hostvars[name][v] for v in proxies.VARIABLES if v in hostvars[name]}
         found += checks.check_proxies(name, given, host, site["names"]["internal"])
         keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 from cairn.model import Model
 
 Content = Callable[..., str]
@@ -67,6 +68,38 @@ def test_every_host_is_known_by_its_management_address(content: Content) -> None
     assert "203.0.113.250 cloud.example" in lines
     assert "192.0.2.200 mirror ntp" in lines
     assert not [line for line in lines if line.startswith("127.") and "controller" in line]
+
+
+def test_a_public_name_leads_hosts_to_the_vip_and_an_address_is_no_name(
+    make_model: MakeModel,
+) -> None:
+    def hosts(public: str) -> list[str]:
+        model = make_model()
+        model.site["names"] = {**model.site["names"], "public": public}
+        files = model.manifest("base")["files"]  # type: ignore[index]
+        text: str = next(f["content"] for f in files if f["path"] == "/etc/hosts")
+        return [line for line in text.splitlines() if line.startswith("203.0.113.250 ")]
+
+    assert hosts("outside.example") == ["203.0.113.250 outside.example"]
+    assert hosts("1st.example") == ["203.0.113.250 1st.example"]
+    assert hosts("203.0.113.250") == []
+    assert hosts("198.51.100.7") == []
+
+
+def test_cloud_init_leaves_names_and_networks_alone(make_model: MakeModel) -> None:
+    folder = "/etc/cloud/cloud.cfg.d/"
+    files = make_model().manifest("base")["files"]  # type: ignore[index]
+    (file,) = (file for file in files if file["path"].startswith(folder))
+    assert yaml.safe_load(file["content"]) == {
+        "manage_etc_hosts": False,
+        "preserve_hostname": True,
+        "network": {"config": "disabled"},
+    }
+    # cloudinit.util.read_conf_d reads names that end in .cfg in their order, and the last one wins.
+    name = file["path"].removeprefix(folder)
+    others = ["90_dpkg.cfg", "99.cfg", "99-installer.cfg", "99_site.cfg", "curtin-sources.cfg"]
+    assert name.endswith(".cfg")
+    assert sorted([*others, name])[-1] == name
 
 
 def test_the_operators_kernel_settings_win(content: Content) -> None:

@@ -247,6 +247,7 @@ def test_an_error_ends_it_with_every_finding_in_one_table(
 def test_names_of_hosts_and_apis_are_looked_at(action: ModuleType, task_vars: Data) -> None:
     site = task_vars["cairn_site"]
     site["hosts"]["ctl_01"] = {}
+    task_vars["hostvars"]["ctl_01"] = {}
     site["names"]["public"] = "https://cloud.example.org"
     found = [f for f in action.inventory_findings(task_vars) if f.check == "names"]
     assert [f.host for f in found] == ["ctl_01", ""]

@@ -377,6 +377,38 @@ def test_names(
     assert said(checks.check_names("x", host, site["names"], site["vips"])) == expected
 
 
+@pytest.mark.parametrize(
+    ("change", "severity"),
+    [
+        ({}, None),
+        ({"lent": ["192.0.2.1"]}, ERROR),
+        ({"lent": ["192.0.2.1"], "kept": ["192.0.2.2"]}, None),
+    ],
+)
+def test_name_servers_that_the_change_of_networks_takes_away(
+    site: Data, host: Data, change: Data, severity: str | None
+) -> None:
+    host["name_servers"] = {"servers": ["127.0.0.53"], "lent": [], "kept": []} | change
+    assert checks.check_name_servers("compute1", host, site) == []  # nothing changes
+    host["network"]["hash"] = ""
+    found = checks.check_name_servers("compute1", host, site)
+    assert [f.severity for f in found] == ([severity] if severity else [])
+    if found:
+        assert "DNS=192.0.2.1\\n" in found[0].remedy
+        (kept,) = checks.check_name_servers("compute1", host, site, ["10-dns*"])
+        assert kept.severity == WARNING
+
+
+def test_cloud_init_that_would_rewrite_etc_hosts(host: Data) -> None:
+    assert checks.check_cloud_init("x", host) == []
+    host["cloud_init"] = ["/var/lib/cloud/instance/cloud-config.txt"]
+    (finding,) = checks.check_cloud_init("x", host)
+    assert finding.severity == ERROR
+    assert "/var/lib/cloud/instance/cloud-config.txt" in finding.text
+    (finding,) = checks.check_cloud_init("x", host | {"services": {"nova": {}}})
+    assert finding.severity == WARNING
+
+
 PUBLIC = {"internal": "10.0.0.10", "public": "cloud.example.org"}
 
 

@@ -123,6 +123,84 @@ def test_who_listens(tmp_path: Path, write: Write) -> None:
     ]
 
 
+STUB = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n"
+UPLINKS = "# resolved\nnameserver 192.0.2.1\nnameserver fe80::1%2\n"
+
+
+def test_name_servers_of_a_plain_file(tmp_path: Path, write: Write) -> None:
+    write("etc/resolv.conf", "# nameserver 1.1.1.1\nsearch lan\nnameserver 192.0.2.1\n")
+    write("run/systemd/resolve/resolv.conf", UPLINKS)
+    found = hostfacts.read_name_servers(tmp_path)
+    assert found == {"servers": ["192.0.2.1"], "lent": [], "kept": []}
+    (tmp_path / "etc/resolv.conf").unlink()
+    assert hostfacts.read_name_servers(tmp_path)["servers"] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "lent", "kept"),
+    [
+        ({}, ["192.0.2.1", "fe80::1%2"], []),
+        ({"etc/systemd/resolved.conf": "[Resolve]\n#DNS=\n"}, ["192.0.2.1", "fe80::1%2"], []),
+        (
+            {"etc/systemd/resolved.conf.d/dns.conf": "[Resolve]\nDNS=192.0.2.1 192.0.2.2\n"},
+            ["fe80::1%2"],
+            ["192.0.2.1", "192.0.2.2"],
+        ),
+        (
+            {
+                "etc/systemd/resolved.conf": "DNS=192.0.2.1\nFallbackDNS=192.0.2.9\n",
+                "etc/systemd/resolved.conf.d/dns.conf": "DNS=\n",
+            },
+            ["192.0.2.1", "fe80::1%2"],
+            ["192.0.2.9"],
+        ),
+    ],
+)
+def test_name_servers_of_systemd_resolved(
+    tmp_path: Path, write: Write, files: dict[str, str], lent: list[str], kept: list[str]
+) -> None:
+    write("run/systemd/resolve/stub-resolv.conf", STUB)
+    write("run/systemd/resolve/resolv.conf", UPLINKS)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    for name, text in files.items():
+        write(name, text)
+    found = hostfacts.read_name_servers(tmp_path)
+    assert found == {"servers": ["127.0.0.53"], "lent": lent, "kept": kept}
+
+
+USER_DATA = "var/lib/cloud/instance/cloud-config.txt"
+VENDOR_DATA = "var/lib/cloud/instance/vendor-cloud-config.txt"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, []),
+        ({USER_DATA: "#cloud-config\n\nhostname: a\n"}, []),
+        ({USER_DATA: "manage_etc_hosts: false\n"}, []),
+        ({USER_DATA: "# manage_etc_hosts: true\nx:\n  manage_etc_hosts: true\n"}, []),
+        ({USER_DATA: "a: 1\nmanage_etc_hosts: true\n"}, [f"/{USER_DATA}"]),
+        ({USER_DATA: "manage_etc_hosts: localhost\n"}, [f"/{USER_DATA}"]),
+        ({USER_DATA: "'manage_etc_hosts': 'True'\n"}, [f"/{USER_DATA}"]),
+        ({VENDOR_DATA: "manage_etc_hosts: true\n"}, [f"/{VENDOR_DATA}"]),
+        (
+            {USER_DATA: "manage_etc_hosts: false\n", VENDOR_DATA: "manage_etc_hosts: true\n"},
+            [],
+        ),
+        ({USER_DATA: "manage_etc_hosts: true\n", "etc/cloud/cloud-init.disabled": ""}, []),
+    ],
+)
+def test_what_goes_over_cloud_inits_configuration(
+    tmp_path: Path, write: Write, files: dict[str, str], found: list[str]
+) -> None:
+    for name, text in files.items():
+        write(name, text)
+    assert hostfacts.read_cloud_init(tmp_path) == []  # not installed
+    write("usr/bin/cloud-init", "")
+    assert hostfacts.read_cloud_init(tmp_path) == found
+
+
 def test_folders_of_etc_and_whose_they_are(tmp_path: Path, write: Write) -> None:
     for name in ("nova", "swift", "glance"):
         write(f"etc/{name}/{name}.conf", "")

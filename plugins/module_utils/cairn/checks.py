@@ -653,6 +653,49 @@ def check_proxies(
     return found
 
 
+def check_name_servers(
+    name: str, host: Mapping[str, Any], site: Mapping[str, Any], keep: Collection[str] = ()
+) -> list[Finding]:
+    """A change of the network does not take the name servers away.
+
+    systemd-resolved forgets those that it has from a link when Cairn's units take the link over.
+    keep: `network_keep`, units that stay and may have name servers of their own.
+    """
+    asked = host.get("name_servers") or {}
+    if not asked.get("lent") or asked["kept"]:
+        return []
+    if host["network"]["hash"] == site["hosts"][name]["network"]:
+        return []
+    lent = " ".join(asked["lent"])
+    return [
+        Finding(
+            WARNING if keep else ERROR,
+            "names",
+            f"has its name servers ({lent}) from DHCP or another link's configuration, which "
+            "Cairn's networks replace: no name would resolve after that",
+            f"keep them: mkdir -p /etc/systemd/resolved.conf.d; printf '[Resolve]\\nDNS={lent}\\n' "
+            "> /etc/systemd/resolved.conf.d/dns.conf; systemctl restart systemd-resolved",
+            name,
+        )
+    ]
+
+
+def check_cloud_init(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """No boot rewrites /etc/hosts: base's own setting for cloud-init loses against user-data."""
+    return [
+        Finding(
+            WARNING if host.get("services") else ERROR,
+            "names",
+            f"has manage_etc_hosts in {path}: cloud-init would rewrite /etc/hosts at the next "
+            "boot, and RabbitMQ and the internal name would be gone",
+            "take it out of the instance's user-data and of that file, or switch cloud-init off: "
+            "touch /etc/cloud/cloud-init.disabled",
+            name,
+        )
+        for path in host.get("cloud_init") or ()
+    ]
+
+
 def check_ports(
     name: str,
     host: Mapping[str, Any],
@@ -841,6 +884,7 @@ def check_host(
         *check_nics(name, host, told["nics"]),
         *check_virtualisation(name, host, groups),
         *check_names(name, host, site["names"], site["vips"], site.get("public_addresses") or ()),
+        *check_cloud_init(name, host),
         *check_mirrors(name, host),
         *check_ports(name, host, told["addresses"], mine, site["vips"].values()),
         *check_foreign(name, host, packages),

@@ -21,6 +21,8 @@ from typing import Any
 from .aptsources import read_mirrors
 from .netstate import read_network
 
+# The addresses at which systemd-resolved answers.
+RESOLVED = {"127.0.0.53", "127.0.0.54"}
 FILESYSTEMS = ("/", "/opt", "/var", "/var/lib")
 VIRTUALISATION_FLAGS = ("vmx", "svm")
 # The state, in /proc/net, of a socket that waits for whoever comes: UDP's is just not connected.
@@ -179,6 +181,60 @@ def _unit(process: Path) -> str:
     return units[-1] if units else (process / "comm").read_text().strip()
 
 
+def read_name_servers(root: Path) -> dict[str, list[str]]:
+    """Where names are asked: `servers` of resolv.conf, and those of systemd-resolved if it is used.
+
+    `lent` are the ones that resolved has from links (by DHCP, netplan or networkd's units), `kept`
+    those of its own configuration, as resolved.conf(5) has them.
+    """
+
+    def servers(name: str) -> list[str]:
+        try:
+            text = (root / name).read_text(errors="replace")
+        except OSError:
+            return []
+        return re.findall(r"^\s*nameserver\s+(\S+)", text, re.M)
+
+    found: dict[str, list[str]] = {"servers": servers("etc/resolv.conf"), "lent": [], "kept": []}
+    if not RESOLVED & set(found["servers"]):
+        return found
+    lists: dict[str, list[str]] = {}
+    folders = ("usr/lib/systemd", "run/systemd", "etc/systemd")
+    paths = [root / folder / "resolved.conf" for folder in folders]
+    paths += sorted(
+        (path for folder in folders for path in (root / folder / "resolved.conf.d").glob("*.conf")),
+        key=lambda path: path.name,
+    )
+    for path in paths:
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        for key, value in re.findall(r"^((?:Fallback)?DNS)=(.*)$", text, re.M):
+            # An empty assignment resets the list.
+            lists[key] = [*lists.get(key, []), *value.split()] if value.strip() else []
+    found["kept"] = kept = [server for values in lists.values() for server in values]
+    lent = servers("run/systemd/resolve/resolv.conf")
+    found["lent"] = [server for server in lent if server not in kept]
+    return found
+
+
+def read_cloud_init(root: Path) -> list[str]:
+    """Where data of the instance tell cloud-init to write /etc/hosts at every boot.
+
+    They go over /etc/cloud/cloud.cfg.d (cloudinit.helpers.ConfigMerger). Empty where cloud-init is
+    not installed, or switched off.
+    """
+    off = (root / "etc/cloud/cloud-init.disabled").exists()
+    if off or not (root / "usr/bin/cloud-init").exists():
+        return []
+    for name in ("cloud-config.txt", "vendor2-cloud-config.txt", "vendor-cloud-config.txt"):
+        path = root / "var/lib/cloud/instance" / name
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        said = re.search(r"""^["']?manage_etc_hosts["']?:\s*["']?([A-Za-z0-9]+)""", text, re.M)
+        if said:  # the first one that says anything counts
+            value = said[1].lower()
+            return [] if value in ("false", "no", "off", "0") else [f"/{path.relative_to(root)}"]
+    return []
+
+
 def read_service_proxy(root: Path) -> dict[str, str]:
     """A proxy that systemd gives every service (DefaultEnvironment=): `file` and its `no_proxy`.
 
@@ -259,6 +315,8 @@ def read_host(
             "listening": read_listening(root),
             "folders": read_folders(root, etc),
             "network": read_network(root, nics),
+            "name_servers": read_name_servers(root),
+            "cloud_init": read_cloud_init(root),
             "service_proxy": read_service_proxy(root),
             "time": time.time(),
         }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.plugins.callback.default import CallbackModule as Default
+from cairn.shown import learn_of_play, mask_display
 
 DOCUMENTATION = r"""
 name: cairn_progress
@@ -74,6 +75,7 @@ class CallbackModule(Default):
     def __init__(self) -> None:
         """Begin with no run."""
         super().__init__()
+        mask_display(self._display)
         self.progress = Progress()
         # Both ansible's own thread and the one that looks at the clock print and take notes.
         self.lock = threading.RLock()
@@ -115,6 +117,7 @@ class CallbackModule(Default):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """No task is under way while a play begins."""
+        learn_of_play(play)
         with self.lock:
             self.progress.start(None)
             super().v2_playbook_on_play_start(play)

@@ -17,6 +17,7 @@ from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
 from cairn.catalogue import descriptions, of_site
 from cairn.manifest import catalog_entries
+from cairn.shown import KNOWN, learn_of_play, mask_display
 
 DOCUMENTATION = r"""
 name: cairn_summary
@@ -104,6 +105,7 @@ def explanation(result: Mapping[str, Any]) -> str:
     text = ""
     for key in ("msg", "stderr", "censored"):
         text = text or str(failed[0].get(key) or "").strip()
+    text = KNOWN.text(text)  # before a secret is cut in two
     if len(text) > MESSAGE_LENGTH:
         text = text[:MESSAGE_LENGTH] + " […]"
     return text or "no message: run again with -v"
@@ -294,6 +296,17 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
 
 
+def write(path: Path, report: Mapping[str, Any]) -> None:
+    """Write the report for its owner only: it names hosts, and what failed there."""
+    path.parent.mkdir(exist_ok=True)
+    new = path.with_suffix(f".{os.getpid()}")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(json.dumps(report, indent=1) + "\n")
+    new.replace(path)
+
+
 class CallbackModule(CallbackBase):
     """Feeds a Run from Ansible's events."""
 
@@ -305,6 +318,7 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         """Begin the run's clock and its counting."""
         super().__init__()
+        mask_display(self._display)
         self.run = Run()
         self.calls = CallCounter()
 
@@ -316,6 +330,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Begin a play, with counters for every host of the inventory."""
+        learn_of_play(play)
         self.run.play(play.get_name())
         self.calls.know(play.get_variable_manager()._inventory.hosts)
 
@@ -348,7 +363,4 @@ class CallbackModule(CallbackBase):
         self._display.banner("SUMMARY")
         for line in lines(report, report["urls"]):
             self._display.display(line)
-        REPORT.parent.mkdir(exist_ok=True)
-        new = REPORT.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(report, indent=1) + "\n")
-        new.replace(REPORT)
+        write(REPORT, KNOWN.data(report))

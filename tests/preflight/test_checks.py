@@ -579,6 +579,13 @@ def test_mirrors(
     )
 
 
+def test_no_finding_tells_the_password_of_a_url(host: Data) -> None:
+    mirrors = {"https://svc:word@mirror.example/debian": "port 443: Connection refused"}
+    (found,) = checks.check_mirrors("x", host | {"mirrors": mirrors})
+    assert "svc:********@mirror.example" in found.text
+    assert "word" not in str(found.as_dict()) + checks.table([found])
+
+
 @pytest.mark.parametrize(
     ("entry", "other"),
     [

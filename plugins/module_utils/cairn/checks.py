@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import hostnames, login, proxies
+from .masking import mask_urls
 from .objectdisks import WRONG
 from .objectdisks import judge as judge_disk
 from .peers import judge
@@ -56,6 +57,11 @@ class Finding:
     text: str
     remedy: str
     host: str = ""
+
+    def __post_init__(self) -> None:
+        """Nobody's password in a URL is told, whichever check names that URL."""
+        object.__setattr__(self, "text", mask_urls(self.text))
+        object.__setattr__(self, "remedy", mask_urls(self.remedy))
 
     def as_dict(self) -> dict[str, str]:
         """As plain data."""

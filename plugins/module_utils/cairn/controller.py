@@ -18,6 +18,7 @@ from ansible.template import trust_as_template
 from .errors import CairnError
 from .manifest import digest
 from .model import PROJECT, Model
+from .shown import KNOWN, learn
 
 
 @functools.cache
@@ -64,7 +65,13 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         except CairnError as error:
             result.update(failed=True, msg=str(error))
         result["cairn_remote_calls"] = self.remote_calls
-        return result
+        return self.masked(result, task_vars or {})
+
+    def masked(self, result: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The result without the secrets of this host's variables, whoever may show it."""
+        learn(variables, self._templar.template)
+        shown: dict[str, Any] = KNOWN.data(result)
+        return shown
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Do the task; the task's result as a dict."""

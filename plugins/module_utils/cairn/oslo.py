@@ -29,22 +29,6 @@ up once a second (futurist/_thread.py: MAX_IDLE_FOR)."""
 
 Sections = dict[str, dict[str, Any]]
 
-SECRET_OPTIONS = frozenset(
-    {
-        "admin_password",
-        "auth_encryption_key",
-        "connection",
-        "memcache_password",
-        "memcache_secret_key",
-        "metadata_proxy_shared_secret",
-        "password",
-        "slave_connection",
-        "sql_connection",
-        "transport_url",
-    }
-)
-"""Options whose values are secrets, or hold one, in whatever section they stand."""
-
 
 class OsloError(DescriptionError):
     """A description or an override that no INI file can be made of; the text says which."""

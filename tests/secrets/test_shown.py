@@ -1,0 +1,182 @@
+"""No secret in what a plan, a failure or a summary shows: for every role, on every host."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.plugins.action import ActionBase
+from cairn import masking, paths, shown, staging
+from cairn.controller import CairnAction
+from cairn.errors import CairnError
+from cairn.masking import MASK, Masker
+
+HOSTS = ("controller1", "controller2", "network1", "compute1", "storage1")
+SERVICES = ("ceilometer", "cinder", "gnocchi", "heat", "horizon", "swift")
+DISKS = [{"name": "d1", "device": "/dev/vdb"}]
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Masker:
+    """Nothing is known yet of any secret."""
+    masker = Masker()
+    monkeypatch.setattr(shown, "KNOWN", masker)
+    monkeypatch.setattr("cairn.controller.KNOWN", masker)
+    return masker
+
+
+class Told(CairnAction):
+    """An action that shows what it is given, or fails with it."""
+
+    result: Any = None
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(self.result, str):
+            raise CairnError(self.result)
+        return {"changed": True, "diff": self.result}
+
+
+def tell(result: Any, variables: dict[str, Any], patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the action's result is in the end."""
+    patch.setattr(ActionBase, "run", lambda *_: {})
+    action = Told.__new__(Told)
+    action._task = SimpleNamespace(args={}, action="told")
+    action._templar = SimpleNamespace(template=lambda value: value)
+    action.result = result
+    done: dict[str, Any] = action.run(None, variables)
+    return done
+
+
+def strays(text: str, variables: dict[str, Any]) -> set[str]:
+    """Names of secrets that stand in a text, in any form."""
+    return {
+        name
+        for name, value in variables["cairn_secrets"].items()
+        if name not in masking.PUBLIC and any(needle in text for needle in masking.needles([value]))
+    }
+
+
+@pytest.fixture(scope="module")
+def models(make_model: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+    made = []
+    for controllers in (1, 3):
+        for name in HOSTS:
+            if not (controllers == 1 and name == "controller2"):
+                variables: dict[str, Any] = {"swift_disks": DISKS} if "storage" in name else {}
+                model = make_model(name, controllers, SERVICES, **variables)
+                made.append((f"{name} of {controllers}", model, model.manifests()))
+    return made
+
+
+def test_what_is_shown_of_no_role_holds_a_secret(
+    models: Any, fresh: Masker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(paths, "UNITS", tmp_path)
+    tried: set[str] = set()
+    for where, model, manifests in models:
+        variables = {"cairn_secrets": model.secrets}
+        differences = []
+        for manifest in manifests.values():
+            differences += staging.show_difference(manifest)
+        done = tell(differences, variables, monkeypatch)
+        assert strays(json.dumps(done), variables) == set(), where
+        assert len(done["diff"]) == len(differences) > 5
+        # And a module or a command that fails with whole files in its mouth.
+        files = [file for manifest in manifests.values() for file in manifest["files"]]
+        texts = [str(file.get("content", "")) for file in files]
+        tried |= strays("\n".join(texts), variables)
+        failed = tell("\n".join(texts), variables, monkeypatch)
+        assert failed["failed"] and strays(failed["msg"], variables) == set(), where
+    assert len(tried) > 30, "the files of the roles hold few secrets"
+
+
+# --- what other modules show ----------------------------------------------------------------------
+
+SECRET = "Zr9xQ2mB7vLk4pTn"
+SUDO = "sudo-Zr9xQ2mB"
+PLAYBOOK = """
+- name: Show
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: A file of another module
+      ansible.builtin.copy:
+        dest: "{{ place }}"
+        content: "[x]\\nfrobnicate = {{ cairn_secrets.queue_nova }}\\n"
+        mode: "0600"
+    - name: A message
+      ansible.builtin.debug:
+        msg: "it is {{ cairn_secrets.derived }} and {{ ansible_become_password }}"
+    - name: A warning
+      ansible.builtin.command:
+        argv: [sh, -c, "echo http://u:{{ cairn_secrets.queue_nova | urlencode }}@h >&2; exit 3"]
+      ignore_errors: true
+    - name: An error in a template
+      ansible.builtin.debug:
+        msg: "{{ cairn_secrets.queue_nova | no_such_filter }}"
+      ignore_errors: true
+    - name: A failure
+      ansible.builtin.fail:
+        msg: "cannot log in with {{ (cairn_secrets.queue_nova ~ ':') | b64encode }}"
+"""
+
+
+def test_nothing_that_a_run_prints_or_keeps_holds_a_secret(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAYBOOK)
+    variables = {
+        "cairn_secrets": {"queue_nova": SECRET, "derived": "{{ 'der' ~ 'ived-secret' }}"},
+        "ansible_become_password": SUDO,
+        "place": str(tmp_path / "file"),
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    inventory = {"all": {"hosts": {"localhost": {"ansible_connection": "local", **variables}}}}
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    log = tmp_path / "log"
+    report = root / ".cache/last-run.json"
+    kept = report.read_bytes() if report.exists() else None
+    try:
+        done = subprocess.run(
+            [
+                *(str(root / ".venv/bin/ansible-playbook"), "-i", str(tmp_path / "hosts.json")),
+                *(str(tmp_path / "play.yml"), "--diff", "-vvv"),
+            ],
+            cwd=root,
+            env={**os.environ, "ANSIBLE_LOG_PATH": str(log), "ANSIBLE_LOG_VERBOSITY": "4"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "frobnicate = " + MASK in done.stdout
+        assert "cannot log in with" in done.stdout
+        wrote = report.read_text()
+        assert "cannot log in with" in wrote and stat.S_IMODE(report.stat().st_mode) == 0o600
+    finally:
+        if kept is not None:
+            report.write_bytes(kept)
+    for text in (done.stdout, done.stderr, log.read_text(), wrote):
+        for secret in (SECRET, SUDO, "derived-secret", "WnI5eFEybUI3dkxrNHBUbj"):
+            assert secret not in text
+    assert "it is " in log.read_text()
+    assert SECRET in (tmp_path / "file").read_text()  # only what is shown is masked
+
+
+def test_the_display_masks_once_and_in_its_log(
+    fresh: Masker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    display = SimpleNamespace(display=lambda msg, **_: told.append(msg), _log=told.append)
+    for _ in range(2):  # both callbacks ask for it
+        shown.mask_display(display)
+    fresh.learn([SECRET])
+    display.display(f"a {SECRET}", color="red")
+    display._log(f"b {SECRET}")
+    display.display(b"c")
+    assert told == [f"a {MASK}", f"b {MASK}", b"c"]

@@ -89,6 +89,10 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 # -- proof
 
+.PHONY: journals
+journals: setup  ## what the lab's hosts complain of in their journals, and nobody knows yet (ARGS=--boot)
+	@python -m tests.journals --inventory $(notdir $(INVENTORY:/=)) $(ARGS)
+
 .PHONY: test bad-days ha lint unit labs venvs molecule bench
 test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@tools/setup --browser

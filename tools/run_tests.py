@@ -38,6 +38,9 @@ ROLES = (
 RELEASE = "2026.1"
 # Folders of tests marked `lab` that start machines of their own.
 OWN_LABS = ("guest", "lab", "network")
+# What reads the journals of all that the others did, and comes last.
+JOURNALS = "journals"
+SEARCH = f"python -m tests.{JOURNALS}"
 # What hurts the cloud, and what is too slow for every day.
 BAD_DAYS = ("baddays", "emulated")
 LAB = "inventories/lab"
@@ -77,7 +80,7 @@ def python_paths(root: Path) -> list[str]:
     folders = (
         *("bench", "filter_plugins", "guest", "lab", "plugins", "tools"),
         # What runs only in the lab would else show its mistakes after an hour.
-        *(f"tests/{name}" for name in (*BAD_DAYS, "customer", "flows", "ha", "secrets")),
+        *(f"tests/{name}" for name in (*BAD_DAYS, "customer", "flows", "ha", "secrets", JOURNALS)),
     )
     found = [name for name in folders if any((root / name).rglob("*.py"))]
     return [*found, "tools/vault-password"]
@@ -107,6 +110,8 @@ def machines(root: Path, inventory: str = LAB) -> list[Step]:
     return [
         Step("lab-up", f"python -m lab --inventory {inventory} up", needed=True),
         Step("secrets", f"python tools/site_secrets.py {inventory}", needed=True),
+        # Journals are searched from here on: a lab may have an older history.
+        Step("journals-mark", f"{SEARCH} mark --inventory {Path(inventory).name}"),
     ]
 
 
@@ -144,12 +149,14 @@ def labs(root: Path) -> list[Step]:
 
 def lab(root: Path) -> list[Step]:
     """Return the tests of the whole cloud, and of labs of their own beside it."""
-    rest = " ".join(f"--ignore=tests/{name}" for name in (*OWN_LABS, *BAD_DAYS, "ha"))
+    apart = (*OWN_LABS, *BAD_DAYS, "ha", JOURNALS)
+    rest = " ".join(f"--ignore=tests/{name}" for name in apart)
     return [
         *labs(root),
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, alone=True),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
         Step("cloud", f"pytest -q -m lab {rest}", junit=True),
+        Step("journals", f"pytest -q -m lab tests/{JOURNALS}", junit=True),
     ]
 
 
@@ -171,6 +178,7 @@ def ha(root: Path, which: Sequence[str] = ()) -> list[Step]:
     return [
         *machines(root, inventory),
         Step("site", f"ansible-playbook -i {inventory} playbooks/site.yml", needed=True),
+        Step("journals", f"{SEARCH} --inventory {Path(inventory).name}"),
         Step("ha", f"pytest -q -m lab {' '.join(which) or 'tests/ha'}", junit=True),
     ]
 

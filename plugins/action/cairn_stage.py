@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from cairn import catalogue, layers
 from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
@@ -55,6 +56,11 @@ class ActionModule(BuildingAction):
             "environment": self.environment(task_vars),
         }
         done = self.call("cairn_stage", {"payload": pack(payload)}, task_vars)
+        if done.get("diff") and self._task.diff:
+            roles = tuple(f"{m['role']}_" for m in missing)
+            depths = {k: v for k, v in catalogue.merged().items() if k.startswith(roles)}
+            if why := layers.explained(task_vars, model.host, depths):
+                done["diff"].append({"prepared": why})
         news = self.planned(missing, state) if self.check_mode else done.pop("state", {})
         self.remember_change(task_vars, news)
         return done

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cairn import layers
+from ansible.template import Templar
+from cairn import catalogue, layers
+from cairn.controller import CairnAction
 from cairn.errors import DescriptionError
 
 from .conftest import Write
@@ -136,6 +138,42 @@ def test_each_option_is_told_with_file_and_line(hostvars: Write) -> None:
     assert found["nova.conf", "compute", "cpu_dedicated_set"] == (
         "site/group_vars/compute/nova.yml:1"
     )
+
+
+def test_a_plan_says_where_overrides_come_from(hostvars: Write) -> None:
+    found = hostvars(NOVA)
+    variables = {"hostvars": found, "nova_config": found.raw_get("c2")["nova_config"]}
+    assert layers.explained(variables, "c2", {"nova_config": 3, "glance_config": 3}) == (
+        "nova_config of c2:\n"
+        "  nova.conf vnc enabled from site/group_vars/all/nova.yml:3\n"
+        "  nova.conf DEFAULT debug from site/group_vars/all/nova.yml:4\n"
+        "  nova.conf compute cpu_dedicated_set from site/group_vars/compute/nova.yml:1\n"
+    )
+    assert layers.explained(variables, "c2", {"glance_config": 3}) == ""
+
+
+def test_a_model_has_its_overrides_merged(hostvars: Write) -> None:
+    """What an action makes of them, for every variable that is merged."""
+    depths = catalogue.merged()
+    files = {
+        "hosts.yml": "compute: {hosts: {c1: }}\n",
+        "group_vars/all.yml": "".join(
+            f"{n}: {{A: {{b: {{c: 1}}}}, B: {{d: 1}}}}\n" for n in depths
+        ),
+        "group_vars/compute.yml": "".join(f"{n}: {{A: {{b: {{e: 2}}}}}}\n" for n in depths),
+        "host_vars/c1.yml": "nova_config: {A: {b: {c: '{{ 40 + 2 }}'}}}\n",
+    }
+    found = hostvars(files)
+    action = object.__new__(CairnAction)
+    task_vars = {**found.raw_get("c1"), "hostvars": found, "cairn_site": {"hosts": {"c1": {}}}}
+    action._templar = Templar(loader=found._loader, variables=task_vars)
+    model = action.model(task_vars)
+    for name, depth in depths.items():
+        inner = {1: {"b": {"e": 2}}, 2: {"b": {"e": 2}}, 3: {"b": {"c": 1, "e": 2}}}[depth]
+        if name != "nova_config":
+            assert model._variables[name] == {"A": inner, "B": {"d": 1}}, name
+    made = model._template(model._variables["nova_config"], model._variables)
+    assert made == {"A": {"b": {"c": 42, "e": 2}}, "B": {"d": 1}}
 
 
 RIVALS = {

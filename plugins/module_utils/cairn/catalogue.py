@@ -89,6 +89,14 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
     return known, set(data["run"])
 
 
+@functools.cache
+def merged(project: Path = PROJECT) -> dict[str, int]:
+    """Variables that are merged over the inventory's groups, with the depth of their keys."""
+    data = yaml.safe_load((Path(__file__).parent / "site_variables.yml").read_text())
+    configured = [role for role, told in descriptions(project).items() if "config" in told]
+    return {**dict.fromkeys((f"{role}_config" for role in configured), 3), **data["merged"]}
+
+
 def etc_folders(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Roles whose /etc/<role> is a link to their generation."""
     return sorted(role for role, told in described.items() if _has_own_files(told))

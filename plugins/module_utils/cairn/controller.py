@@ -15,6 +15,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
+from . import catalogue, layers
 from .errors import CairnError
 from .manifest import digest
 from .model import PROJECT, Model
@@ -38,6 +39,7 @@ def preload(project: Path = PROJECT) -> None:
     for pattern in ("vars/main.yml", "defaults/main.yml", "meta/argument_specs.yml"):
         for path in (project / "roles").glob(f"*/{pattern}"):
             role_file(path)
+    catalogue.merged()
 
 
 class CairnAction(ActionBase):  # type: ignore[misc]
@@ -111,6 +113,8 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         # The secrets stand in a vaulted file; templating makes plain text of them.
         secrets = self._templar.template(variables.get("cairn_secrets") or {})
         variables["cairn_secrets"] = secrets
+        name = host or self.host_name(task_vars)
+        variables |= layers.overrides(variables, name, catalogue.merged(), self._templar.template)
 
         def template(value: Any, available: Mapping[str, Any]) -> Any:
             return self._templar.copy_with_new_env(available_variables=available).template(value)
@@ -128,7 +132,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
             return str(text)
 
         return Model(
-            host=host or self.host_name(task_vars),
+            host=name,
             variables=variables,
             load=role_file,
             template=template,

@@ -76,6 +76,37 @@ def layers(hostvars: Any, host: str) -> list[Layer]:
     return [layer for read, entities in order for layer in read(entities) if layer.values]
 
 
+def overrides(
+    variables: Mapping[str, Any],
+    host: str,
+    depths: Mapping[str, int],
+    template: Callable[[Any], Any],
+) -> dict[str, Any]:
+    """Those of the variables `depths` that stand in several layers, merged.
+
+    `variables` is what Ansible knows of the host in a task, `hostvars` among it.
+    """
+    found = layers(variables.get("hostvars"), host)
+    merged = {}
+    for name, depth in depths.items():
+        values = values_of(name, found, variables.get(name))
+        if len(values) > 1:
+            merged[name] = merge(name, values, depth, template)
+    return merged
+
+
+def explained(variables: Mapping[str, Any], host: str, depths: Mapping[str, int]) -> str:
+    """Where each option of a host's overrides comes from, a line for each; "" without any."""
+    found = layers(variables.get("hostvars"), host)
+    lines = []
+    for name, depth in sorted(depths.items()):
+        options = origins(values_of(name, found, variables.get(name)), depth)
+        if options and any(options):
+            lines.append(f"{name} of {host}:")
+            lines += [f"  {' '.join(path)} from {where}" for path, where in options.items() if path]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
 def values_of(name: str, found: Iterable[Layer], final: Any = None) -> list[Any]:
     """Every value of a variable, weakest first.
 
@@ -122,16 +153,24 @@ def origins(values: Iterable[Any], depth: int) -> dict[tuple[str, ...], str]:
     found: dict[tuple[str, ...], str] = {}
 
     def note(value: Any, path: tuple[str, ...], where: str) -> None:
-        where = origin(value, line=True) or where
+        where = _place(value) or where
         if isinstance(value, Mapping) and len(path) < depth:
             for key, inner in value.items():
-                note(inner, (*path, str(key)), origin(key, line=True) or where)
+                note(inner, (*path, str(key)), _place(key) or where)
         else:
             found[path] = where
 
     for value in values:
-        note(value, (), "")
+        note(value, (), "the run itself")
     return found
+
+
+def _place(value: Any) -> str:
+    """File and line that a value was read from, or what else Ansible knows of it, or ""."""
+    tag = Origin.get_tag(value)
+    if tag is None or not tag.path:
+        return str(tag.description or "") if tag else ""
+    return typed(Path(tag.path)) + (f":{tag.line_num}" if tag.line_num else "")
 
 
 def rivals(hostvars: Any, host: str, variable: str) -> list[tuple[str, str]]:
@@ -155,15 +194,13 @@ def rivals(hostvars: Any, host: str, variable: str) -> list[tuple[str, str]]:
     return [(name, origin(value)) for name, value in equal.items()]
 
 
-def origin(value: Any, *, line: bool = False) -> str:
+def origin(value: Any) -> str:
     """The file that a value was read from, as one would type it; "" when Ansible does not know.
 
     True, false and null bear no such mark.
     """
     tag = Origin.get_tag(value)
-    if tag is None or not tag.path:
-        return ""
-    return typed(Path(tag.path)) + (f":{tag.line_num}" if line and tag.line_num else "")
+    return typed(Path(tag.path)) if tag and tag.path else ""
 
 
 def file_in_force(hostvars: Any, variable: str, host: str, *, certain: bool = False) -> str:

@@ -40,9 +40,11 @@ else
 	    --custom-compile-command "make lock" -o requirements.lock $(ARGS)
 endif
 
-.PHONY: secrets
+.PHONY: secrets edit-secrets
 secrets: setup  ## write the secrets that INVENTORY lacks
 	@python tools/site_secrets.py $(INVENTORY)
+edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
+	@ansible-vault edit $(INVENTORY)/group_vars/all/secrets.yml
 
 # -- the lab
 

@@ -12,19 +12,27 @@ import secrets as random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible.plugins.loader import init_plugin_loader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "plugins/module_utils"))
 
+from cairn.planes import GROUPS  # noqa: E402
 from cairn.secrets import SecretsError, complete, missing, required  # noqa: E402
 
-HEADER = "---\n# Made by `make secrets`. Values may be changed with `ansible-vault edit`.\n"
+HEADER = "---\n# Made by `make secrets`. Values may be changed with `make edit-secrets`.\n"
+EDIT = "make edit-secrets INVENTORY=…"
 DOCS = "see docs/secrets.md"
 
 
@@ -39,18 +47,31 @@ def services(roles: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def planes(inventory: Path) -> dict[str, dict[str, Any]]:
-    """Return cairn_planes of an inventory directory, from its group_vars/all."""
-    variables = inventory / "group_vars"
-    # Ansible itself reads only these endings, and no file that begins with a dot.
-    paths = [variables / f"all{ending}" for ending in (".yml", ".yaml")]
-    paths += sorted((variables / "all").glob("[!.]*.y*ml"))
-    for path in paths:
-        if path.is_file() and path.name != "secrets.yml":
-            declared = load(path).get("cairn_planes")
-            if declared:
-                return dict(declared)
-    raise SecretsError(f"{variables}: no cairn_planes in all.yml or all/*.yml: is it an inventory?")
+def planes(inventory: Path, password: str = "") -> dict[str, dict[str, Any]]:
+    """Return cairn_planes of an inventory, as Ansible itself reads it: from any file, templated.
+
+    `password` opens what is encrypted. Hosts that differ add up; without any host what is said for
+    all counts. SecretsError when there are no planes, or Ansible cannot read the inventory.
+    """
+    loader = DataLoader()
+    loader.set_vault_secrets([("default", VaultSecret(password.encode()))] if password else [])
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        manager = InventoryManager(loader=loader, sources=[str(inventory)])
+        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
+        groups = manager.get_groups_dict()
+        hosts = list(dict.fromkeys(h for g in GROUPS for h in groups.get(g, ())))
+        for host in hosts or ["localhost"]:
+            declared = hostvars[host].get("cairn_planes") or {}
+            if not isinstance(declared, Mapping):
+                raise SecretsError(f"{host}: cairn_planes is {declared!r}; it must be a mapping")
+            for name, plane in declared.items():
+                found.setdefault(str(name), {}).update(plane or {})
+    except AnsibleError as error:
+        raise SecretsError(f"{inventory}: is it an inventory? Ansible says: {error}") from error
+    if not found:
+        raise SecretsError(f"{inventory}: no cairn_planes for any host: is it an inventory?")
+    return found
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -64,19 +85,73 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def vault_of(inventory: Path) -> VaultLib:
-    """Return the vault that opens the inventory's secrets; a new site gets a new password."""
+def password_file(inventory: Path) -> Path:
+    """Return where the vault password of an inventory is kept."""
     elsewhere = os.environ.get("CAIRN_VAULT_PASSWORD_FILE")
-    path = Path(elsewhere) if elsewhere else inventory / ".vault-password"
-    if not path.exists() and not (inventory / "group_vars/all/secrets.yml").exists():
-        write(path, random.token_urlsafe(32) + "\n")
-        print(f"{path}: new vault password; keep a copy of it elsewhere")
+    return Path(elsewhere) if elsewhere else inventory / ".vault-password"
+
+
+def encrypted(inventory: Path) -> list[Path]:
+    """Return the files of an inventory in which anything is encrypted."""
+    paths = (p for p in sorted(inventory.rglob("*")) if p.is_file())
+    return [path for path in paths if b"$ANSIBLE_VAULT;" in path.read_bytes()]
+
+
+def password_of(inventory: Path) -> str:
+    """Return the vault password, "" for a new site that has none yet.
+
+    SecretsError, with what to do, when the one that is needed is missing or does not fit.
+    """
+    path = password_file(inventory)
+    if not path.exists():
+        locked = encrypted(inventory)
+        if not locked:
+            return ""
+        raise SecretsError(
+            f"{inventory}: no vault password: {path} is missing, and {locked[0]} is encrypted. Put "
+            f"the password there, or name its file in CAIRN_VAULT_PASSWORD_FILE; {DOCS}"
+        )
     answer = subprocess.run(
         [ROOT / "tools/vault-password", "-i", inventory.resolve()], capture_output=True, text=True
     )
     if answer.returncode:
         raise SecretsError(answer.stderr.strip().removeprefix("error: "))
-    return VaultLib([("default", VaultSecret(answer.stdout.strip().encode()))])
+    return answer.stdout.strip()
+
+
+def vault_of(inventory: Path) -> VaultLib:
+    """Return the vault that opens the inventory's secrets; a new site gets a new password."""
+    word = password_of(inventory)
+    if not word:
+        path, word = password_file(inventory), random.token_urlsafe(32)
+        write(path, word + "\n")
+        print(f"{path}: new vault password; keep a copy of it elsewhere")
+    return VaultLib([("default", VaultSecret(word.encode()))])
+
+
+def make_folder(inventory: Path) -> str:
+    """Have the folder group_vars/all; return what was moved into it, or "".
+
+    Where Ansible finds such a folder it reads no file all.yml beside it: that moves inside.
+    """
+    folder = inventory / "group_vars/all"
+    if folder.is_dir():
+        return ""
+    found = [Path(p) for p in DataLoader().find_vars_files(str(folder.parent), "all")]
+    if not found:
+        folder.mkdir(parents=True)
+        return ""
+    (file,) = found
+    new = folder.with_name(".all.new")
+    new.mkdir(exist_ok=True)
+    (new / file.name).unlink(missing_ok=True)
+    (new / file.name).hardlink_to(file)
+    if file == folder:
+        file.unlink()
+    new.rename(folder)
+    if file != folder:
+        file.unlink()
+    return f"{file}: is now {folder / file.name}, since Ansible reads no file beside such a folder"
 
 
 def read(path: Path, vault: VaultLib) -> dict[str, Any]:
@@ -87,13 +162,20 @@ def read(path: Path, vault: VaultLib) -> dict[str, Any]:
     if not raw.startswith(b"$ANSIBLE_VAULT;"):
         raise SecretsError(f"{path}: is not encrypted: `ansible-vault encrypt {path}` first")
     try:
-        content = yaml.safe_load(vault.decrypt(raw)) or {}
+        content = yaml.load(vault.decrypt(raw), Loader) or {}  # noqa: S506 - a safe one
     except AnsibleError as error:
         raise SecretsError(
             f"{path}: cannot be decrypted; the file is left as it was: {error}. {DOCS}"
         ) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SecretsError(
+            f"{path}{where}: {getattr(error, 'problem', None) or 'is no YAML'}: "
+            f"`{EDIT}`; a value needs no !vault of its own where the whole file is encrypted"
+        ) from None
     if not isinstance(content, dict) or not isinstance(content.get("cairn_secrets", {}), dict):
-        raise SecretsError(f"{path}: cairn_secrets is not a mapping: `ansible-vault edit {path}`")
+        raise SecretsError(f"{path}: cairn_secrets is not a mapping: `{EDIT}`")
     return content
 
 
@@ -112,22 +194,30 @@ def write(path: Path, content: str | bytes) -> None:
         raise
 
 
+class Unsafe(str):
+    """A value that Ansible does not take for a template (`!unsafe`)."""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML of the secrets file, whose values may be marked `!unsafe`."""
+
+
 class Dumper(yaml.SafeDumper):
     """YAML as a person would write it: PEM texts as blocks."""
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
-    )
+def _text(dumper: yaml.SafeDumper, value: str, tag: str = "tag:yaml.org,2002:str") -> yaml.Node:
+    return dumper.represent_scalar(tag, str(value), style="|" if "\n" in value else None)
 
 
+Loader.add_constructor("!unsafe", lambda loader, node: Unsafe(loader.construct_scalar(node)))
 Dumper.add_representer(str, _text)
+Dumper.add_representer(Unsafe, lambda dumper, value: _text(dumper, value, "!unsafe"))
 
 
 def make(inventory: Path, roles: Path) -> list[str]:
     """Complete the secrets of `inventory`; return the names that were added."""
-    wanted = required(services(roles), planes(inventory))
+    wanted = required(services(roles), planes(inventory, password_of(inventory)))
     path = inventory / "group_vars/all/secrets.yml"
     vault = vault_of(inventory)
     content = read(path, vault)
@@ -136,6 +226,8 @@ def make(inventory: Path, roles: Path) -> list[str]:
     if added:
         content["cairn_secrets"] = dict(sorted(complete(wanted, have).items()))
         text = HEADER + yaml.dump(content, Dumper=Dumper, sort_keys=False, width=1000)
+        if moved := make_folder(inventory):
+            print(moved)
         write(path, vault.encrypt(text))
     return added
 
@@ -145,6 +237,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("inventory", type=Path, help="directory of the inventory")
     inventory = parser.parse_args().inventory
+    if inventory.is_file():
+        inventory = inventory.parent
+    init_plugin_loader()
     try:
         added = make(inventory, ROOT / "roles")
     except (SecretsError, OSError) as error:

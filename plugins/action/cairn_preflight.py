@@ -12,7 +12,7 @@ from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 from cairn import catalogue, checks, flows, proxies, secrets, window
 from cairn.layers import file_in_force
-from cairn.sources import variable_files
+from cairn.sources import shadowed_files, variable_files
 from cairn.volumegroup import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
@@ -48,6 +48,7 @@ def inventory_findings(task_vars: Any) -> list[Any]:
         *checks.check_variable_files(variable_files(inventory), task_vars["groups"], hosts),
         *checks.check_host_names(site["hosts"], site["names"]),
         *checks.check_api_names(site["names"], site["vips"], site.get("public_addresses") or ()),
+        *checks.check_shadowed_files(shadowed_files(inventory)),
         *checks.check_secrets(missing, encrypted, str(inventory)),
     ]
 

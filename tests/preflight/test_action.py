@@ -119,6 +119,26 @@ def test_a_file_for_no_group_or_host_is_told(
     assert {f.severity for f in found} <= {severity}
 
 
+@pytest.mark.parametrize(
+    ("names", "text", "remedy"),
+    [
+        (["all.yml"], "group_vars/all.yml is read by nobody: Ansible reads", "move it into"),
+        (["compute/a.yml", "compute.json"], "compute.json is read by nobody", "move it into"),
+        (["compute.yml", "compute.yaml"], "compute.yaml is read by nobody", "join the two"),
+    ],
+)
+def test_a_file_that_ansible_passes_over_is_told(
+    names: list[str], text: str, remedy: str, action: ModuleType, task_vars: Data, tmp_path: Path
+) -> None:
+    for name in names:
+        path = tmp_path / "group_vars" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}\n")
+    (finding,) = action.inventory_findings(task_vars)
+    assert text in finding.text
+    assert remedy in finding.remedy
+
+
 def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
     action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -34,6 +36,7 @@ def tool(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     (tmp_path / "site/group_vars/all").mkdir(parents=True)
+    (tmp_path / "site/hosts.yml").write_text("controller: {hosts: {c1: }}\n")
     describe_planes(tmp_path / "site", PLANES)
     describe_role(tmp_path, "glance", GLANCE)
     return tmp_path / "site"
@@ -220,6 +223,96 @@ def test_an_interrupted_write_leaves_the_old_file(
         "planes.yml",
         "secrets.yml",
     ]
+
+
+TEXT = yaml.safe_dump({"cairn_planes": PLANES})
+INI = (
+    "[controller]\nc1\n[controller:vars]\n"
+    'cairn_planes={"management": {"vip": "198.18.0.10"}, "storage": {}}\n'
+)
+PLACES = {
+    "hosts.yml": yaml.safe_dump(
+        {"controller": {"hosts": {"c1": {}}, "vars": {"cairn_planes": PLANES}}}
+    ),
+    "hosts": INI,
+    "group_vars/all/planes.yaml": TEXT,
+    "group_vars/all/planes.json": json.dumps({"cairn_planes": PLANES}),
+    "group_vars/all/planes": TEXT,
+    "group_vars/all/net/planes.yml": TEXT,
+    "group_vars/all.yml": TEXT,
+    "group_vars/all.json": json.dumps({"cairn_planes": PLANES}),
+    "group_vars/all": TEXT,
+    "group_vars/controller.yml": TEXT,
+    "host_vars/c1/planes.yml": TEXT,
+    "group_vars/all/x.yml": 'cairn_planes: "{{ ours }}"\nours: ' + json.dumps(PLANES) + "\n",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_planes_are_found_where_ansible_finds_them(
+    tool: ModuleType, site: Path, place: str
+) -> None:
+    shutil.rmtree(site / "group_vars")
+    if place == "hosts":
+        (site / "hosts.yml").unlink()
+    (site / place).parent.mkdir(parents=True, exist_ok=True)
+    (site / place).write_text(PLACES[place])
+    assert "keepalived_management" in make(tool, site)
+    assert opened(site)["cairn_secrets"]["keepalived_management"]
+
+
+@pytest.mark.parametrize("name", ["all.yml", "all.json", "all"])
+def test_ansible_still_reads_a_file_that_had_no_folder_beside_it(
+    tool: ModuleType, site: Path, name: str, root: Path
+) -> None:
+    shutil.rmtree(site / "group_vars/all")
+    (site / "group_vars" / name).write_text(PLACES[f"group_vars/{name}"])
+    make(tool, site)
+    assert sorted(path.name for path in secrets_file(site).parent.iterdir()) == [
+        *sorted([name, "secrets.yml"])
+    ]
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(site), "--list"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    variables = json.loads(listed)["_meta"]["hostvars"]["c1"]
+    assert variables["cairn_planes"] == PLANES
+    assert "keystone_admin" in variables["cairn_secrets"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_other_files_may_be_encrypted_too(tool: ModuleType, site: Path, whole: bool) -> None:
+    """A whole file and a single value, that sorts before the one with the planes."""
+    (site / ".vault-password").write_text("word\n")
+    vault = VaultLib([("default", VaultSecret(b"word"))])
+    text = vault.encrypt("trust_public_key: x\n" if whole else "x").decode()
+    if not whole:
+        text = "trust_public_key: !vault |\n" + "".join(f"  {x}\n" for x in text.splitlines())
+    (site / "group_vars/all/certs.yml").write_text(text)
+    assert "keepalived_management" in make(tool, site)
+    (site / ".vault-password").unlink()
+    secrets_file(site).unlink()
+    # A new password would not open what is there.
+    with pytest.raises(secrets.SecretsError, match=r"certs.yml is encrypted. Put the password"):
+        make(tool, site)
+    assert not (site / ".vault-password").exists()
+
+
+def test_values_that_are_no_templates_stay_so(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    text = "cairn_secrets:\n  keystone_admin: !unsafe 'a{{b}}'\n"
+    tool.write(secrets_file(site), tool.vault_of(site).encrypt(text))
+    certificate_and_key = make(tool, site)
+    assert "ca_key" in certificate_and_key
+    written = tool.vault_of(site).decrypt(secrets_file(site).read_bytes()).decode()
+    assert "keystone_admin: !unsafe 'a{{b}}'" in written
+
+
+def test_a_file_that_is_no_yaml_is_told_without_its_content(tool: ModuleType, site: Path) -> None:
+    make(tool, site)
+    text = "cairn_secrets:\n  keystone_admin: !vault hidden\n"
+    tool.write(secrets_file(site), tool.vault_of(site).encrypt(text))
+    with pytest.raises(secrets.SecretsError, match=r"line 2: .*make edit-secrets") as caught:
+        make(tool, site)
+    assert "hidden" not in str(caught.value)
 
 
 def test_a_plain_text_file_is_refused(tool: ModuleType, site: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +41,54 @@ def test_the_environment_names_the_default_inventory(tool: ModuleType) -> None:
     environ = {"ANSIBLE_INVENTORY": "inventories/b"}
     assert tool.inventory_of(["ansible-playbook", "site.yml"], environ) == "inventories/b"
     assert tool.inventory_of(["ansible-playbook", "-i", "a"], environ) == "a"
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+@pytest.mark.parametrize("command", ["view", "edit", "rekey", "encrypt"])
+def test_ansible_vault_works_on_the_file_of_an_inventory(
+    root: Path, tmp_path: Path, command: str, elsewhere: bool
+) -> None:
+    """As docs/secrets.md says it, with ansible's own configuration and no -i."""
+    site = tmp_path / "inventories/site"
+    path = site / "group_vars/all/secrets.yml"
+    path.parent.mkdir(parents=True)
+    text = b"cairn_secrets: {a: b}\n"
+    vault = VaultLib([("default", VaultSecret(b"right"))])
+    path.write_bytes(text if command == "encrypt" else vault.encrypt(text))
+    environ = {name: v for name, v in os.environ.items() if name != "ANSIBLE_INVENTORY"}
+    word = tmp_path / "word" if elsewhere else site / ".vault-password"
+    word.write_text("right\n")
+    environ |= {"CAIRN_VAULT_PASSWORD_FILE": str(word)} if elsewhere else {}
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "more: 1" >> "$1"\n')
+    editor.chmod(0o700)
+    environ |= {"EDITOR": str(editor)}
+    new = tmp_path / "new"
+    new.write_text("right\n")
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("ansible-vault")), command, str(path)),
+            *(["--new-vault-password-file", str(new)] if command == "rekey" else []),
+        ],
+        cwd=root,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if command == "view":
+        assert done.stdout.strip() == text.decode().strip()
+    else:
+        content = vault.decrypt(path.read_bytes())
+        assert content == text + (b"more: 1\n" if command == "edit" else b"")
+
+
+def test_ansible_vault_without_a_file_needs_the_inventory_named(tool: ModuleType) -> None:
+    words = ["python", "/x/ansible-vault", "encrypt_string", "--name", "a", "b"]
+    with pytest.raises(LookupError, match="ANSIBLE_INVENTORY=inventories/<site>"):
+        tool.inventory_of(words, {})
+    assert tool.inventory_of(words, {"ANSIBLE_INVENTORY": "inventories/b"}) == "inventories/b"
 
 
 def test_a_file_inside_an_inventory_means_the_inventory(tool: ModuleType, tmp_path: Path) -> None:

@@ -196,6 +196,22 @@ def check_variable_files(
     return found
 
 
+def check_shadowed_files(files: Iterable[tuple[str, str]]) -> list[Finding]:
+    """No file lies beside a folder of its name, where Ansible does not read it.
+
+    files: each such file, and what is read instead, as `sources.shadowed_files` finds them.
+    """
+    return [
+        Finding(
+            ERROR,
+            "variables",
+            f"{path} is read by nobody: Ansible reads {instead} instead",
+            f"move it into {instead}" if "." not in instead.rpartition("/")[2] else "join the two",
+        )
+        for path, instead in files
+    ]
+
+
 def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str) -> list[Finding]:
     """Every secret is there, and in an encrypted file (`encrypted` is None without a file)."""
     found = []

@@ -66,6 +66,22 @@ def variable_files(inventory: Path) -> Iterator[tuple[str, str, str]]:
                 yield kind, path.stem, typed(path)
 
 
+def shadowed_files(inventory: Path) -> Iterator[tuple[str, str]]:
+    """Files that Ansible passes over, each with what it reads instead, as one would type them.
+
+    Of `compute/`, `compute.yml` and `compute.json` it takes the first that there is.
+    """
+    for kind in ("group", "host"):
+        folder = inventory / f"{kind}_vars"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name.startswith(".") or not path.is_file() or path.suffix not in SUFFIXES[1:]:
+                continue
+            read = DataLoader().find_vars_files(str(folder), path.stem)
+            if read and str(path) not in read:
+                instead = folder / path.stem
+                yield typed(path), typed(instead if instead.is_dir() else Path(read[0]))
+
+
 def typed(path: Path) -> str:
     """Relative to the working directory where it lies below it."""
     here = Path.cwd()

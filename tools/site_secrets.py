@@ -210,7 +210,11 @@ def _text(dumper: yaml.SafeDumper, value: str, tag: str = "tag:yaml.org,2002:str
     return dumper.represent_scalar(tag, str(value), style="|" if "\n" in value else None)
 
 
-Loader.add_constructor("!unsafe", lambda loader, node: Unsafe(loader.construct_scalar(node)))
+def _unsafe(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Unsafe:
+    return Unsafe(loader.construct_scalar(node))
+
+
+Loader.add_constructor("!unsafe", _unsafe)
 Dumper.add_representer(str, _text)
 Dumper.add_representer(Unsafe, lambda dumper, value: _text(dumper, value, "!unsafe"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,6 +22,7 @@ FRESH_SSH = (
     "-o ServerAliveInterval=3 -o ServerAliveCountMax=2"
 )
 UNSHARED = "-S none"
+NETWORKD = "systemd-networkd.service"
 # How long after the window a host may take to be reachable again.
 RETURN_TIME = 60
 VARIABLES = (
@@ -61,20 +61,40 @@ def desired(task_vars: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def file_diffs(before: Mapping[str, str], after: Mapping[str, str], keep: list[str]) -> list[Any]:
-    """Ansible's form of a difference for every unit file that is made, changed or put aside."""
-    names = sorted({*before, *after})
+def file_diffs(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
+    """Ansible's form of a difference for every file that is made, changed or put aside."""
     return [
         {
-            "before_header": f"/etc/systemd/network/{name}",
-            "after_header": f"/etc/systemd/network/{name}",
-            "before": before.get(name, ""),
-            "after": after.get(name, ""),
+            "before_header": path,
+            "after_header": path,
+            "before": before.get(path, ""),
+            "after": after.get(path, ""),
         }
-        for name in names
-        if before.get(name) != after.get(name)
-        and (name in after or not any(fnmatch.fnmatch(name, pattern) for pattern in keep))
+        for path in sorted({*before, *after})
+        if before.get(path) != after.get(path)
     ]
+
+
+def account(preview: Mapping[str, Any], network: Mapping[str, Any], wanted: str) -> dict[str, Any]:
+    """What a change does, the same for a plan and for a run.
+
+    preview: as `netcommit.Trial.preview` gives it. network: what the probe said; wanted: the hash
+    of the units.
+    """
+    links = [
+        "".join(f"{line}\n" for line in preview[key]) for key in ("links_before", "links_after")
+    ]
+    diff = file_diffs(preview["before"], preview["after"])
+    diff += file_diffs({"links": links[0]}, {"links": links[1]})
+    return {
+        "changed": True,
+        "diff": diff,
+        "restarted": [] if preview["networkd"] else [NETWORKD],
+        "reloaded": [NETWORKD] if preview["networkd"] else [],
+        "stopped": [],
+        "removed": sorted(preview["before"].keys() - preview["after"].keys()),
+        "mended": list(network["drift"]) if network["hash"] == wanted else [],
+    }
 
 
 def new_address(task_vars: Mapping[str, Any]) -> str | None:
@@ -168,40 +188,32 @@ class ActionModule(ActionBase):
     def _applied(self, arguments: dict[str, Any], task_vars: Any) -> dict[str, Any]:
         me = task_vars["inventory_hostname"]
         network = task_vars["cairn_host"]["network"]
-        if network["hash"] == task_vars["cairn_site"]["hosts"][me]["network"] and not (
-            network["drift"] or network["trial"]
-        ):
+        wanted = task_vars["cairn_site"]["hosts"][me]["network"]
+        if network["hash"] == wanted and not (network["drift"] or network["trial"]):
             return {"changed": False}
         needed, keep = need(task_vars), arguments["keep"]
         window = arguments["window"] or needed.window
         request = desired(task_vars) | {"window": window, "keep": keep}
         if self._task.check_mode:
-            before = self._check_mode_texts(task_vars)
-            return {"changed": True, "diff": file_diffs(before, request["files"], keep)}
+            preview = self._module(task_vars, state="read", request=request)
+            return account(preview, network, wanted)
         begun = self._begin(request, task_vars)
         started = time.time()
         address = new_address(task_vars)
         former = str(task_vars["ansible_host"]) if address else None
         self._use_fresh_connections(needed.connect, address)
         self._wait_until_applied(window, started, task_vars, former)
-        result = {
-            "changed": True,
+        result = account(begun, network, wanted) | {
             "started": started,
             "window": window,
             "rest": min(needed.rest, window // 2),
             "connect": needed.connect,
-            "diff": file_diffs(begun["before"], request["files"], keep),
         }
         if address:
             result["address"] = address
             result["former_address"] = former
             result["warnings"] = [f"{me} is at {address} now; set its ansible_host to that"]
         return result
-
-    def _check_mode_texts(self, task_vars: Any) -> dict[str, str]:
-        """The present unit files; reading them changes nothing, so it is done in check mode."""
-        answer = self._module(task_vars, state="read")
-        return dict(answer["before"])
 
     def _begin(self, request: dict[str, Any], task_vars: Any) -> dict[str, Any]:
         """Start the change, after one that a killed controller left behind has ended."""

@@ -15,7 +15,8 @@ description:
   - C(asked) asks every peer of every plane at full MTU until all answer or time runs short.
   - C(confirmed) keeps the change if every peer of every host of this play answered; else it
     restores the old configuration and fails with the peers that did not.
-  - In check mode only the difference of the unit files is shown.
+  - In check mode it says what C(applied) would change, in files, links and units, as a run says it
+    of what it changed; C(confirmed) changes nothing more.
 author: Cairn
 options:
   state:
@@ -58,6 +59,22 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: The difference of every file that configures the network, and of the links.
+  returned: applied
+  type: list
+restarted:
+  description: systemd-networkd, where it was not running (C(reloaded) where it was).
+  returned: applied
+  type: list
+removed:
+  description: Files that were put aside.
+  returned: applied
+  type: list
+mended:
+  description: What somebody had changed by hand, as sentences.
+  returned: applied
+  type: list
 missing:
   description: Peers that should have answered but did not (C(asked)).
   returned: asked
@@ -102,7 +119,7 @@ def main() -> None:
             trial.revert_now()
             result = {}
         elif state == "read":
-            result = {"before": trial.texts()}
+            result = trial.preview(module.params["request"])
         else:
             result = trial.status()
     except (netcommit.NetworkError, OSError) as error:
@@ -112,7 +129,7 @@ def main() -> None:
             f"{bond} has no LACP partner, so that one of its NICs carries everything: "
             "make a port channel of its ports on the switch"
         )
-    module.exit_json(changed=state in ("begin", "confirm"), **result)
+    module.exit_json(changed=state == "begin", **result)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,13 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 
 Data = dict[str, Any]
 NAMES = ("a", "b")
+PREVIEW = {
+    "before": {"/etc/systemd/network/10-a.network": "old\n", "/etc/netplan/50.yaml": "x\n"},
+    "after": {"/etc/systemd/network/10-a.network": "new\n"},
+    "links_before": ["eth0: mtu 1500"],
+    "links_after": ["mgmt0: mtu 1500"],
+    "networkd": True,
+}
 # What the step "applied" leaves to the others.
 APPLIED = {"window": 30, "rest": 12, "connect": 5}
 
@@ -101,20 +108,14 @@ def request_made(action: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_differences_name_what_is_made_changed_or_put_aside(action: ModuleType) -> None:
-    before = {"10-a": "old\n", "20-b": "same\n", "30-gone": "x\n", "40-kept": "y\n"}
+    before = {"10-a": "old\n", "20-b": "same\n", "30-gone": "x\n"}
     after = {"10-a": "new\n", "20-b": "same\n", "50-made": "z\n"}
-    found = action.file_diffs(before, after, ["40-kept"])
-    assert [(d["after_header"].rsplit("/")[-1], d["before"], d["after"]) for d in found] == [
+    found = action.file_diffs(before, after)
+    assert [(d["after_header"], d["before"], d["after"]) for d in found] == [
         ("10-a", "old\n", "new\n"),
         ("30-gone", "x\n", ""),
         ("50-made", "", "z\n"),
     ]
-
-
-def test_files_that_a_pattern_keeps_are_no_difference(action: ModuleType) -> None:
-    before = {"50-ipmi-a.network": "x\n", "51-other.network": "y\n"}
-    found = action.file_diffs(before, {}, ["50-ipmi*"])
-    assert [d["after_header"].rsplit("/")[-1] for d in found] == ["51-other.network"]
 
 
 @pytest.mark.parametrize(
@@ -199,17 +200,55 @@ def test_an_unchanged_network_costs_no_call(plugin: Any, task_vars: Data) -> Non
     assert made.asked == []
 
 
-def test_a_plan_reads_and_changes_nothing(plugin: Any, task_vars: Data) -> None:
-    made = plugin(check=True, read=[{"before": {"10-a.network": "old\n"}}])
-    result = made._applied({"window": 30, "keep": []}, task_vars)
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_plan_says_what_the_run_says(plugin: Any, task_vars: Data, by_hand: bool) -> None:
+    network = task_vars["cairn_host"]["network"]
+    network |= {"hash": "wanted", "drift": ["x was changed"]} if by_hand else {}
+    made = plugin(check=True, read=[PREVIEW])
+    plan = made._applied({"window": 30, "keep": []}, task_vars)
     assert made.asked == ["read"]
-    assert result["changed"]
-    assert result["diff"][0]["before"] == "old\n"
+    run = plugin(begin=[PREVIEW], status=[status(applied=True)])._applied(
+        {"window": 30, "keep": []}, task_vars
+    )
+    assert plan == {key: run[key] for key in plan}
+    assert (plan["changed"], plan["restarted"], plan["reloaded"]) == (
+        True,
+        [],
+        ["systemd-networkd.service"],
+    )
+    assert plan["removed"] == ["/etc/netplan/50.yaml"]
+    assert plan["mended"] == (["x was changed"] if by_hand else [])
+    assert [d["after_header"] for d in plan["diff"]] == [
+        "/etc/netplan/50.yaml",
+        "/etc/systemd/network/10-a.network",
+        "links",
+    ]
+    assert plan["diff"][2]["before"] == "eth0: mtu 1500\n"
+
+
+def test_networkd_that_does_not_run_yet_is_started(plugin: Any, task_vars: Data) -> None:
+    made = plugin(check=True, read=[PREVIEW | {"networkd": False}])
+    plan = made._applied({"window": 30, "keep": []}, task_vars)
+    assert (plan["restarted"], plan["reloaded"]) == (["systemd-networkd.service"], [])
+
+
+@pytest.mark.parametrize("state", ["asked", "confirmed"])
+def test_a_plan_ends_with_what_is_to_be_applied(
+    plugin: Any, task_vars: Data, state: str, monkeypatch: pytest.MonkeyPatch, action: ModuleType
+) -> None:
+    made = plugin(check=True)
+    monkeypatch.setattr(action.ActionBase, "run", lambda *_: {})
+    made.validate_argument_spec = lambda _spec: (
+        None,
+        {"state": state, "applied": {"changed": True}},
+    )
+    assert made.run(None, task_vars) == {"changed": False, "missing": [], "off": []}
+    assert made.asked == []
 
 
 def test_a_change_is_followed_to_the_new_address(plugin: Any, task_vars: Data) -> None:
     answers = [None, status(), status(applied=True)]
-    made = plugin(begin=[{"before": {}}], status=answers)
+    made = plugin(begin=[PREVIEW], status=answers)
     result = made._applied({"window": 30, "keep": []}, task_vars)
     # Not there yet; still where it was, where nothing has begun; there.
     looked = ["status", "at 192.0.2.200", "status", "status"]
@@ -219,14 +258,14 @@ def test_a_change_is_followed_to_the_new_address(plugin: Any, task_vars: Data) -
 
 def test_a_host_that_is_back_at_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:
     back = status(applied=True, armed=False) | {"linkless": ["bond0"]}
-    made = plugin(begin=[{"before": {}}], status=[None, None, None, back])
+    made = plugin(begin=[PREVIEW], status=[None, None, None, back])
     with pytest.raises(AnsibleActionFail, match=r"within 30 s; bond0 had no link\. The old"):
         made._applied({"window": 30, "keep": []}, task_vars)
 
 
 def test_a_change_that_a_killed_run_left_behind_is_waited_for(plugin: Any, task_vars: Data) -> None:
     busy = {"busy": True, "msg": "a change waits"}
-    made = plugin(begin=[busy, busy, {"before": {}}], status=[status(applied=True)])
+    made = plugin(begin=[busy, busy, PREVIEW], status=[status(applied=True)])
     made._applied({"window": 30, "keep": []}, task_vars)
     assert made.asked[:3] == ["begin"] * 3
     with pytest.raises(AnsibleActionFail, match="a change waits"):
@@ -244,7 +283,7 @@ def test_a_change_that_a_killed_run_left_behind_is_waited_for(plugin: Any, task_
 def test_a_change_that_did_not_come_up(
     plugin: Any, task_vars: Data, answer: Data | None, text: str
 ) -> None:
-    made = plugin(begin=[{"before": {}}], status=[answer])
+    made = plugin(begin=[PREVIEW], status=[answer])
     with pytest.raises(AnsibleActionFail, match=text):
         made._applied({"window": 30, "keep": []}, task_vars)
 
@@ -292,8 +331,8 @@ def confirm(made: Any, task_vars: Data, **missing: list[str]) -> Data:
 
 
 def test_it_is_kept_when_every_peer_of_every_host_answered(plugin: Any, task_vars: Data) -> None:
-    made = plugin(confirm=[{"changed": True}])
-    assert confirm(made, task_vars, a=[], b=[]) == {"changed": True}
+    made = plugin(confirm=[{"changed": False}])
+    assert confirm(made, task_vars, a=[], b=[]) == {"changed": False}
     assert made.asked == ["confirm"]
 
 

@@ -15,9 +15,55 @@ from .conftest import MAC, OTHER_MAC, Host
 
 def test_begin_changes_nothing_yet(host: Host) -> None:
     before = host.files()
-    result = host.begin()
+    preview = host.trial.preview(host.request())
     assert host.files() == before
-    assert result["before"]["10-bootstrap.network"] == "[Match]\nName=eth0\n"
+    assert host.begin() == preview
+    assert host.files() == before
+
+
+def test_a_preview_names_all_files_and_links_that_the_change_touches(host: Host) -> None:
+    netplan = host.root / "etc/netplan/01-site.yaml"
+    netplan.parent.mkdir()
+    netplan.write_text("wifis:\n  password: Geheim\n")
+    (host.units / "50-ipmi-other.network").write_text("kept by a pattern\n")
+    request = host.request(keep=["50-ipmi*"])
+    host.kernel.devices["eth0"]["addresses"].append("10.0.0.10/24")  # a VIP is others'
+    preview = host.trial.preview(request)
+    assert preview["before"] == {
+        "/etc/systemd/network/10-bootstrap.network": "[Match]\nName=eth0\n",
+        "/etc/network/interfaces": "auto eth0\n",
+        "/etc/network/interfaces.d/eth1": "auto eth1\n",
+        "/etc/netplan/01-site.yaml": "wifis:\n  password: ********\n",
+    }
+    assert preview["after"] == {
+        "/etc/systemd/network/20-cairn-mgmt0.link": "link\n",
+        "/etc/systemd/network/20-cairn-mgmt0.network": "network\n",
+        "/etc/network/interfaces": netcommit.LOOPBACK_ONLY,
+    }
+    assert preview["links_before"] == [f"eth0 ({MAC}): mtu 1500, 10.0.0.200/24"]
+    assert preview["links_after"] == [f"mgmt0 ({MAC}): mtu 1500, 10.0.0.13/24"]
+    # What the run then does is that.
+    host.trial.begin(request, "program")
+    host.kernel.wanted = request["devices"]
+    host.trial.apply()
+    kept = {f"etc/systemd/network/50-ipmi{end}.network" for end in ("", "-other")}
+    assert {f"/{path}" for path in host.files().keys() - kept} == set(preview["after"])
+    host.trial.confirm()
+    again = host.trial.preview(request)
+    assert again["before"] == again["after"]
+    assert again["links_before"] == again["links_after"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["  wpa-psk Geheim", "PrivateKey=Geheim", "      password: Geheim", "PresharedKey = Geheim"],
+)
+def test_secrets_in_others_files_are_shown_to_nobody(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(f"a 1\n{line}\nb 2\n")
+    text = netcommit.shown(path)
+    assert "Geheim" not in text
+    assert text.splitlines()[0] == "a 1" and text.splitlines()[2] == "b 2"
 
 
 def test_begin_arms_the_timer_before_anything_is_applied(host: Host) -> None:

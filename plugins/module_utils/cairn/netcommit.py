@@ -51,6 +51,12 @@ LOOPBACK_ONLY = (
     "# The network is systemd-networkd's: /etc/systemd/network/20-cairn-*.\n"
     "auto lo\niface lo inet loopback\n"
 )
+# Values of such options in others' files are shown to nobody.
+SECRET = re.compile(
+    r"^([ \t]*[\w.-]*(?:password|passphrase|psk|secret|private-?key|preshared-?key)[\w.-]*[ \t]*"
+    r"[:=\s][ \t]*)\S.*$",
+    re.I | re.M,
+)
 # How long networkd may take until every address is there, in seconds.
 SETTLE = 15.0
 # A DHCP client that finds no server, or somebody's hook, must not hold up the rest for ever.
@@ -170,6 +176,11 @@ def put_back(source: Path, target: Path) -> None:
         if error.errno != errno.EBUSY:
             raise
         copy(source, target)  # something is mounted on it, as on a container's resolv.conf
+
+
+def shown(path: Path) -> str:
+    """A file's text without what is nobody's business."""
+    return SECRET.sub(r"\1********", path.read_text(errors="replace"))
 
 
 def netdev_name(text: str) -> str:
@@ -474,7 +485,7 @@ class Trial:
         return loaded
 
     def begin(self, request: dict[str, Any], source: str) -> dict[str, Any]:
-        """Save, arm, and start applying in the background; returns the old unit files.
+        """Save, arm, and start applying in the background; returns what `preview` says.
 
         request: `files` (name to text), `hash`, `nics` (name to MAC), `devices` (name to
             addresses and mtu), `spare` (addresses that are others' to manage), `keep` (patterns of
@@ -502,7 +513,7 @@ class Trial:
                     + ", ".join(f"{name} ({mac})" for mac, name in sorted(cards.items()))
                 )
             shutil.rmtree(self.files.trial, ignore_errors=True)
-            before = self.texts()
+            preview = self.preview(request)
             try:
                 self._save(request)
                 write(self.files.state / "netcommit.py", source)
@@ -519,7 +530,7 @@ class Trial:
                 raise NetworkError(
                     f"the change cannot be prepared, the network was not touched: {error}"
                 ) from error
-        return {"before": before}
+        return preview
 
     @staticmethod
     def _disarm() -> None:
@@ -589,13 +600,52 @@ class Trial:
             "apply",
         )
 
-    def texts(self) -> dict[str, str]:
-        """The present unit files of Cairn and of others, by name."""
-        return {
-            p.name: p.read_text()
-            for p in sorted(self.files.units.glob("*"))
-            if p.suffix in UNIT_SUFFIXES
+    def preview(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What `begin` with this request would change; changes nothing.
+
+        Returns `before` and `after` (path to text of every file that configures the network,
+        without secrets), `links_before` and `links_after` (a line for each device of the planes)
+        and `networkd`: whether it is only to be reloaded.
+        """
+        present = self.files.configuration(request["keep"])
+        before = {f"/{path.relative_to(self.files.root)}": shown(path) for path in present}
+        folder = f"/{self.files.units.relative_to(self.files.root)}"
+        after = {f"{folder}/{name}": text for name, text in request["files"].items()}
+        if (interfaces := "/etc/network/interfaces") in before:
+            after[interfaces] = LOOPBACK_ONLY
+        state, cards = self.kernel.state(), self.kernel.cards()
+        macs = {name: mac for mac, name in cards.items()}
+        made = {netdev_name(t) for n, t in request["files"].items() if n.endswith(".netdev")}
+        concerned = {cards[mac] for mac in request["nics"].values() if mac in cards}
+        concerned |= {*self.files.netdevs(), *made, *request["devices"]}
+        wanted: dict[str, dict[str, Any]] = {
+            name: state.get(cards.get(mac, ""), {}) | {"addresses": []}
+            for name, mac in request["nics"].items()
         }
+        wanted |= {name: {"addresses": []} for name in made}
+        for name, device in request["devices"].items():
+            wanted[name] = wanted.get(name, {}) | device
+        for device in state.values():
+            device["addresses"] = self._own(device["addresses"], request)
+        return {
+            "before": before,
+            "after": after,
+            "links_before": [
+                self._line(name, device, macs)
+                for name, device in sorted(state.items())
+                if name in concerned
+            ],
+            "links_after": [
+                self._line(name, device, request["nics"]) for name, device in sorted(wanted.items())
+            ],
+            "networkd": self.kernel.networkd()["active"],
+        }
+
+    @staticmethod
+    def _line(name: str, device: Mapping[str, Any], macs: Mapping[str, str]) -> str:
+        parts = [f"mtu {device['mtu']}"] if "mtu" in device else []
+        card = f" ({macs[name]})" if name in macs else ""
+        return f"{name}{card}: {', '.join([*parts, *sorted(device['addresses'])])}"
 
     def apply(self) -> None:
         """Make the new configuration real; on any failure take it back at once."""

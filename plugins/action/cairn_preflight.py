@@ -66,19 +66,20 @@ def host_findings(task_vars: Any) -> list[Any]:
     packages = catalogue.packages(described)
     found = []
     for name, host in hosts.items():
-        memory = checks.MINIMUM_MEMORY_MB | hostvars[name].get("cairn_minimum_memory_mb", {})
-        disk = checks.MINIMUM_DISK_MB | hostvars[name].get("cairn_minimum_disk_mb", {})
+        variables = hostvars[name]  # each look into hostvars puts all of them together
+        memory = checks.MINIMUM_MEMORY_MB | variables.get("cairn_minimum_memory_mb", {})
+        disk = checks.MINIMUM_DISK_MB | variables.get("cairn_minimum_disk_mb", {})
         found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
-        keep = hostvars[name].get("network_keep") or ()
+        keep = variables.get("network_keep") or ()
         if "os" in host:
             found += checks.check_name_servers(name, host, site, keep)
-        given = {v: hostvars[name][v] for v in proxies.VARIABLES if v in hostvars[name]}
+        given = {v: variables[v] for v in proxies.VARIABLES if v in variables}
         found += checks.check_proxies(name, given, host, site["names"]["internal"])
         keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]
         if keeps and "devices" in host:
-            disks = hostvars[name].get("swift_disks") or []
+            disks = variables.get("swift_disks") or []
             found += checks.check_object_disks(name, host, disks)
-        found += volume_findings(name, hostvars[name], site)
+        found += volume_findings(name, variables, site)
     return found
 
 

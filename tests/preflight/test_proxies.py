@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.cairn import hostvenv, hostwork, paths, proof_cloud
 from ansible.template import Templar, trust_as_template
-from cairn import checks, hostfacts, proxies
+from cairn import checks, health, hostfacts, proxies
 from cairn.checks import ERROR
 
 Data = dict[str, Any]
@@ -243,6 +243,15 @@ def test_the_catalog_is_asked_directly(
     assert client._request("GET", "/regions").status_code == 404
     assert everywhere.asked == []
     assert keystone.asked == [("/v3/regions", "")]
+
+
+def test_health_checks_ask_directly(everywhere: Listener, listen: Callable[..., Listener]) -> None:
+    service = listen()
+    address, port = service.at.split(":")
+    assert health.http_problem(address, int(port), "/healthcheck") is None
+    script = 'test -z "$http_proxy$https_proxy$all_proxy" && test -n "$PATH" && test -n "$HOME"'
+    assert health.command_problem(["sh", "-c", script]) is None
+    assert everywhere.asked == []
 
 
 def test_the_proof_asks_the_cloud_directly_and_nothing_else(

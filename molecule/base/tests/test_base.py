@@ -21,6 +21,12 @@ def test_its_own_name_means_the_management_address(host: Any, site: Any) -> None
     assert found[0] == site.address("management")
 
 
+def test_cloud_init_would_leave_it_so(host: Any) -> None:
+    text = host.file("/etc/cloud/cloud.cfg.d/zz-cairn.cfg").content_string
+    assert "manage_etc_hosts: false" in text
+    assert "preserve_hostname: true" in text
+
+
 def test_the_journal_survives_a_reboot(host: Any) -> None:
     machine = host.file("/etc/machine-id").content_string.strip()
     assert host.file(f"/var/log/journal/{machine}").is_directory

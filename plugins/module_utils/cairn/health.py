@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .hostwork import BARE_ENVIRONMENT
+
 PAUSE = 0.3  # seconds between looks at a unit
 ASK = 2.0
 """Seconds between questions to systemd of a unit that starts: each takes a tenth of a second of the
@@ -42,7 +44,14 @@ def tcp_problem(address: str, port: int) -> str | None:
 def command_problem(command: list[str]) -> str | None:
     """What a check command complains of; None when it exits with 0."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command,
+            env=BARE_ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{' '.join(command)}: {error}"
     last = (done.stderr or done.stdout).strip().splitlines()[-1:]

@@ -32,6 +32,8 @@ OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_LINKS = 40  # as the kernel
 LEFT_AFTER = 3600.0  # seconds
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BARE_ENVIRONMENT = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+"""What commands get of the environment: nothing of the administrator's, no proxy above all."""
 
 
 class HostError(Exception):
@@ -102,13 +104,13 @@ def run(
     HostError when it does not end within `timeout` seconds.
     """
     extra: dict[str, Any] = {}
-    home = "/root"
+    home = BARE_ENVIRONMENT["HOME"]
     if user and user != "root":
         account = pwd.getpwnam(user)
         groups = os.getgrouplist(user, account.pw_gid)
         extra = {"user": user, "group": account.pw_gid, "extra_groups": groups}
         home = account.pw_dir
-    env = {"PATH": SYSTEM_PATH, "HOME": home, "LANG": "C.UTF-8", **(environment or {})}
+    env = {**BARE_ENVIRONMENT, "HOME": home, **(environment or {})}
     try:
         return subprocess.run(
             command,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from cairn.controller import CairnAction
-from cairn.model import migration_record, migration_value
+from cairn.model import contract_record, migration_record, migration_value
 
 
 class ActionModule(CairnAction):
-    """Asks the host only when its record says that this code has not moved the schema yet."""
+    """Asks the host only when its record says that this code has not moved the schema yet.
+
+    What follows the switch takes the way back to an older release: after an upgrade of a service
+    that runs it waits for the next run, or is asked for by the variable `contract`.
+    """
 
     ARGUMENTS: ClassVar = {"service": None, "phase": None}
 
@@ -25,6 +30,13 @@ class ActionModule(CairnAction):
         state = self.host_state(task_vars)
         if state.get("records", {}).get(name) == value:
             return {"changed": False, "steps": []}
+        if phase == "after" and self.waits(role, state, task_vars):
+            names = ", ".join(step["name"] for step in steps)
+            text = (
+                f"{role}: schema steps that take the way back ({names}) wait for the next run, so "
+                f"that until then a rollback works; to do them now: -e contract=true"
+            )
+            return {"changed": False, "steps": [], "warnings": [text]}
         if self.check_mode:
             return {"changed": True, "steps": [{"step": s["name"]} for s in steps]}
         arguments = {
@@ -34,7 +46,16 @@ class ActionModule(CairnAction):
             "record": name,
             "value": value,
             "databases": (model.part(role, "databases") or []) if phase == "before" else [],
+            "release": wanted["release"] if phase == "after" else "",
         }
         done = self.call("cairn_migrate", arguments, task_vars)
-        self.remember(task_vars, records={**state.get("records", {}), name: value})
+        records = {name: value}
+        if phase == "after":
+            records[contract_record(role)] = wanted["release"]
+        self.remember(task_vars, records={**state.get("records", {}), **records})
         return done
+
+    def waits(self, role: str, state: dict[str, Any], task_vars: dict[str, Any]) -> bool:
+        """Whether this run has upgraded the service to another release, and nobody asked for it."""
+        asked = self._templar.template(task_vars.get("contract", False))
+        return role in state.get("upgraded", []) and not boolean(asked)

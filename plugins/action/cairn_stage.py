@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn import catalogue, layers
 from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
@@ -12,6 +11,7 @@ from cairn.hoststate import POLICY
 from cairn.hostwork import pack
 from cairn.manifest import Manifest
 from cairn.model import Model
+from cairn.transition import STAGING
 
 # apt writes its indexes without waiting for the disk: a power cut leaves them empty, but new and
 # under their names, and apt never fetches them again.
@@ -46,6 +46,12 @@ class ActionModule(BuildingAction):
         installed = self.install_packages(missing, task_vars)
         if self.argument("only") == "packages":
             return {"changed": bool(installed), "installed": installed}
+        missing = [m for m in missing if not self.is_whole(m, state)]
+        if not missing:
+            return {"changed": bool(installed), "installed": installed, "staged": {}}
+        if self.check_mode:
+            self.remember_change(task_vars, self.planned(missing, state))
+            return {"changed": True, "staged": {m["role"]: self.steps(m, state) for m in missing}}
         venvs = self.sources(missing, model, task_vars)
         building = any("lock" in source for source in venvs.values())
         payload = {
@@ -56,14 +62,18 @@ class ActionModule(BuildingAction):
             "environment": self.environment(task_vars),
         }
         done = self.call("cairn_stage", {"payload": pack(payload)}, task_vars)
-        if done.get("diff") and self._task.diff:
-            roles = tuple(f"{m['role']}_" for m in missing)
-            depths = {k: v for k, v in catalogue.merged().items() if k.startswith(roles)}
-            if why := layers.explained(task_vars, model.host, depths):
-                done["diff"].append({"prepared": why})
-        news = self.planned(missing, state) if self.check_mode else done.pop("state", {})
-        self.remember_change(task_vars, news)
+        self.remember_change(task_vars, done.pop("state", {}))
         return done
+
+    @staticmethod
+    def steps(manifest: Manifest, state: dict[str, Any]) -> list[str]:
+        """What staging makes, as the module tells it afterwards; accounts and folders apart."""
+        venv = manifest["venv"]
+        lacks = bool(venv) and venv["name"] not in state.get("venvs", [])
+        return [
+            *([f"virtualenv {venv['name']}"] if lacks else []),
+            f"generation {manifest['id']}",
+        ]
 
     @staticmethod
     def planned(manifests: list[Manifest], state: dict[str, Any]) -> dict[str, Any]:
@@ -95,16 +105,23 @@ class ActionModule(BuildingAction):
                 found[venv["name"]] = {"archive": place, "sha256": archive.use()}
         return found
 
+    @classmethod
+    def is_staged(cls, manifest: Manifest, state: dict[str, Any]) -> bool:
+        """Whether the host has this generation whole, and its packages."""
+        known = set(state.get("packages", []))
+        packages = set(manifest.get("packages", []))
+        return cls.is_whole(manifest, state) and packages <= known
+
     @staticmethod
-    def is_staged(manifest: Manifest, state: dict[str, Any]) -> bool:
-        """Whether the host has this generation whole, with nothing of it missing."""
+    def is_whole(manifest: Manifest, state: dict[str, Any]) -> bool:
+        """Whether the host has this generation, and can restore what was changed of it."""
         service = state.get("services", {}).get(manifest["role"], {})
         if manifest["id"] not in service.get("staged", []):
             return False
         if manifest["venv"] and manifest["venv"]["name"] not in state.get("venvs", []):
             return False
-        spoilt = ("is damaged", "is not installed", "is missing")
-        return not any(text.endswith(spoilt) for text in service.get("drift", []))
+        kinds = {cause["kind"] for cause in service.get("drift", [])}
+        return not (service.get("current") == manifest["id"] and kinds & STAGING)
 
     def install_packages(self, manifests: list[Manifest], task_vars: dict[str, Any]) -> list[str]:
         """Install what is missing of the services' packages; their daemons do not start.

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -24,8 +25,9 @@ name: cairn_summary
 type: aggregate
 short_description: Summary of a run
 description:
-  - Prints per host what changed and what restarted, how long each play took, how many remote calls
-    each host cost, where the APIs are, and every failure once more.
+  - Prints per host what changed, restarted, reloaded, stopped, was removed and mended, how long
+    each play took, how many remote calls each host cost, where the APIs are, and every failure once
+    more.
   - Writes the same as JSON to C(.cache/last-run.json) beside C(ansible.cfg), for C(make bench).
 """
 
@@ -35,6 +37,14 @@ REMOTE = ("exec_command", "put_file", "fetch_file")
 # What a host has of Cairn's, in its own account (cairn_probe): one with none of it is bare.
 TRACES = ("services", "records", "venvs", "uv", "dpkg_unfinished")
 VIRTUALENV = "virtualenv "
+# What was done to units and files, and how a plan says it.
+DEEDS = {
+    "restarted": "would restart",
+    "reloaded": "would reload",
+    "stopped": "would stop",
+    "removed": "would remove",
+    "mended": "would mend",
+}
 SHOWN_CHANGES = 12
 MESSAGE_LENGTH = 600
 
@@ -45,6 +55,10 @@ class HostReport:
 
     changed: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
+    reloaded: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)  # what was changed by hand
     generations: dict[str, list[str | None]] = field(default_factory=dict)
     failed: list[dict[str, str]] = field(default_factory=list)
     remote_calls: int = 0
@@ -56,7 +70,9 @@ class HostReport:
         """Take note of one task's result (one item of it, where the task loops)."""
         if result.get("changed"):
             self.changed += [f"{task}{what}" for what in changed_things(result)]
-        self.restarted += [str(unit) for unit in result.get("restarted") or ()]
+        if "restarted" in result:
+            for key in DEEDS:
+                getattr(self, key).extend(str(what) for what in result.get(key) or ())
         staged = result.get("staged") or {}
         self.unpacked += [
             what.removeprefix(VIRTUALENV)
@@ -71,7 +87,7 @@ class HostReport:
         """Return the report as plain data."""
         return {
             "changed": self.changed,
-            "restarted": self.restarted,
+            **{key: getattr(self, key) for key in DEEDS},
             "generations": self.generations,
             "failed": self.failed,
             "remote_calls": self.remote_calls,
@@ -245,19 +261,38 @@ class Run:
         }
 
 
+def plan_differences(plan: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """What a plan's report (.cache/last-run.json) says and its run's does not, or the reverse.
+
+    Sentences, empty where both agree: what changed, restarted, reloaded, stopped, was removed and
+    mended on each host, and between which generations. Order within a host is not compared.
+    """
+    found = []
+    for name in sorted({*plan["hosts"], *run["hosts"]}):
+        sides = [report["hosts"].get(name, HostReport().as_dict()) for report in (plan, run)]
+        for key in ("changed", *DEEDS):
+            planned, done = (Counter(side[key]) for side in sides)
+            found += [f"{name}: {key} only in the plan: {what}" for what in (planned - done)]
+            found += [f"{name}: {key} only in the run: {what}" for what in (done - planned)]
+        planned, done = (side["generations"] for side in sides)
+        if planned != done:
+            found.append(f"{name}: generations: planned {planned}, done {done}")
+    return found
+
+
 def lines(report: Mapping[str, Any], urls: Mapping[str, str]) -> list[str]:
     """Return the summary as a person reads it."""
     text = [f"{report['playbook']} took {duration(report['seconds'])}"]
-    changed, restarted = "changed", "restarted"
+    changed = "changed"
     if report["check"]:
         text[0] += "; nothing was changed, this is what a run would do"
-        changed, restarted = "would change", "would restart"
+        changed = "would change"
     for play in report["plays"]:
         if play["seconds"] >= 1:
             text.append(f"  {duration(play['seconds']):>8}  {play['name']}")
     quiet = []
     for name, host in report["hosts"].items():
-        if not (host["changed"] or host["restarted"] or host["failed"]):
+        if not (host["changed"] or host["failed"] or any(host[key] for key in DEEDS)):
             quiet.append(f"{name} ({host['remote_calls']})")
             continue
         text.append(
@@ -270,8 +305,9 @@ def lines(report: Mapping[str, Any], urls: Mapping[str, str]) -> list[str]:
             text.append(f"  {changed}: … and {len(host['changed']) - len(shown)} more")
         for service, (old, new) in host["generations"].items():
             text.append(f"  generation of {service}: {old or 'none'} → {new}")
-        if host["restarted"]:
-            text.append(f"  {restarted}: {', '.join(host['restarted'])}")
+        for key, planned in DEEDS.items():
+            if host[key]:
+                text.append(f"  {planned if report['check'] else key}: {', '.join(host[key])}")
     if quiet:
         text.append(f"unchanged (remote calls): {', '.join(quiet)}")
     failed = [(name, one) for name, host in report["hosts"].items() for one in host["failed"]]

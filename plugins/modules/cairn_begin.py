@@ -21,7 +21,9 @@ author: [Cairn]
 EXAMPLES = r"""
 - name: Begin on hosts that serve nothing yet
   cairn_begin:
-    services: [ovn, neutron, nova]
+    services:
+      ovn: 3f2a90c1d2e4
+      nova: 91bc03f5a6d7
 """
 
 RETURN = r"""

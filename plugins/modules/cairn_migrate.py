@@ -35,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  release:
+    description: The OpenStack release that the schema is moved to for good, recorded before it is.
+    type: str
+    default: ""
 author: [Cairn]
 """
 
@@ -42,7 +46,11 @@ EXAMPLES = r"""
 - name: Expand the schema of glance
   cairn_migrate:
     service: glance
+    generation: 3f2a90c1d2e4
     phase: before
+    record: schema-glance-before
+    value: 91bc03f5a6d7
+    databases: [glance]
 """
 
 RETURN = r"""
@@ -64,6 +72,9 @@ def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
     if emptied:
         rest = f"remove what was left half-made in {', '.join(emptied)}"
         steps.append({"step": rest, "seconds": 0.0})
+    if asked["release"]:
+        # Before they run: steps that are cut off may have taken the way back already.
+        hostwork.record(f"contracted-{asked['service']}", asked["release"])
     staging.migrate(asked["service"], asked["generation"], asked["phase"], steps)
     # In this order: what a record calls done is not to be emptied.
     firstschema.end(marked)
@@ -81,6 +92,7 @@ def main() -> None:
             "record": text,
             "value": text,
             "databases": {"type": "list", "elements": "str", "default": []},
+            "release": {"type": "str", "default": ""},
         },
         supports_check_mode=False,
     )

@@ -9,7 +9,9 @@ short_description: Build and validate new generations beside the running ones
 description:
   - Makes accounts, folders and virtualenvs, writes each service's configuration into a new
     generation and lets the new code validate it. Nothing that runs is touched.
-  - Called by the action plugin of the same name, which decides what is to be staged.
+  - Called by the action plugin of the same name, which decides what is to be staged and packs it.
+    Tasks give that one C(services), or C(only=packages) to install Debian packages and stop there.
+  - A plan asks no host; what a new generation changes is told by M(cairn_switch).
 options:
   payload:
     description: Manifests, sources of virtualenvs and uv's place, packed; never logged.
@@ -19,9 +21,9 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Stage the generation of glance
+- name: Stage what is in the variable
   cairn_stage:
-    services: [glance]
+    payload: "{{ packed }}"
 """
 
 RETURN = r"""
@@ -77,16 +79,10 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={"payload": {"type": "str", "required": True, "no_log": True}},
-        supports_check_mode=True,
+        supports_check_mode=False,
     )
     payload = hostwork.unpack(module.params["payload"])
-    result: dict[str, Any] = {"changed": False, "staged": {}, "diff": []}
-    for manifest in payload["manifests"]:
-        result["diff"] += staging.show_difference(manifest)
-    if module.check_mode:
-        result["changed"] = True
-        result["staged"] = {m["role"]: [f"generation {m['id']}"] for m in payload["manifests"]}
-        module.exit_json(**result)
+    result: dict[str, Any] = {"changed": False, "staged": {}}
     try:
         stage_all(payload, result)
     except hostwork.HostError as error:

@@ -9,6 +9,10 @@ short_description: Switch a service to a staged generation and wait until it is 
 description:
   - Flips one symlink and restarts only the units whose inputs changed, then waits for their health.
     If one does not get well, the service returns to the generation before, and the error says why.
+  - What was changed by hand of the generation is restored, and units that may run with it restart.
+  - In check mode it tells the same without doing it.
+  - The action plugin of the same name calls it only where something is due; tasks give that one
+    C(service), and C(generation) to go back.
 options:
   service:
     description: The service to switch.
@@ -18,20 +22,50 @@ options:
     description: The staged generation; C(previous) goes back to the one before.
     type: str
     required: true
+  manifest:
+    description:
+      - Manifest of a generation that is not staged yet, packed; for check mode only, never logged.
+    type: str
+    default: ""
 author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Switch glance to what was staged for it
+- name: Switch glance back to the generation before
   cairn_switch:
     service: glance
+    generation: previous
 """
 
 RETURN = r"""
 restarted:
-  description: Units that were restarted.
+  description: Units that were restarted or started.
   type: list
-  returned: always
+  returned: success
+reloaded:
+  description: Units that were reloaded.
+  type: list
+  returned: success
+stopped:
+  description: Units that were stopped because they are not to run.
+  type: list
+  returned: success
+removed:
+  description: Units and files of the generation before that this one does not have.
+  type: list
+  returned: success
+mended:
+  description: Files, units and drop-ins that were changed by hand and are as they should be again.
+  type: list
+  returned: success
+from:
+  description: The generation that was in force.
+  type: str
+  returned: success
+to:
+  description: The generation that is in force.
+  type: str
+  returned: success
 """
 
 from typing import Any
@@ -40,17 +74,50 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging, switching
 from ansible.module_utils.cairn.hoststate import link_name, read_change
 
+LISTS = ("removed", "stopped", "reloaded", "restarted", "mended")
+
 
 def told(ahead: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
     """What was done to the service by a switch ahead of this one and by this one."""
     if not ahead:
         return done
-    lists = ("removed", "stopped", "reloaded", "restarted")
     return {
         "from": ahead["from"],
+        "changed": ahead["changed"] or done["changed"],
         "seconds": {**ahead["seconds"], **done["seconds"]},
-        **{key: sorted({*ahead[key], *done[key]}) for key in lists},
+        **{key: sorted({*ahead[key], *done[key]}) for key in LISTS},
     }
+
+
+def generation(role: str, asked: str) -> str:
+    """The generation that is meant; HostError where there is no previous one."""
+    if asked != "previous":
+        return asked
+    ident: str | None = link_name(paths.previous(role))
+    if ident is None:
+        raise hostwork.HostError(f"{role} has no previous generation on this host")
+    return ident
+
+
+def plan(asked: dict[str, Any]) -> dict[str, Any]:
+    """What a switch would do, in the words of one that has done it."""
+    role, ident = asked["service"], generation(asked["service"], asked["generation"])
+    packed = asked["manifest"]
+    done, diff = switching.plan(role, ident, hostwork.unpack(packed) if packed else None)
+    return {**done, "to": ident, "diff": diff}
+
+
+def work(asked: dict[str, Any], with_diff: bool) -> dict[str, Any]:
+    """Switch, and clear away what nothing needs any more."""
+    role = asked["service"]
+    with hostwork.host_lock():
+        ident = generation(role, asked["generation"])
+        diff = switching.plan(role, ident)[1] if with_diff else []
+        ahead = switching.switched_ahead(role, ident)
+        done = switching.switch(role, ident)
+        pruned = staging.prune(role)
+        hostvenv.prune()
+    return {**told(ahead, done), "to": ident, "pruned": pruned, "diff": diff}
 
 
 def main() -> None:
@@ -59,34 +126,18 @@ def main() -> None:
         argument_spec={
             "service": {"type": "str", "required": True},
             "generation": {"type": "str", "required": True},
+            "manifest": {"type": "str", "default": "", "no_log": True},
         },
-        supports_check_mode=False,
+        supports_check_mode=True,
     )
-    role, ident = module.params["service"], module.params["generation"]
-    result: dict[str, Any] = {"changed": False, "service": role}
+    result: dict[str, Any] = {"changed": False, "service": module.params["service"]}
     try:
-        with hostwork.host_lock():
-            if ident == "previous":
-                ident = link_name(paths.previous(role))
-                if ident is None:
-                    raise hostwork.HostError(f"{role} has no previous generation on this host")
-            ahead = switching.switched_ahead(role, ident)
-            done = switching.switch(role, ident)
-            pruned = staging.prune(role)
-            hostvenv.prune()
+        if module.check_mode:
+            module.exit_json(**{**result, **plan(module.params)})
+        done = work(module.params, module._diff)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
-    result |= told(ahead, done)
-    result["to"] = ident
-    result["pruned"] = pruned
-    result["changed"] = bool(
-        done["from"] != ident
-        or done["restarted"]
-        or done["reloaded"]
-        or done["stopped"]
-        or done["removed"]
-    )
-    module.exit_json(state=read_change([role]), **result)
+    module.exit_json(state=read_change([module.params["service"]]), **{**result, **done})
 
 
 if __name__ == "__main__":

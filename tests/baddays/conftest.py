@@ -48,7 +48,7 @@ def drift(
     def wrong(answer: dict[str, Any]) -> list[str]:
         if "services" not in answer:
             return [str(answer.get("msg", "gives no answer"))]
-        services = [text for one in answer["services"].values() for text in one["drift"]]
+        services = [why["text"] for one in answer["services"].values() for why in one["drift"]]
         return services + list(answer["network"]["drift"])
 
     def ask() -> dict[str, list[str]]:

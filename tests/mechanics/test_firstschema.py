@@ -77,14 +77,14 @@ def migrate(script, monkeypatch, server):
     """Run the module's work on a server; whatever `steps` does stands for the migrations."""
     module = script("plugins/modules/cairn_migrate.py")
 
-    def work(databases, steps):
+    def work(databases, steps, release=""):
         recorded = []
         monkeypatch.setattr(module.staging, "migrate", lambda *_: steps())
         monkeypatch.setattr(module.hostwork, "record", lambda *words: recorded.append(words))
         told = []
         asked = dict.fromkeys(("service", "generation", "phase", "record", "value"), "x")
         try:
-            module.work(asked | {"databases": databases}, told)
+            module.work(asked | {"databases": databases, "release": release}, told)
         except hostwork.HostError:
             told.append("failed")
         return [step if isinstance(step, str) else step["step"] for step in told], recorded
@@ -120,3 +120,12 @@ def test_nothing_is_recorded_before_the_mark_has_gone(migrate, server, monkeypat
 
     monkeypatch.setattr(firstschema, "end", refuse)
     assert migrate(["heat"], lambda: None) == (["failed"], [])
+
+
+def test_what_takes_the_way_back_is_recorded_before_it_begins(migrate, server):
+    server()
+
+    def fail() -> None:
+        raise hostwork.HostError("power")
+
+    assert migrate([], fail, release="2026.1") == (["failed"], [("contracted-x", "2026.1")])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import getpass
-import grp
 import json
 import os
 import shutil
@@ -14,108 +12,19 @@ from pathlib import Path
 import pytest
 from cairn import health, hoststate, hostwork, paths, staging, switching
 
-
-class Systemd:
-    """A stand-in for systemctl: units start, unless told to break."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-        self.active: set[str] = set()
-        self.broken: set[str] = set()
-        self.loaded: set[str] = set()  # has read them, and does not look again unless told to
-
-    def run(self, command, **_how):
-        self.calls.append(command)
-        code = 0
-        if command[0] == "systemctl" and command[1] in ("restart", "reload", "stop"):
-            names = set(command[2:])
-            if command[1] == "stop":
-                self.active -= names
-            else:
-                self.active |= names - self.broken
-                self.loaded |= names
-                code = 1 if names & self.broken else 0
-        return subprocess.CompletedProcess(command, code, "", "a line of the journal")
-
-    def states(self, names):
-        return {n: {"ActiveState": "active" if n in self.active else "inactive"} for n in names}
-
-    def restarted(self) -> list[str]:
-        found = [c[2:] for c in self.calls if c[:2] == ["systemctl", "restart"]]
-        self.calls.clear()
-        return [name for names in found for name in names]
+from . import fakehost
+from .fakehost import UNIT, described_unit, manifest
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Cairn's places below tmp_path, and a systemd that only remembers."""
-    for name in ("STATE", "SERVICES", "RECORDS", "VENVS", "UNITS"):
-        monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    monkeypatch.setattr(paths, "SERVICES", tmp_path / "state" / "services")
-    monkeypatch.setattr(paths, "etc", lambda role: tmp_path / "etc" / role)
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "units").mkdir()
-    systemd = Systemd()
-    monkeypatch.setattr(hostwork, "run", systemd.run)
-    monkeypatch.setattr(hoststate, "unit_states", systemd.states)
-    monkeypatch.setattr(hoststate, "loaded_units", lambda names: systemd.loaded & set(names))
-    monkeypatch.setattr(health, "wait", lambda unit, _check: None)
-    systemd.root = tmp_path
-    return systemd
+    return fakehost.install(tmp_path, monkeypatch)
 
 
-ME = getpass.getuser()
-MINE = grp.getgrgid(os.getgid()).gr_name
-
-
-UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
-
-
-def manifest(
-    host,
-    ident,
-    text="one\n",
-    *,
-    unit="run.service",
-    fingerprint=None,
-    packages=(),
-    unit_text=UNIT,
-    dropin=None,
-    state="started",
-):
-    return {
-        "id": ident,
-        "role": "svc",
-        "user": {},
-        "packages": list(packages),
-        "venv": None,
-        "etc": True,
-        "files": [
-            {"path": "svc.conf", "content": text, "mode": "0640", "owner": ME, "group": MINE},
-            {
-                "path": str(host.root / "outside" / "svc.d"),
-                "content": text,
-                "mode": "0644",
-                "owner": ME,
-                "group": MINE,
-            },
-        ],
-        "units": [
-            {
-                "unit": unit,
-                "text": unit_text,
-                "dropin": dropin,
-                "enabled": True,
-                "state": state,
-                "on_change": "restart",
-                "fingerprint": fingerprint or ident,
-                "health": {},
-            }
-        ],
-        "build": [],
-        "validate": [],
-        "migrations": [],
-    }
+def drift(_host):
+    """Sentences on what the host lacks of the generation in force."""
+    return [why["text"] for why in hoststate.read_state()["services"]["svc"]["drift"]]
 
 
 def bring(host, ident, **how):
@@ -196,9 +105,12 @@ def test_the_switch_puts_everything_in_its_place(host):
     ],
 )
 def test_debians_units_are_enabled_only_where_they_are_not(host, wanted, found, asked):
-    unit = {"unit": "haproxy.service", "text": None, "enabled": wanted}
-    switching.enable([unit], {"haproxy.service": {"UnitFileState": found}})
-    assert host.calls == asked
+    host.enabled["haproxy.service"] = found
+    described = manifest(host, "aaa")
+    described["units"] = [described_unit("haproxy.service", "1", text=None, enabled=wanted)]
+    staging.stage(described)
+    switching.switch("svc", "aaa")
+    assert [call for call in host.calls if call[1] in ("enable", "disable")] == asked
 
 
 def test_a_second_switch_restarts_nothing(host):
@@ -222,6 +134,16 @@ def test_a_failing_generation_gives_way_to_the_one_before(host):
     assert (host.root / "outside" / "svc.d").read_text() == "one\n"
     assert "run.service" in host.active
     assert not (paths.UNITS / "new.service").exists()
+    assert hoststate.link_name(paths.previous("svc")) is None, "a rollback must not go to bbb"
+
+
+def test_after_a_failed_upgrade_a_rollback_leads_to_where_it_led_before(host):
+    bring(host, "aaa")
+    bring(host, "bbb", text="two\n")
+    host.broken = {"new.service"}
+    with pytest.raises(hostwork.HostError, match=r"ccc failed; the service runs bbb again"):
+        bring(host, "ccc", text="three\n", unit="new.service")
+    assert hoststate.link_name(paths.previous("svc")) == "aaa"
 
 
 def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monkeypatch):
@@ -317,7 +239,7 @@ def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
     host.calls.clear()
     hostwork.link_atomic(paths.current("svc"), paths.generation("svc", "bbb"))  # power fails here
     drift = hoststate.read_state()["services"]["svc"]["drift"]
-    assert any("older inputs" in text for text in drift)
+    assert any("older inputs" in why["text"] for why in drift)
     assert switching.switch("svc", "bbb")["restarted"] == ["run.service"]
     assert hoststate.read_state()["services"]["svc"]["drift"] == []
 
@@ -356,7 +278,7 @@ def test_a_switch_cut_off_before_systemd_has_read_the_unit_is_finished_by_the_ne
     host.loaded.add("run.service")
     staging.stage(manifest(host, "bbb", state="idle", unit_text=UNIT.replace("true", "false")))
     with monkeypatch.context() as patched:
-        patched.setattr(switching, "install_links", lambda *_: 1 / 0)  # power fails here
+        patched.setattr(switching, "install", lambda *_: 1 / 0)  # power fails here
         with pytest.raises(ZeroDivisionError):
             switching.apply("svc", hoststate.load_manifest("svc", "bbb"))
     host.calls.clear()
@@ -405,8 +327,9 @@ def test_units_that_are_no_more_are_stopped_and_removed(host):
 def test_a_changed_file_on_the_host_is_drift_and_is_mended(host):
     bring(host, "aaa")
     (host.root / "outside" / "svc.d").write_text("by hand")
-    (text,) = hoststate.read_state()["services"]["svc"]["drift"]
-    assert "was changed on the host" in text
+    (why,) = hoststate.read_state()["services"]["svc"]["drift"]
+    assert why["kind"] == "file"
+    assert "was changed on the host" in why["text"]
     switching.switch("svc", "aaa")
     assert (host.root / "outside" / "svc.d").read_text() == "one\n"
 
@@ -414,7 +337,7 @@ def test_a_changed_file_on_the_host_is_drift_and_is_mended(host):
 def test_a_stopped_unit_is_drift(host):
     bring(host, "aaa")
     host.active.clear()
-    assert hoststate.read_state()["services"]["svc"]["drift"] == ["run.service is inactive"]
+    assert drift(host) == ["run.service is inactive"]
 
 
 def test_a_folder_of_a_package_moves_aside(host):

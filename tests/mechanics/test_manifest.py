@@ -222,7 +222,8 @@ def test_a_bare_host_is_stale(make_model):
 
 def test_drift_is_a_reason_of_its_own(make_model):
     state = settled(make_model())
-    state["services"]["example"]["drift"] = ["/etc/example.d/extra was changed on the host"]
+    text = "/etc/example.d/extra was changed on the host"
+    state["services"]["example"]["drift"] = [{"kind": "file", "what": "extra", "text": text}]
     assert stale(make_model(), state)["example"] == ["/etc/example.d/extra was changed on the host"]
 
 

@@ -70,10 +70,21 @@ def test_a_plan_for_a_bare_host_stages_too(stage):
     assert stage.is_staged(MANIFEST, stage.planned([MANIFEST], {}))
 
 
-@pytest.mark.parametrize("fault", ["etc/x in the generation is damaged", "package y is missing"])
-def test_a_spoilt_generation_is_staged_anew(stage, fault):
-    service = {"staged": ["b"], "drift": [fault]}
-    assert not stage.is_staged(MANIFEST, {"services": {"nova": service}, "venvs": ["nova-2"]})
+@pytest.mark.parametrize(
+    ("kind", "staged"),
+    [("generation", False), ("venv", False), ("file", True), ("unit", True), ("package", True)],
+)
+def test_only_what_no_switch_mends_is_staged_anew(stage, kind, staged):
+    drift = [{"kind": kind, "what": "x", "text": "package y is missing"}]
+    service = {"current": "b", "staged": ["b"], "drift": drift}
+    state = {"services": {"nova": service}, "venvs": ["nova-2"]}
+    assert stage.is_whole(MANIFEST, state) is staged
+
+
+def test_a_generation_without_its_packages_is_not_staged(stage):
+    state = {"services": {"nova": {"staged": ["b"]}}, "venvs": ["nova-2"], "packages": ["curl"]}
+    assert stage.is_staged(MANIFEST | {"packages": ["curl"]}, state)
+    assert not stage.is_staged(MANIFEST | {"packages": ["curl", "wget"]}, state)
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -153,8 +153,10 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         return done
 
     def remember(self, task_vars: Mapping[str, Any], **news: Any) -> None:
-        """Keep what is new about the host for the rest of the run."""
-        self.register_host_variables({"cairn_host": {**self.host_state(task_vars), **news}})
+        """Keep what is new about the host for the rest of the run, with all that this task kept."""
+        self.remembered = {**getattr(self, "remembered", {}), **news}
+        known = {**self.host_state(task_vars), **self.remembered}
+        self.register_host_variables({"cairn_host": known})
 
     def remember_change(self, task_vars: Mapping[str, Any], news: Mapping[str, Any]) -> None:
         """Keep what hoststate.read_change says of some services; the others are what they were."""

@@ -6,15 +6,21 @@ managed file and two lists of systemd's.
 
 from __future__ import annotations
 
+import functools
+import grp
 import hashlib
 import json
+import os
+import pwd
 import re
+import stat
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import paths
+from . import paths, transition
+from .transition import FileState, Seen
 
 UNFINISHED = re.compile(
     r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M
@@ -108,48 +114,163 @@ def _systemctl(*words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def file_drift(role: str, manifest: dict[str, Any], installed: Collection[str]) -> list[str]:
-    """Sentences on files and packages that are not what the generation says."""
-    drift = []
+@functools.cache
+def user_name(number: int) -> str:
+    """The name of a user, or its number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+@functools.cache
+def group_name(number: int) -> str:
+    """The name of a group, or its number where it has none."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def file_state(path: Path, *, follow: bool = False) -> FileState | None:
+    """A file's hash, mode and owner; None where there is no plain file that can be read.
+
+    A link in its place counts as nothing, but for units, which are links (`follow`).
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    try:
+        with open(os.open(path, flags), "rb") as handle:  # noqa: PTH123 - of a descriptor
+            found = os.fstat(handle.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                return None
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError:
+        return None
+    mode = stat.S_IMODE(found.st_mode)
+    return FileState(digest, mode, user_name(found.st_uid), group_name(found.st_gid))
+
+
+def link_target(path: Path) -> str | None:
+    """What a symlink points at; an empty string for anything else, None where there is nothing."""
+    try:
+        return str(path.readlink())
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ""
+
+
+def dropin(unit: str) -> Path:
+    """The path of Cairn's drop-in of a unit."""
+    return paths.UNITS / f"{unit}.d" / "90-cairn.conf"
+
+
+def wants(unit: Mapping[str, Any]) -> Path | None:
+    """The link by which a unit of Cairn's starts at boot; None for a unit without."""
+    target = transition.wants_target(unit)
+    return paths.UNITS / f"{target}.wants" / unit["unit"] if target else None
+
+
+def places(role: str) -> transition.Places:
+    """Where links of a service lead."""
     base = paths.current(role)
-    for file in manifest["files"]:
-        kept = base / file["kept"]
-        if sha256_file(kept) != file["sha256"]:
-            drift.append(f"{file['kept']} in the generation is damaged")
-        if file["path"].startswith("/") and sha256_file(Path(file["path"])) != file["sha256"]:
-            drift.append(f"{file['path']} was changed on the host")
-    if manifest["etc"]:
-        link = paths.etc(role)
-        if not link.is_symlink() or link.readlink() != base / "etc":
-            drift.append(f"{link} does not lead to the current generation")
-    drift += [
-        f"package {package} is not installed"
+    return transition.Places(f"{base}/etc", f"{base}/units", str(paths.UNITS))
+
+
+def read_own(role: str, ident: str, manifest: Mapping[str, Any]) -> dict[str, FileState | None]:
+    """Files of a staged generation by their place in it, those that do not belong there included.
+
+    What Python and editors leave behind counts as little as folders do.
+    """
+    base = paths.generation(role, ident)
+    named = [transition.kept_path(file["path"]) for file in manifest["files"]]
+    named += [f"units/{unit['unit']}" for unit in manifest["units"] if unit["text"]]
+    for folder, inner, files in os.walk(base / "etc"):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        named += [str((Path(folder) / name).relative_to(base)) for name in files]
+    return {place: file_state(base / place) for place in dict.fromkeys(named)}
+
+
+def look(
+    role: str,
+    old: Mapping[str, Any] | None,
+    new: Mapping[str, Any],
+    states: Mapping[str, Mapping[str, str]],
+) -> Seen:
+    """What the host shows of a service whose generation in force is `old` and is to be `new`.
+
+    `states` are unit_states of the new one's units. Nothing needs to be there yet.
+    """
+    known = (old, new) if old is not None else (new,)
+    outside = {f["path"] for one in known for f in one["files"] if f["path"].startswith("/")}
+    names = [unit["unit"] for unit in new["units"]]
+    links = {unit["unit"]: wants(unit) for unit in new["units"]}
+    return Seen(
+        running=load_running(role) if old is not None else {},
+        states=states,
+        files={path: file_state(Path(path)) for path in outside},
+        own=read_own(role, old["id"], old) if old is not None else {},
+        etc=link_target(paths.etc(role)) if new["etc"] else None,
+        unit_files={name: file_state(paths.UNITS / name, follow=True) for name in names},
+        unit_links={name: link_target(paths.UNITS / name) for name in names},
+        dropins={name: file_state(dropin(name)) for name in names},
+        wants={name: link_target(link) for name, link in links.items() if link},
+    )
+
+
+def originals(role: str, ident: str, file: Mapping[str, Any]) -> list[Path]:
+    """Where a file of a staged generation may be read: in use, and kept aside for restoring it."""
+    base = paths.generation(role, ident)
+    path = file["path"]
+    kept = base / transition.kept_path(path)
+    return [kept, Path(path)] if path.startswith("/") else [kept, base / "origin" / path]
+
+
+def restorable(role: str, ident: str, file: Mapping[str, Any]) -> Path | None:
+    """A place that has a file of a staged generation unharmed; None where no place has it."""
+    digest = transition.file_digest(file)
+    return next((p for p in originals(role, ident, file) if sha256_file(p) == digest), None)
+
+
+def beyond_repair(role: str, manifest: Mapping[str, Any]) -> list[str]:
+    """Paths of a staged generation's files of which the host has no unharmed copy."""
+    ident = manifest["id"]
+    return [f["path"] for f in manifest["files"] if restorable(role, ident, f) is None]
+
+
+def role_drift(
+    role: str,
+    manifest: Mapping[str, Any],
+    installed: Collection[str],
+    states: Mapping[str, Mapping[str, str]],
+) -> list[dict[str, str]]:
+    """What the host lacks of the generation in force: {kind, what, text}.
+
+    What a switch to this very generation would mend, and what has to be staged before (kinds
+    `generation`, `venv` and `package`).
+    """
+    seen = look(role, manifest, manifest, states)
+    made = transition.decide(manifest, manifest, seen, places(role))
+    found = transition.drift(manifest, seen, made)
+    if made.own or made.files:
+        found += [
+            cause("generation", path, f"{path} cannot be restored from what the host has")
+            for path in beyond_repair(role, manifest)
+        ]
+    found += [
+        cause("package", package, f"package {package} is not installed")
         for package in manifest["packages"]
         if package not in installed
     ]
     venv = manifest.get("venv")
     if venv and not (paths.VENVS / venv["name"] / paths.VENV_COMPLETE).exists():
-        drift.append(f"virtualenv {venv['name']} is missing")
-    return drift
+        found.append(cause("venv", venv["name"], f"virtualenv {venv['name']} is missing"))
+    return found
 
 
-def unit_drift(
-    manifest: dict[str, Any], running: dict[str, str], states: dict[str, dict[str, str]]
-) -> list[str]:
-    """Sentences on units that do not run, or run with older inputs than the generation's."""
-    drift = []
-    for unit in manifest["units"]:
-        state = states.get(unit["unit"], {})
-        active = state.get("ActiveState", "unknown")
-        if unit["state"] == "started" and active not in ("active", "reloading"):
-            drift.append(f"{unit['unit']} is {active}")
-        elif unit["state"] == "stopped" and active in ("active", "activating"):
-            drift.append(f"{unit['unit']} runs but should not")
-        elif unit["on_change"] != "none" and running.get(unit["unit"]) != unit["fingerprint"]:
-            drift.append(f"{unit['unit']} runs with older inputs")
-        if unit["enabled"] and state.get("UnitFileState") in ("disabled", "masked", "linked"):
-            drift.append(f"{unit['unit']} would not start at boot")
-    return drift
+def cause(kind: str, what: str, text: str) -> dict[str, str]:
+    """One reason why a service is not as it should be."""
+    return {"kind": kind, "what": what, "text": text}
 
 
 def read_records() -> dict[str, str]:
@@ -193,7 +314,9 @@ def read_venvs() -> list[str]:
 def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str, Any]:
     """What the host has of each role: current, previous and staged generations, drift.
 
-    `running` has the fingerprint of each unit, `drift` sentences; `packages` are those installed.
+    `running` has the fingerprint of each unit, `drift` what is not as the generation in force says
+    ({kind, what, text}), `release` and `previous_release` the OpenStack releases of both
+    generations; `packages` are those installed.
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
@@ -203,9 +326,14 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
         ident = link_name(paths.current(role))
         manifest = load_manifest(role, ident) if ident else None
         staged = generations.iterdir() if generations.is_dir() else []
+        before = link_name(paths.previous(role))
         services[role] = {
             "current": ident if manifest else None,
-            "previous": link_name(paths.previous(role)),
+            "previous": before,
+            "release": (manifest or {}).get("release"),
+            "previous_release": (load_manifest(role, before) or {}).get("release")
+            if before
+            else None,
             "staged": sorted(p.name for p in staged if load_manifest(role, p.name)),
             "running": load_running(role),
             "drift": [],
@@ -213,11 +341,11 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
         if manifest:
             manifests[role] = manifest
         elif ident:
-            services[role]["drift"].append(f"generation {ident} is missing or damaged")
+            text = f"generation {ident} is missing or damaged"
+            services[role]["drift"].append(cause("generation", ident, text))
     states = unit_states([u["unit"] for m in manifests.values() for u in m["units"]])
     for role, manifest in manifests.items():
-        services[role]["drift"] += file_drift(role, manifest, packages)
-        services[role]["drift"] += unit_drift(manifest, services[role]["running"], states)
+        services[role]["drift"] = role_drift(role, manifest, packages, states)
     return services
 
 

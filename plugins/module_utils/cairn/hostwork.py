@@ -34,6 +34,9 @@ LEFT_AFTER = 3600.0  # seconds
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BARE_ENVIRONMENT = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 """What commands get of the environment: nothing of the administrator's, no proxy above all."""
+LOCK_WAIT = 300.0  # seconds that a change waits for another one of the same host
+BACKGROUND_WAIT = 1800.0  # the same where the other one goes on in the background
+IN_BACKGROUND = "background\n"  # what the lock's file holds then
 
 
 class HostError(Exception):
@@ -68,26 +71,34 @@ def unpack(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def host_lock(wait: float = 300) -> Iterator[None]:
+def host_lock(wait: float = LOCK_WAIT, *, background: bool = False) -> Iterator[None]:
     """One change of this host at a time; HostError when another run holds it for `wait` s.
 
-    What the system refuses during the change is a HostError, too.
+    `background` is for switches that go on while a run is busy elsewhere: they wait for one
+    another, and everybody waits for them, as long as they may take. What the system refuses during
+    the change is a HostError, too.
     """
     with refusals():
         paths.STATE.mkdir(parents=True, exist_ok=True)
-        with (paths.STATE / "lock").open("w") as handle:
-            deadline = time.monotonic() + wait
+        with (paths.STATE / "lock").open("a+") as handle:
+            started = time.monotonic()
             while True:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except OSError:
-                    if time.monotonic() > deadline:
+                    handle.seek(0)
+                    held = background or handle.read() == IN_BACKGROUND
+                    limit = max(wait, BACKGROUND_WAIT) if held else wait
+                    if time.monotonic() - started > limit:
                         raise HostError(
-                            f"another run has been changing this host for over {wait:.0f} s; "
+                            f"another run has been changing this host for over {limit:.0f} s; "
                             "wait for it, or look for a hanging one: fuser /var/lib/cairn/lock"
                         ) from None
                     time.sleep(0.5)
+            with contextlib.suppress(OSError):  # on a full disk the lock holds without it
+                os.truncate(handle.fileno(), 0)
+                os.write(handle.fileno(), IN_BACKGROUND.encode() if background else b"")
             yield
 
 
@@ -101,12 +112,12 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end with a bare environment; never raises on its exit code.
 
-    HostError when it does not end within `timeout` seconds.
+    HostError when it does not end within `timeout` seconds, and for a user that is not there.
     """
     extra: dict[str, Any] = {}
     home = BARE_ENVIRONMENT["HOME"]
     if user and user != "root":
-        account = pwd.getpwnam(user)
+        account = account_of(user)
         groups = os.getgrouplist(user, account.pw_gid)
         extra = {"user": user, "group": account.pw_gid, "extra_groups": groups}
         home = account.pw_dir
@@ -128,6 +139,16 @@ def run(
         raise HostError(
             f"not at its end after {timeout:g} s: {shown(command)}\n"
             f"{tail(said.decode(errors='replace'))}"
+        ) from None
+
+
+def account_of(user: str) -> pwd.struct_passwd:
+    """A user's entry among the accounts; HostError for one that is not there."""
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise HostError(
+            f"there is no user {user}: the package or the service that makes it is missing"
         ) from None
 
 
@@ -361,6 +382,14 @@ def read_file(path: Path) -> bytes | None:
         raise refusal(error, path) from error
 
 
+def members_of(group: str) -> list[str]:
+    """A group's members; HostError for one that is not there."""
+    try:
+        return grp.getgrnam(group).gr_mem
+    except KeyError:
+        raise HostError(f"there is no group {group}: its package is missing") from None
+
+
 def ensure_account(user: Mapping[str, Any]) -> list[str]:
     """Make the system account that a service runs as; what was done, as sentences."""
     done: list[str] = []
@@ -396,7 +425,7 @@ def ensure_account(user: Mapping[str, Any]) -> list[str]:
             f"making user {name}",
         )
         done.append(f"user {name}")
-    missing = [g for g in user.get("groups", []) if name not in grp.getgrnam(g).gr_mem]
+    missing = [g for g in user.get("groups", []) if name not in members_of(g)]
     if missing:
         must(["usermod", "--append", "--groups", ",".join(missing), name], f"groups of {name}")
         done += [f"{name} in group {g}" for g in missing]

@@ -65,7 +65,7 @@ FILE_KEYS = {
     "secret",
 }
 BUILD_KEYS = {"folder", "files", "commands", "groups"}
-FOLDER = re.compile(r"(?!(?:etc|root|units|venv)$)[a-z][a-z0-9_-]*")
+FOLDER = re.compile(r"(?!(?:etc|origin|root|units|venv)$)[a-z][a-z0-9_-]*")
 """Names that a built folder of a generation may have: not those of its other parts."""
 
 

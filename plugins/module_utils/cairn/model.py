@@ -324,7 +324,7 @@ def stale(
     records = host_state.get("records", {})
     for role, wanted in model.manifests().items():
         state = host_state.get("services", {}).get(role, {})
-        why = list(state.get("drift", []))
+        why = [cause["text"] for cause in state.get("drift", [])]
         if state.get("current") is None:
             why.insert(0, "not there yet")
         elif state["current"] != wanted["id"]:
@@ -351,6 +351,11 @@ def due_records(wanted: Mapping[str, Any], records: Mapping[str, str]) -> list[s
 def migration_record(role: str, phase: str) -> str:
     """The name of the record that tells which code a schema was last moved by."""
     return f"schema-{role}-{phase}"
+
+
+def contract_record(role: str) -> str:
+    """The name of the record that holds the release to which a schema was moved for good."""
+    return f"contracted-{role}"
 
 
 def migration_value(wanted: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ Standard library only, on the managed host.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import grp
 import hashlib
 import json
@@ -17,12 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import hoststate, hostwork, masking, oslo_validate, paths
+from . import hoststate, hostwork, masking, oslo_validate, paths, transition
+from .transition import kept_path
 
-
-def kept_path(path: str) -> str:
-    """Where a file is kept inside a generation: etc/… for the service's own, root/… for others."""
-    return f"root{path}" if path.startswith("/") else f"etc/{path}"
+EXCHANGE = 2  # renameat2(2): both names change places in one step
+HERE = -100  # AT_FDCWD
 
 
 def file_content(file: Mapping[str, Any], venv: Mapping[str, Any] | None) -> bytes:
@@ -42,32 +43,32 @@ def stage(manifest: dict[str, Any]) -> bool:
     """Write a generation beside the running one; True when it was written now.
 
     The folder appears under its name only when it is whole and the new code's own validator has
-    accepted it. Nothing that runs refers to it yet.
+    accepted it. Nothing that runs refers to it yet. A generation that is there stays as it is, what
+    was changed in it by hand too, as long as the host itself can restore it (see `repair`).
     """
     role, ident = manifest["role"], manifest["id"]
     target = paths.generation(role, ident)
-    if hoststate.load_manifest(role, ident):
+    known = hoststate.load_manifest(role, ident)
+    if known and not hoststate.beyond_repair(role, known):
         return False
     draft = target.with_name(f".{ident}.draft")
     if draft.exists():
         shutil.rmtree(draft)
-    account = manifest["user"].get("name", "root")
-    group = grp.getgrnam(account).gr_name if account != "root" else "root"
+    group = service_group(manifest)
     for folder in (paths.STATE, paths.SERVICES, paths.service(role), target.parent):
         folder.mkdir(mode=0o755, exist_ok=True)
     draft.mkdir(mode=0o755)
     hostwork.ensure_directory({"path": str(draft / "etc"), "group": group, "mode": "0750"})
     hostwork.ensure_directory({"path": str(draft / "root"), "mode": "0700"})
     hostwork.ensure_directory({"path": str(draft / "units"), "mode": "0755"})
+    hostwork.ensure_directory({"path": str(draft / "origin"), "mode": "0700"})
     kept = []
     for file in manifest["files"]:
         content = file_content(file, manifest["venv"])
         place = draft / kept_path(file["path"])
         if not file["path"].startswith("/"):
-            for parent in reversed(place.relative_to(draft / "etc").parents[:-1]):
-                hostwork.ensure_directory(
-                    {"path": str(draft / "etc" / parent), "group": group, "mode": "0750"}
-                )
+            make_parents(draft / "etc", file["path"], group)
+            hostwork.write_atomic(draft / "origin" / file["path"], content, 0o600, "root", "root")
         hostwork.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
         digest = hashlib.sha256(content).hexdigest()
         entry = {k: v for k, v in file.items() if k != "content"}
@@ -83,10 +84,127 @@ def stage(manifest: dict[str, Any]) -> bool:
     validate(manifest, draft)
     whole = json.dumps({**manifest, "files": kept}, indent=1).encode()
     hostwork.write_atomic(draft / "manifest.json", whole, 0o644, "root", "root")
-    if target.exists():
-        shutil.rmtree(target)
-    draft.rename(target)
+    put_in_place(role, draft, target)
     return True
+
+
+def service_group(manifest: Mapping[str, Any]) -> str:
+    """The group that may read a service's configuration; HostError where there is none yet."""
+    account = manifest["user"].get("name", "root")
+    try:
+        return grp.getgrnam(account).gr_name if account != "root" else "root"
+    except KeyError:
+        raise hostwork.HostError(
+            f"{manifest['role']}: there is no group {account}; its package or user is missing"
+        ) from None
+
+
+def make_parents(etc: Path, path: str, group: str) -> None:
+    """Make the folders below a generation's etc/ that a file of the service's own lies in."""
+    for parent in reversed(Path(path).parents[:-1]):
+        hostwork.ensure_directory({"path": str(etc / parent), "group": group, "mode": "0750"})
+
+
+def put_in_place(role: str, draft: Path, target: Path) -> None:
+    """Give a whole draft its name, in one step also where a damaged generation has it.
+
+    Units that may run with what was damaged are struck off what is known to run.
+    """
+    if not target.exists():
+        draft.rename(target)
+        return
+    if hoststate.link_name(paths.current(role)) == target.name:
+        strike_edited(role, target.name)
+    exchange(draft, target)
+    shutil.rmtree(draft)
+
+
+def strike_edited(role: str, ident: str) -> None:
+    """Forget with what units of the generation in force run that may run with what was edited.
+
+    All of them where nobody can tell any more: its manifest is damaged.
+    """
+    manifest = hoststate.load_manifest(role, ident)
+    if manifest is None:
+        save_running(role, {})
+        return
+    running = hoststate.load_running(role)
+    seen = hoststate.look(role, manifest, manifest, {})
+    made = transition.decide(manifest, manifest, seen, hoststate.places(role))
+    save_running(role, strike(running, made))
+
+
+def strike(running: Mapping[str, str], made: transition.Decision) -> dict[str, str]:
+    """What is known to run, without units that are edited or of which systemd reads another text.
+
+    Whatever ends a switch after this, the next one restarts them.
+    """
+    left = {name: value for name, value in running.items() if name not in made.edited_units}
+    return left | dict.fromkeys(made.rewritten, transition.RESTART)
+
+
+def save_running(role: str, running: Mapping[str, str]) -> None:
+    """Write down with which inputs each unit was last started."""
+    content = json.dumps(running, indent=1, sort_keys=True).encode()
+    path = paths.running(role)
+    if not path.exists() or path.read_bytes() != content:
+        hostwork.write_atomic(path, content, 0o644, "root", "root")
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two folders change their names in one step.
+
+    On a file system that cannot, the second is away for a moment.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0:
+        return
+    problem = ctypes.get_errno()
+    if problem not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(problem, os.strerror(problem), str(other))
+    aside = other.with_name(f".{other.name}.damaged")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
+
+
+def repair(role: str, manifest: Mapping[str, Any]) -> None:
+    """Make a staged generation what its manifest says, from what the host keeps of it.
+
+    Files and units get their content, mode and owner back one by one; what does not belong there
+    goes. HostError names what has no unharmed copy.
+    """
+    ident = manifest["id"]
+    base = paths.generation(role, ident)
+    faults = transition.own_faults(manifest, hoststate.read_own(role, ident, manifest))
+    if not faults:
+        return
+    sources = {}
+    for file in manifest["files"]:
+        if kept_path(file["path"]) in faults:
+            sources[file["path"]] = hoststate.restorable(role, ident, file)
+    lost = [path for path, source in sources.items() if source is None]
+    if lost:
+        if hoststate.link_name(paths.current(role)) != ident:
+            (base / "manifest.json").unlink()  # the host no longer says that it has it
+        raise hostwork.HostError(
+            f"{role}: {', '.join(lost)} of generation {ident} were changed on the host, and no "
+            "unharmed copy is left; run site.yml again, which stages what the inventory asks for"
+        )
+    for file in manifest["files"]:
+        if source := sources.get(file["path"]):
+            if not file["path"].startswith("/"):
+                make_parents(base / "etc", file["path"], service_group(manifest))
+            place = base / kept_path(file["path"])
+            rights = (int(file["mode"], 8), file["owner"], file["group"])
+            hostwork.write_atomic(place, source.read_bytes(), *rights)
+    for unit in manifest["units"]:
+        if f"units/{unit['unit']}" in faults:
+            place = base / "units" / unit["unit"]
+            hostwork.write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
+    for added, what in faults.items():
+        if "added" in what:
+            (base / added).unlink(missing_ok=True)
 
 
 def keep_age(place: Path, running: Path) -> None:
@@ -204,43 +322,102 @@ def validate(manifest: Mapping[str, Any], draft: Path) -> None:
         )
 
 
-def show_difference(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What would change in this service's files against what is there now; secrets masked."""
-    differences = []
+def show_difference(
+    manifest: Mapping[str, Any], old: Mapping[str, Any] | None = None
+) -> list[dict[str, str]]:
+    """What changes in a service's files against what is there now; secrets masked.
+
+    Contents, modes and owners of files, units and drop-ins; what the generation in force (`old`)
+    has and this one has not. Each is Ansible's form of a difference.
+    """
+    shown = []
+    role = manifest["role"]
     for file in manifest["files"]:
-        if "content" not in file:
-            continue
-        path = file["path"]
-        place = Path(path) if path.startswith("/") else paths.etc(manifest["role"]) / path
-        try:
-            before = place.read_text()
-        except (OSError, UnicodeDecodeError):
-            before = ""
-        after = str(file["content"])
-        if before == after:
-            continue
-        if file.get("secret"):
-            before, after = ("(a secret)\n" if before else ""), "(a secret, changed)\n"
-        else:
-            before, after = masking.mask_pair(before, after)
-        differences.append(
-            {"before_header": str(place), "after_header": str(place),
-             "before": before, "after": after}
-        )  # fmt: skip
+        place = live_place(role, file["path"])
+        secret = bool(file.get("secret"))
+        shown += difference(place, shown_content(manifest, file, old, place), secret, file)
     for unit in manifest["units"]:
-        if not unit["text"]:
-            continue
-        place = paths.UNITS / unit["unit"]
-        try:
-            before = place.read_text()
-        except OSError:
-            before = ""
-        if before != unit["text"]:
-            differences.append(
-                {"before_header": str(place), "after_header": str(place),
-                 "before": before, "after": unit["text"]}
-            )  # fmt: skip
-    return differences
+        name = unit["unit"]
+        if unit["text"]:
+            shown += difference(paths.UNITS / name, unit["text"])
+        if unit["dropin"] or hoststate.dropin(name).exists():
+            shown += difference(hoststate.dropin(name), unit["dropin"] or "")
+    if old is None or old["id"] == manifest["id"]:
+        return shown
+    kept = {file["path"] for file in manifest["files"]}
+    for file in old["files"]:
+        if file["path"] not in kept:
+            shown += difference(live_place(role, file["path"]), "", bool(file.get("secret")))
+    kept = {unit["unit"] for unit in manifest["units"]}
+    for unit in old["units"]:
+        if unit["unit"] not in kept:
+            gone = (paths.UNITS / unit["unit"], hoststate.dropin(unit["unit"]))
+            shown += [one for place in gone for one in difference(place, "")]
+    return shown
+
+
+def live_place(role: str, path: str) -> Path:
+    """Where a file of a manifest is read on the host."""
+    return Path(path) if path.startswith("/") else paths.etc(role) / path
+
+
+def shown_content(
+    manifest: Mapping[str, Any],
+    file: Mapping[str, Any],
+    old: Mapping[str, Any] | None,
+    place: Path,
+) -> str:
+    """The text that a file will have, wherever it is now.
+
+    Where a virtualenv that is not there yet brings it, its present text if that one's is the same
+    for all anybody knows, else a line on where it comes from.
+    """
+    if "content" in file:
+        return str(file["content"])
+    kept = paths.generation(manifest["role"], manifest["id"]) / kept_path(file["path"])
+    if "sha256" in file:
+        return read_text(kept)
+    try:
+        return file_content(file, manifest["venv"]).decode(errors="replace")
+    except hostwork.HostError:
+        source = (manifest["venv"] or {}).get("name"), file["from_venv"]
+        for known in (old or {"files": []})["files"]:
+            same = ((old or {}).get("venv") or {}).get("name"), known.get("from_venv")
+            if known["path"] == file["path"] and same == source:
+                return read_text(place)
+        return f"(from virtualenv {source[0]}: {source[1]})\n"
+
+
+def read_text(path: Path) -> str:
+    """A file's text; nothing where there is none."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def difference(
+    place: Path, after: str, secret: bool = False, rights: Mapping[str, Any] | None = None
+) -> list[dict[str, str]]:
+    """Show how a file's text changes, and its mode and owner (`rights`), where they do."""
+    shown = []
+    before = read_text(place) if place.parent == paths.UNITS or not place.is_symlink() else ""
+    if before != after:
+        if secret:
+            texts = ("(a secret)\n" if before else "", "(a secret, changed)\n" if after else "")
+        else:
+            texts = masking.mask_pair(before, after)
+        shown.append(texts)
+    found = hoststate.file_state(place)
+    if rights and found:
+        wanted = f"mode {int(rights['mode'], 8):04o}, {rights['owner']}:{rights['group']}\n"
+        present = f"mode {found.mode:04o}, {found.owner}:{found.group}\n"
+        if present != wanted:
+            shown.append((present, wanted))
+    return [
+        {"before_header": str(place), "after_header": str(place), "before": old, "after": new}
+        for old, new in shown
+    ]
 
 
 def prune(role: str, keep: int = 3) -> list[str]:

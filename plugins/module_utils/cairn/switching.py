@@ -13,33 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import health, hoststate, hostwork, paths
+from . import health, hoststate, hostwork, paths, staging, transition
+from .transition import Decision
 
 STARTING = ("start-pre", "start", "start-post")
-AHEAD = 1800.0  # seconds that switches wait for others which were begun before them
 PAUSE = 1.0  # seconds between looks at units that start
 
 
-def install_links(role: str, manifest: Mapping[str, Any]) -> tuple[set[str], bool]:
-    """Put absolute files, the /etc link, units and drop-ins in place.
+def install(role: str, manifest: Mapping[str, Any], made: Decision) -> bool:
+    """Put absolute files, the /etc link, units, drop-ins and links for the boot in place.
 
-    Returns the units that got a link or a drop-in of another content, and whether systemd's other
-    files changed.
+    Returns whether other files of systemd's changed.
     """
     base = paths.current(role)
-    touched: set[str] = set()
     other = False
     for file in manifest["files"]:
-        if not file["path"].startswith("/"):
+        if file["path"] not in made.files:
             continue
         place = Path(file["path"])
-        if hoststate.sha256_file(place) != file["sha256"]:
-            content = (paths.generation(role, manifest["id"]) / file["kept"]).read_bytes()
-            hostwork.write_atomic(
-                place, content, int(file["mode"], 8), file["owner"], file["group"]
-            )
-            other |= str(place).startswith("/etc/systemd/")
-    if manifest["etc"]:
+        content = (paths.generation(role, manifest["id"]) / file["kept"]).read_bytes()
+        hostwork.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
+        other |= str(place).startswith("/etc/systemd/")
+    if made.etc:
         etc = paths.etc(role)
         if etc.is_dir() and not etc.is_symlink():
             aside = etc.with_name(f"{etc.name}.before-cairn")
@@ -51,62 +46,44 @@ def install_links(role: str, manifest: Mapping[str, Any]) -> tuple[set[str], boo
         hostwork.link_atomic(etc, base / "etc")
     for unit in manifest["units"]:
         name = unit["unit"]
-        if unit["text"] and hostwork.link_atomic(paths.UNITS / name, base / "units" / name):
-            touched.add(name)
-        dropin = paths.UNITS / f"{name}.d" / "90-cairn.conf"
-        wanted = unit["dropin"]
-        found = dropin.read_text() if dropin.exists() else None
-        if wanted and found != wanted:
-            hostwork.write_atomic(dropin, wanted.encode(), 0o644, "root", "root")
-            touched.add(name)
-        elif not wanted and found is not None:
-            dropin.unlink()
-            touched.add(name)
-    return touched, other
+        if name in made.unit_links:
+            hostwork.link_atomic(paths.UNITS / name, base / "units" / name)
+        if name in made.dropins and unit["dropin"]:
+            text = unit["dropin"].encode()
+            hostwork.write_atomic(hoststate.dropin(name), text, 0o644, "root", "root")
+        elif name in made.dropins:
+            hoststate.dropin(name).unlink(missing_ok=True)
+    return other
 
 
-def remove_leftovers(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+def remove_leftovers(made: Decision, old: Mapping[str, Any] | None) -> None:
     """Stop and take away units and files that the new generation no longer has."""
-    if not old:
-        return []
-    removed = []
-    kept = {unit["unit"] for unit in new["units"]}
-    for unit in old["units"]:
-        if unit["unit"] in kept:
+    for unit in (old or {"units": []})["units"]:
+        if unit["unit"] not in made.removed_units:
             continue
         hostwork.run(["systemctl", "disable", "--now", "--quiet", unit["unit"]])
         if unit["text"]:
             (paths.UNITS / unit["unit"]).unlink(missing_ok=True)
-        (paths.UNITS / f"{unit['unit']}.d" / "90-cairn.conf").unlink(missing_ok=True)
-        removed.append(f"unit {unit['unit']}")
-    files = {file["path"] for file in new["files"]}
-    for file in old["files"]:
-        if file["path"].startswith("/") and file["path"] not in files:
-            hostwork.remove(Path(file["path"]))
-            removed.append(f"file {file['path']}")
-    return removed
+        hoststate.dropin(unit["unit"]).unlink(missing_ok=True)
+    for path in made.removed_files:
+        hostwork.remove(Path(path))
 
 
-def enable(units: list[Mapping[str, Any]], states: Mapping[str, Mapping[str, str]]) -> None:
+def enable(manifest: Mapping[str, Any], made: Decision) -> None:
     """Make units start at boot, or not; generated ones by their own link, others by systemd.
 
-    `states` are hoststate's of the same units. systemd is asked only where it has something to
-    change: each time it reads all units again, once more for every unit that has an init script.
+    systemd is asked only where it has something to change: each time it reads all units again,
+    once more for every unit that has an init script.
     """
-    ask: dict[str, list[str]] = {"enable": [], "disable": []}
-    for unit in units:
-        name = unit["unit"]
-        verb = "enable" if unit["enabled"] else "disable"
-        if unit["text"] and "WantedBy=" in unit["text"]:
-            target = "timers.target" if name.endswith(".timer") else "multi-user.target"
-            wants = paths.UNITS / f"{target}.wants" / name
-            if unit["enabled"]:
-                hostwork.link_atomic(wants, paths.UNITS / name)
-            else:
-                wants.unlink(missing_ok=True)
-        elif not unit["text"] and states.get(name, {}).get("UnitFileState") != f"{verb}d":
-            ask[verb].append(name)
-    for verb, names in ask.items():
+    for unit in manifest["units"]:
+        link = hoststate.wants(unit)
+        if unit["unit"] not in made.wants or link is None:
+            continue
+        if unit["enabled"]:
+            hostwork.link_atomic(link, paths.UNITS / unit["unit"])
+        else:
+            link.unlink(missing_ok=True)
+    for verb, names in (("enable", made.enable), ("disable", made.disable)):
         if names:
             hostwork.must(["systemctl", verb, "--quiet", *names], f"{verb} units")
 
@@ -132,92 +109,125 @@ def wait_healthy(unit: Mapping[str, Any]) -> float:
 
 
 @hostwork.refusals()
-def apply(role: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def apply(
+    role: str, manifest: Mapping[str, Any], back_to: tuple[str | None] | None = None
+) -> dict[str, Any]:
     """Make the host run a generation: links, then only the units whose inputs changed.
 
+    `back_to` is given on the way back from a switch that failed: the generation that a rollback
+    returned to before it, if there was one.
     Before a unit is touched, even in its text, it is struck off what is known to run, and comes
     back when it is healthy: whatever ends a switch early, the next one, or the return, has systemd
     read the unit again and starts it.
-    Returns restarted, reloaded, stopped, removed and seconds by unit.
+    Returns what transition.Decision reports, `from`, `changed`, and seconds by unit.
     """
-    old_ident = hoststate.link_name(paths.current(role))
-    old = hoststate.load_manifest(role, old_ident) if old_ident else None
-    target = paths.generation(role, manifest["id"])
-    running = hoststate.load_running(role)
-    if old_ident and old_ident != manifest["id"] and old:
-        hostwork.link_atomic(paths.previous(role), paths.generation(role, old_ident))
-        for name in rewritten(old, manifest) & running.keys():
-            del running[name]
-        save_running(role, running)
-    hostwork.link_atomic(paths.current(role), target)
-    result: dict[str, Any] = {
-        "removed": remove_leftovers(old, manifest) if old_ident != manifest["id"] else [],
-        "seconds": {},
-        "from": old_ident,
-    }
-    touched, reload_needed = install_links(role, manifest)
+    old_ident, old = in_force(role)
+    made, seen = decide(role, old, manifest, returning=back_to is not None)
+    running = staging.strike(seen.running, made)
+    if running != seen.running:
+        staging.save_running(role, running)
+    staging.repair(role, manifest)
+    remove_leftovers(made, old)
+    if old_ident != manifest["id"]:
+        flip(role, manifest["id"], old_ident if old else None, back_to)
+    other = install(role, manifest, made)
     # A link that is what it was leads to another text now; a switch that was cut off may have
     # written a drop-in that systemd has not read.
-    touched |= {
-        u["unit"]
-        for u in manifest["units"]
-        if (u["text"] or u["dropin"]) and u["unit"] not in running
-    }
-    if reload_needed or result["removed"] or hoststate.loaded_units(sorted(touched)):
-        hostwork.must(["systemctl", "daemon-reload"], "daemon-reload")
-    states = settled_states([unit["unit"] for unit in manifest["units"]])
-    enable(manifest["units"], states)
-    plan = {unit["unit"]: deed(unit, running, states) for unit in manifest["units"]}
-    busy = [u for u in manifest["units"] if plan[u["unit"]] in ("reload", "restart")]
-    for unit in busy:
-        running.pop(unit["unit"], None)
-    save_running(role, running)
-    for verb, key in (("stop", "stopped"), ("reload", "reloaded"), ("restart", "restarted")):
-        result[key] = [name for name, wanted in plan.items() if wanted == verb]
-        act(verb, result[key])
-    with ThreadPoolExecutor(max_workers=max(1, len(busy))) as pool:
-        waits = {unit["unit"]: pool.submit(wait_healthy, unit) for unit in busy}
-    problems = []
-    for unit in manifest["units"]:
-        name = unit["unit"]
-        if name in waits and (error := waits[name].exception()):
-            problems.append(str(error))
-            continue
-        if name in waits:
-            result["seconds"][name] = round(waits[name].result(), 1)
-        running[name] = unit["fingerprint"]
-    for name in set(running) - set(plan):
-        del running[name]
-    save_running(role, running)
-    if problems:
-        raise hostwork.HostError("\n".join(problems))
-    return result
-
-
-def rewritten(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
-    """Return the units whose text or drop-in is not what it was in the generation before."""
-    before = {unit["unit"]: (unit["text"], unit["dropin"]) for unit in old["units"]}
-    return {
+    touched = {*made.rewritten, *made.unit_links} | {
         unit["unit"]
-        for unit in new["units"]
-        if (unit["text"], unit["dropin"]) != before.get(unit["unit"])
+        for unit in manifest["units"]
+        if (unit["text"] or unit["dropin"])
+        and running.get(unit["unit"]) in (None, transition.RESTART)
     }
+    if other or made.removed_units or made.removed_files or hoststate.loaded_units(sorted(touched)):
+        hostwork.must(["systemctl", "daemon-reload"], "daemon-reload")
+    enable(manifest, made)
+    busy = made.chosen("reload", "restart")
+    for name in busy:
+        running.pop(name, None)
+    staging.save_running(role, running)
+    for verb in ("stop", "reload", "restart"):
+        act(verb, made.chosen(verb))
+    seconds, problems = wait_all([u for u in manifest["units"] if u["unit"] in busy])
+    known = {unit["unit"]: unit["fingerprint"] for unit in manifest["units"]}
+    staging.save_running(role, {n: value for n, value in known.items() if n not in problems})
+    if problems:
+        raise hostwork.HostError("\n".join(problems.values()))
+    changed = old_ident != manifest["id"] or made.changes()
+    return {**made.report(), "seconds": seconds, "from": old_ident, "changed": changed}
 
 
-def deed(
-    unit: Mapping[str, Any], running: Mapping[str, str], states: Mapping[str, Mapping[str, str]]
-) -> str:
-    """What is to be done to a unit: restart, reload, stop or nothing (an empty string)."""
-    state = states.get(unit["unit"], {}).get("ActiveState")
-    if unit["state"] == "stopped":
-        return "stop" if state in ("active", "activating", "reloading") else ""
-    if unit["state"] == "idle":
-        return ""
-    if state not in ("active", "reloading"):
-        return "restart"
-    if running.get(unit["unit"]) == unit["fingerprint"] or unit["on_change"] == "none":
-        return ""
-    return str(unit["on_change"])
+def in_force(role: str) -> tuple[str | None, dict[str, Any] | None]:
+    """The generation in force and its manifest, as far as they are there."""
+    ident = hoststate.link_name(paths.current(role))
+    return ident, hoststate.load_manifest(role, ident) if ident else None
+
+
+def decide(
+    role: str,
+    old: Mapping[str, Any] | None,
+    manifest: Mapping[str, Any],
+    *,
+    returning: bool = False,
+) -> tuple[Decision, transition.Seen]:
+    """What a switch to this generation does, and what that was decided by. Changes nothing."""
+    states = settled_states([unit["unit"] for unit in manifest["units"]])
+    seen = hoststate.look(role, old, manifest, states)
+    where = hoststate.places(role)
+    return transition.decide(old, manifest, seen, where, returning=returning), seen
+
+
+def plan(
+    role: str, ident: str, manifest: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """What `switch` would return, and the differences of files. Changes nothing.
+
+    `manifest` is given for a generation that is not staged yet.
+    """
+    wanted = hoststate.load_manifest(role, ident) or manifest or staged(role, ident)
+    old_ident, old = in_force(role)
+    made, _seen = decide(role, old, wanted)
+    changed = old_ident != ident or made.changes()
+    told = {**made.report(), "from": old_ident, "changed": changed}
+    return told, staging.show_difference(wanted, old)
+
+
+def staged(role: str, ident: str) -> dict[str, Any]:
+    """The manifest of a staged generation; HostError where it is not staged."""
+    manifest = hoststate.load_manifest(role, ident)
+    if manifest is None:
+        raise hostwork.HostError(f"{role}: generation {ident} is not staged on this host")
+    return manifest
+
+
+def flip(role: str, ident: str, before: str | None, back_to: tuple[str | None] | None) -> None:
+    """Put a generation in force; a rollback leads to the one before it.
+
+    On the way back (`back_to`) it leads to where it led before, never to what has just failed.
+    """
+    current, previous = paths.current(role), paths.previous(role)
+    if back_to is None and before:
+        hostwork.link_atomic(previous, paths.generation(role, before))
+    hostwork.link_atomic(current, paths.generation(role, ident))
+    if back_to is not None:
+        (kept,) = back_to
+        if kept and kept != ident:
+            hostwork.link_atomic(previous, paths.generation(role, kept))
+        else:
+            previous.unlink(missing_ok=True)
+
+
+def wait_all(units: list[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, str]]:
+    """Wait for units side by side: seconds by unit that is healthy, problem by unit that is not."""
+    seconds, problems = {}, {}
+    with ThreadPoolExecutor(max_workers=max(1, len(units))) as pool:
+        waits = {unit["unit"]: pool.submit(wait_healthy, unit) for unit in units}
+    for name, waited in waits.items():
+        if error := waited.exception():
+            problems[name] = str(error)
+        else:
+            seconds[name] = round(waited.result(), 1)
+    return seconds, problems
 
 
 def act(verb: str, names: list[str]) -> None:
@@ -250,19 +260,9 @@ def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str
         time.sleep(PAUSE)
 
 
-def save_running(role: str, running: Mapping[str, str]) -> None:
-    """Write down with which inputs each unit was last started."""
-    content = json.dumps(running, indent=1, sort_keys=True).encode()
-    path = paths.running(role)
-    if not path.exists() or path.read_bytes() != content:
-        hostwork.write_atomic(path, content, 0o644, "root", "root")
-
-
 def switch(role: str, ident: str) -> dict[str, Any]:
     """Switch a service to a staged generation; on failure go back to the one before and say so."""
-    manifest = hoststate.load_manifest(role, ident)
-    if manifest is None:
-        raise hostwork.HostError(f"{role}: generation {ident} is not staged on this host")
+    manifest = staged(role, ident)
     old_ident = hoststate.link_name(paths.current(role))
     before = hoststate.link_name(paths.previous(role))
     try:
@@ -272,14 +272,12 @@ def switch(role: str, ident: str) -> dict[str, Any]:
         if old is None or old_ident == ident:
             raise
         try:
-            apply(role, old)
+            apply(role, old, (before,))
         except hostwork.HostError as second:
             raise hostwork.HostError(
                 f"{role}: generation {ident} failed, and so did the return to {old_ident}\n"
                 f"{error}\n--- the return:\n{second}"
             ) from None
-        if before and before != old_ident:
-            hostwork.link_atomic(paths.previous(role), paths.generation(role, before))
         raise hostwork.HostError(
             f"{role}: generation {ident} failed; the service runs {old_ident} again\n{error}"
         ) from None
@@ -291,7 +289,7 @@ def switch_ahead(services: Mapping[str, str]) -> None:
     Leaves what `switch` returned for `switched_ahead`. The error of one that failed comes again
     when it is switched for good.
     """
-    with contextlib.suppress(hostwork.HostError), hostwork.host_lock(AHEAD):
+    with contextlib.suppress(hostwork.HostError), hostwork.host_lock(background=True):
         for role, ident in services.items():
             done = {**switch(role, ident), "generation": ident}
             hostwork.write_atomic(

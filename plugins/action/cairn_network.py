@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -280,9 +280,7 @@ class ActionModule(ActionBase):
         applied = arguments["applied"]
         deadline = applied["started"] + applied["window"] - applied["rest"]
         while True:
-            answer = self._execute_module(
-                "cairn_peers", module_args={"peers": peers}, task_vars=task_vars
-            )
+            answer = self._insist(deadline, self._ask, peers, task_vars)
             if answer.get("failed"):
                 raise AnsibleActionFail(str(answer.get("msg", answer)))
             judgement = judge(answer["peers"], reached, arguments["excused"])
@@ -298,14 +296,40 @@ class ActionModule(ActionBase):
             ],
         }
 
+    def _ask(self, peers: list[dict[str, Any]], task_vars: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._execute_module(
+            "cairn_peers", module_args={"peers": peers}, task_vars=task_vars
+        )
+        return found
+
+    @staticmethod
+    def _insist(deadline: float, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call until a connection comes about: a jump host refuses some of many at once.
+
+        sshd (MaxStartups) begins to refuse when ten wait for their login.
+        """
+        while True:
+            try:
+                return call(*arguments, **named)
+            except AnsibleConnectionFailure:
+                if time.time() > deadline:
+                    raise
+            time.sleep(1)
+
     def _confirmed(self, arguments: dict[str, Any], task_vars: Any) -> dict[str, Any]:
-        me = task_vars["inventory_hostname"]
+        me, applied = task_vars["inventory_hostname"], arguments["applied"]
+        end = applied["started"] + applied["window"]
         missing = {host: asked.get("missing", []) for host, asked in arguments["asked"].items()}
         if not any(missing.values()):
-            return self._module(task_vars, state="confirm")
-        self._module(task_vars, state="revert")
-        former = arguments["applied"].get("former_address")
-        self._wait_until_reverted(arguments["applied"]["window"], task_vars, former)
+            change = {"hash": task_vars["cairn_site"]["hosts"][me]["network"]}
+            kept: dict[str, Any] = self._insist(
+                end, self._module, task_vars, state="confirm", request=change
+            )
+            return kept
+        # Where nobody gets through the host reverts by itself.
+        with contextlib.suppress(AnsibleConnectionFailure):
+            self._insist(end, self._module, task_vars, state="revert")
+        self._wait_until_reverted(applied["window"], task_vars, applied.get("former_address"))
         raise AnsibleActionFail(not_confirmed(me, missing))
 
     def _wait_until_reverted(self, window: int, task_vars: Any, former: str | None) -> None:

@@ -114,7 +114,7 @@ def main() -> None:
         if state == "begin":
             result = trial.begin(module.params["request"], program())
         elif state == "confirm":
-            result = trial.confirm()
+            result = trial.confirm((module.params["request"] or {}).get("hash", ""))
         elif state == "revert":
             trial.revert_now()
             result = {}

@@ -23,7 +23,7 @@ PREVIEW = {
     "networkd": True,
 }
 # What the step "applied" leaves to the others.
-APPLIED = {"window": 30, "rest": 12, "connect": 5}
+APPLIED = {"started": 1000.0, "window": 30, "rest": 12, "connect": 5}
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def peer(small: bool, full: bool) -> Data:
 def ask(plugin: Any, task_vars: Data, *answers: Data, excused: tuple[str, ...] = ()) -> Data:
     made, left = plugin(), list(answers)
     made._execute_module = lambda *_args, **_more: left.pop(0) if len(left) > 1 else left[0]
-    arguments = {"applied": APPLIED | {"started": 1000.0}, "excused": excused}
+    arguments = {"applied": APPLIED, "excused": excused}
     found: Data = made._asked(arguments, task_vars)
     return found
 
@@ -321,6 +321,32 @@ def test_a_peer_that_nobody_reaches_is_off_and_warned_of(plugin: Any, task_vars:
     assert result["warnings"] == ["b answers on no plane: it seems to be off"]
 
 
+def test_a_connection_that_is_refused_while_asking_is_tried_again(
+    plugin: Any, task_vars: Data
+) -> None:
+    made = plugin()
+    answers = iter([None, None, peer(True, True)])
+
+    def execute(_module: str, **_more: Any) -> Data:
+        if (answer := next(answers)) is None:
+            raise AnsibleConnectionFailure("kex_exchange_identification: Connection closed")
+        return answer
+
+    made._execute_module = execute
+    assert made._asked({"applied": APPLIED, "excused": []}, task_vars)["missing"] == []
+
+
+def test_one_that_nobody_gets_through_to_while_asking_is_lost(plugin: Any, task_vars: Data) -> None:
+    made = plugin()
+
+    def execute(_module: str, **_more: Any) -> Data:
+        raise AnsibleConnectionFailure("no route to host")
+
+    made._execute_module = execute
+    with pytest.raises(AnsibleConnectionFailure):
+        made._asked({"applied": APPLIED, "excused": []}, task_vars)
+
+
 # --- confirming
 
 
@@ -334,6 +360,20 @@ def test_it_is_kept_when_every_peer_of_every_host_answered(plugin: Any, task_var
     made = plugin(confirm=[{"changed": False}])
     assert confirm(made, task_vars, a=[], b=[]) == {"changed": False}
     assert made.asked == ["confirm"]
+
+
+def test_a_connection_that_is_refused_while_confirming_is_tried_again(
+    plugin: Any, task_vars: Data
+) -> None:
+    made = plugin(confirm=[None, None, {"changed": False}])
+    assert confirm(made, task_vars, a=[]) == {"changed": False}
+    assert made.asked == ["confirm"] * 3
+
+
+def test_one_that_cannot_be_told_to_revert_is_waited_for(plugin: Any, task_vars: Data) -> None:
+    made = plugin(revert=[None], status=[None, status(armed=False)])
+    with pytest.raises(AnsibleActionFail, match="no answer from b"):
+        confirm(made, task_vars, a=["b"])
 
 
 @pytest.mark.parametrize(

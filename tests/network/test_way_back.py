@@ -344,6 +344,29 @@ def test_a_change_that_was_never_applied_is_not_confirmed(host: Host) -> None:
     assert not (host.trial.files.state / "confirmed.json").exists()
 
 
+def test_a_confirmation_whose_answer_was_lost_may_be_repeated(host: Host) -> None:
+    host.begin()
+    host.trial.apply()
+    host.trial.confirm("new")
+    assert host.trial.confirm("new")["confirmed"]
+    with pytest.raises(netcommit.NetworkError, match="too late"):
+        host.trial.confirm("other")
+
+
+def test_a_change_that_was_confirmed_once_is_not_when_it_is_tried_again_and_taken_back(
+    host: Host,
+) -> None:
+    for last in (False, True):
+        host.begin()
+        host.trial.apply()
+        if last:
+            host.trial.revert("the window passed")
+            with pytest.raises(netcommit.NetworkError, match="too late to confirm: the window"):
+                host.trial.confirm("new")
+        else:
+            host.trial.confirm("new")
+
+
 def test_a_change_that_is_being_taken_back_is_not_confirmed(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -759,12 +759,16 @@ class Trial:
             "linkless": reverted["linkless"],
         }
 
-    def confirm(self) -> dict[str, Any]:
+    def confirm(self, wanted: str = "") -> dict[str, Any]:
         """Keep the new configuration.
 
+        wanted: the hash of its units; a change that was confirmed already, but whose answer was
+            lost, is known by it.
         NetworkError when it was never applied, was reverted before, or cannot be recorded.
         """
         with self.lock():
+            if wanted and self._is_confirmed(wanted):
+                return {"confirmed": True, "lonely_bonds": self.kernel.lonely_bonds()}
             status = self.status()
             if not status["armed"]:
                 raise NetworkError(f"too late to confirm: {status['reverted']}")
@@ -796,8 +800,18 @@ class Trial:
                 ) from error
             sync_folder(self.files.trial)
             self._disarm()
-        shutil.rmtree(self.files.trial, ignore_errors=True)
+            shutil.rmtree(self.files.trial, ignore_errors=True)
         return {"confirmed": True, "lonely_bonds": self.kernel.lonely_bonds()}
+
+    def _is_confirmed(self, wanted: str) -> bool:
+        """Whether the last trial ended by being kept: one that was reverted leaves its folder."""
+        if self.files.trial.exists():
+            return False
+        try:
+            confirmed = json.loads((self.files.state / "confirmed.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(confirmed["hash"] == wanted)
 
     def _retire(self, saved: list[str]) -> None:
         """Keep what configured the network before Cairn did, for whoever wants it back."""

@@ -6,13 +6,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn.hostwork import HostError, write_atomic
 
 DOCUMENTATION = r"""
 module: cairn_drain
@@ -21,6 +24,8 @@ description:
   - With O(state=drain), new requests go to the other servers of a backend, and the requests that a
     server has already are waited for. A server is only taken out where another one serves, and for
     at most O(minutes), after which a timer of the host puts it back, whatever became of the run.
+  - A server that an operator has drained or put into maintenance stays so. With O(state=ready) only
+    those come back that this module took out.
   - A host without a running HAProxy has nothing to do.
 options:
   servers:
@@ -63,6 +68,9 @@ left:
 """
 
 SOCKET = "/run/haproxy/admin.sock"
+# Like HAProxy's own state, what was taken out is forgotten at a reboot.
+DRAINED = Path("/run/cairn/drained")
+MAINTENANCE = "MAINT"
 PAUSE = 0.5
 Ask = Callable[[str], str]
 
@@ -113,8 +121,14 @@ def until(patience: float, wanted: Callable[[], bool]) -> bool:
     return True
 
 
-def drain(names: list[str], patience: float, asked: Ask = ask) -> tuple[list[str], int]:
-    """Take servers out where another serves; which, and how many requests are still under way."""
+def drain(
+    names: list[str], patience: float, before: Callable[[list[str]], None], asked: Ask = ask
+) -> tuple[list[str], int]:
+    """Take servers out where another serves; which, and how many requests are still under way.
+
+    `before` is called with the servers that are about to be taken out. One that gets no requests
+    already, as an operator may have decided, is none of them.
+    """
     found = servers(asked)
     known = [name for name in names if name in found]
 
@@ -124,7 +138,9 @@ def drain(names: list[str], patience: float, asked: Ask = ask) -> tuple[list[str
 
     until(patience, relieved)
     found = servers(asked)
-    out = [name for name in known if another(name, found)]
+    out = [name for name in known if serves(found[name]) and another(name, found)]
+    if out:
+        before(out)
     for name in out:
         asked(f"set server {name} state drain")
     until(patience, lambda: under_way(out, servers(asked)) == 0)
@@ -132,31 +148,70 @@ def drain(names: list[str], patience: float, asked: Ask = ask) -> tuple[list[str
 
 
 def ready(names: list[str], asked: Ask = ask) -> list[str]:
-    """Put servers back; which were out."""
+    """Put back the servers that `drain` took out; which. Maintenance, an operator's, stays."""
     found = servers(asked)
-    back = [n for n in names if n in found and found[n]["status"].startswith(("DRAIN", "MAINT"))]
-    for name in names:
-        if name in found:
-            asked(f"set server {name} state ready")
+    back = [n for n in names if n in found and not found[n]["status"].startswith(MAINTENANCE)]
+    for name in back:
+        asked(f"set server {name} state ready")
     return back
+
+
+def key(names: list[str]) -> str:
+    """A short name for a set of servers."""
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
 
 
 def timer(names: list[str]) -> str:
     """The name of the timer that puts these servers back."""
-    return f"cairn-undrain-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:12]}"
+    return f"cairn-undrain-{key(names)}"
 
 
-def arm(names: list[str], minutes: int) -> None:
-    """Have the servers put back after a while, even if nobody comes back to do so."""
+def remember(names: list[str], out: list[str]) -> None:
+    """Note which of the servers `names` were taken out."""
+    text = json.dumps(out).encode()
+    write_atomic(DRAINED / f"{key(names)}.json", text, 0o644, "root", "root")
+
+
+def remembered(names: list[str]) -> list[str]:
+    """Which of the servers `names` were taken out; none where that was never noted."""
+    try:
+        found: list[str] = json.loads((DRAINED / f"{key(names)}.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return found
+
+
+def forget(names: list[str]) -> None:
+    """Take the note away."""
+    (DRAINED / f"{key(names)}.json").unlink(missing_ok=True)
+
+
+PUT_BACK = """
+import csv, pathlib, socket
+def ask(command):
+    admin = socket.socket(socket.AF_UNIX)
+    admin.connect({socket!r})
+    admin.sendall((command + "\\n").encode())
+    answer = b""
+    while part := admin.recv(65536):
+        answer += part
+    return answer.decode()
+for row in csv.DictReader(ask("show stat -1 4 -1").lstrip("# ").splitlines()):
+    name = row["pxname"] + "/" + row["svname"]
+    if name in {names!r} and not row["status"].startswith({maintenance!r}):
+        ask("set server " + name + " state ready")
+pathlib.Path({note!r}).unlink(missing_ok=True)
+"""
+
+
+def arm(names: list[str], out: list[str], minutes: int) -> None:
+    """Have the servers `out` put back after a while, even if nobody comes back to do so."""
     disarm(names)
-    commands = [f"set server {name} state ready\n" for name in names]
-    program = (
-        "import socket\n"
-        f"for command in {commands!r}:\n"
-        "    admin = socket.socket(socket.AF_UNIX)\n"
-        f"    admin.connect({SOCKET!r})\n"
-        "    admin.sendall(command.encode())\n"
-        "    admin.recv(100)\n"
+    program = PUT_BACK.format(
+        socket=SOCKET,
+        names=out,
+        maintenance=MAINTENANCE,
+        note=str(DRAINED / f"{key(names)}.json"),
     )
     subprocess.run(
         [
@@ -165,6 +220,7 @@ def arm(names: list[str], minutes: int) -> None:
         ],
         check=True,
     )
+    remember(names, out)
 
 
 def disarm(names: list[str]) -> None:
@@ -193,13 +249,16 @@ def main() -> None:
         module.exit_json(**result)
     try:
         if module.params["state"] == "drain":
-            arm(names, module.params["minutes"])
-            result["drained"], result["left"] = drain(names, module.params["patience"])
+            result["drained"], result["left"] = drain(
+                names,
+                module.params["patience"],
+                lambda out: arm(names, out, module.params["minutes"]),
+            )
         else:
-            ready(names)
-        if not result["drained"]:
+            ready(remembered(names))
             disarm(names)
-    except (OSError, subprocess.CalledProcessError) as error:
+            forget(names)
+    except (OSError, HostError, subprocess.CalledProcessError) as error:
         module.fail_json(msg=f"HAProxy here: {error}", **result)
     # What a run changes only for a while is no change of the host.
     module.exit_json(**result)

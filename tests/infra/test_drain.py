@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -12,10 +16,19 @@ NAME = "keystone-api/controller1"
 
 
 @pytest.fixture
-def module(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def module(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> ModuleType:
     found = script("plugins/modules/cairn_drain.py")
     monkeypatch.setattr(found, "PAUSE", 0.01)
+    monkeypatch.setattr(found, "DRAINED", tmp_path / "drained")
     return found
+
+
+@pytest.fixture
+def taken() -> list[str]:
+    """The servers that `drain` announces before it takes them out."""
+    return []
 
 
 class HAProxy:
@@ -38,25 +51,26 @@ class HAProxy:
         return "\n"
 
 
-def test_what_is_under_way_is_waited_for(module: ModuleType) -> None:
+def test_what_is_under_way_is_waited_for(module: ModuleType, taken: list[str]) -> None:
     haproxy = HAProxy()
-    assert module.drain([NAME], 5, haproxy) == ([NAME], 0)
+    assert module.drain([NAME], 5, taken.extend, haproxy) == ([NAME], 0)
     assert haproxy.status["controller1"] == "DRAIN"
+    assert taken == [NAME]
 
 
-def test_what_takes_too_long_is_told(module: ModuleType) -> None:
+def test_what_takes_too_long_is_told(module: ModuleType, taken: list[str]) -> None:
     haproxy = HAProxy()
     haproxy.busy = [3]
-    assert module.drain([NAME], 0.05, haproxy) == ([NAME], 3)
+    assert module.drain([NAME], 0.05, taken.extend, haproxy) == ([NAME], 3)
 
 
-def test_the_last_that_serves_stays(module: ModuleType) -> None:
+def test_the_last_that_serves_stays(module: ModuleType, taken: list[str]) -> None:
     haproxy = HAProxy(controller1="UP", controller2="DOWN", controller3="MAINT")
-    assert module.drain([NAME], 0.05, haproxy) == ([], 0)
-    assert haproxy.asked == []
+    assert module.drain([NAME], 0.05, taken.extend, haproxy) == ([], 0)
+    assert haproxy.asked == taken == []
 
 
-def test_another_that_is_coming_up_is_waited_for(module: ModuleType) -> None:
+def test_another_that_is_coming_up_is_waited_for(module: ModuleType, taken: list[str]) -> None:
     haproxy = HAProxy(controller1="UP", controller2="DOWN 1/2")
     looks = []
 
@@ -66,12 +80,12 @@ def test_another_that_is_coming_up_is_waited_for(module: ModuleType) -> None:
             haproxy.status["controller2"] = "UP 1/3"
         return haproxy(command)
 
-    assert module.drain([NAME], 5, ask) == ([NAME], 0)
+    assert module.drain([NAME], 5, taken.extend, ask) == ([NAME], 0)
 
 
-def test_what_haproxy_does_not_know_is_left_out(module: ModuleType) -> None:
+def test_what_haproxy_does_not_know_is_left_out(module: ModuleType, taken: list[str]) -> None:
     haproxy = HAProxy()
-    assert module.drain(["heat-api/controller1"], 0.05, haproxy) == ([], 0)
+    assert module.drain(["heat-api/controller1"], 0.05, taken.extend, haproxy) == ([], 0)
 
 
 def test_it_comes_back(module: ModuleType) -> None:
@@ -80,32 +94,94 @@ def test_it_comes_back(module: ModuleType) -> None:
     assert haproxy.status["controller1"] == "UP"
 
 
+@pytest.mark.parametrize("status", ["DRAIN", "MAINT"])
+def test_what_an_operator_took_out_stays_out(
+    module: ModuleType, taken: list[str], status: str
+) -> None:
+    haproxy = HAProxy(controller1=status, controller2="UP")
+    assert module.drain([NAME], 0.05, taken.extend, haproxy) == ([], 0)
+    assert haproxy.asked == taken == []
+    assert module.ready(module.remembered([NAME]), haproxy) == []
+    assert haproxy.status["controller1"] == status
+
+
+def test_maintenance_that_an_operator_begins_meanwhile_stays(module: ModuleType) -> None:
+    haproxy = HAProxy(controller1="MAINT", controller2="UP")
+    assert module.ready([NAME], haproxy) == []
+    assert haproxy.status["controller1"] == "MAINT"
+
+
+class Admin(Thread):
+    """HAProxy's admin socket with servers of the given status; `asked` is what it was told."""
+
+    def __init__(self, path: Path, status: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.haproxy = HAProxy(**status)
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(str(path))
+        self.server.listen()
+
+    def run(self) -> None:
+        while True:
+            client, _ = self.server.accept()
+            client.sendall(self.haproxy(client.recv(1000).decode().strip()).encode())
+            client.close()
+
+
 def test_it_comes_back_by_itself_when_the_run_dies(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ran: list[list[str]] = []
+    admin = Admin(tmp_path / "admin.sock", {"controller1": "DRAIN", "controller2": "MAINT"})
+    admin.start()
+    real_run = module.subprocess.run
+    monkeypatch.setattr(module, "SOCKET", str(tmp_path / "admin.sock"))
+    monkeypatch.setattr(module, "write_atomic", lambda path, text, *_: put(path, text))
     monkeypatch.setattr(module.subprocess, "run", lambda words, **_: ran.append(words))
-    module.arm([NAME], 20)
+    both = [NAME, "keystone-api/controller2"]
+    module.arm(both, both, 20)
+    assert module.remembered(both) == both
     (armed,) = [words for words in ran if words[0] == "systemd-run"]
     assert "--on-active=20min" in armed
-    compile(armed[-1], "timer", "exec")
-    assert f"set server {NAME} state ready" in armed[-1]
+    real_run([sys.executable, "-c", armed[-1]], check=True)
+    assert admin.haproxy.status == {"controller1": "UP", "controller2": "MAINT"}
+    assert module.remembered(both) == []
 
 
-@pytest.mark.parametrize(("drained", "left"), [([NAME], []), ([], ["disarm"])])
+def put(path: Path, text: bytes) -> None:
+    """Write a file without asking who its owner is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("state", "out", "done"),
+    [("drain", [NAME], ["arm"]), ("drain", [], []), ("ready", [NAME], ["ready", "disarm"])],
+)
 def test_the_timer_stays_only_for_what_was_drained(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, drained: list[str], left: list[str]
+    module: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    out: list[str],
+    done: list[str],
 ) -> None:
-    done: list[str] = []
-    given = {"servers": [NAME], "state": "drain", "patience": 1.0, "minutes": 20}
+    seen: list[str] = []
+    given = {"servers": [NAME], "state": state, "patience": 1.0, "minutes": 20}
     asked = SimpleNamespace(params=given, exit_json=lambda **_: None)
+
+    def drain(_names: Any, _patience: float, before: Callable[[Any], None]) -> tuple[Any, int]:
+        if out:
+            before(out)
+        return out, 0
+
     monkeypatch.setattr(module, "AnsibleModule", lambda **_: asked)
     monkeypatch.setattr(module, "servers", dict)
-    monkeypatch.setattr(module, "drain", lambda *_: (drained, 0))
-    monkeypatch.setattr(module, "arm", lambda *_: done.append("arm"))
-    monkeypatch.setattr(module, "disarm", lambda *_: done.append("disarm"))
+    monkeypatch.setattr(module, "drain", drain)
+    monkeypatch.setattr(module, "ready", lambda *_: seen.append("ready"))
+    monkeypatch.setattr(module, "arm", lambda *_: seen.append("arm"))
+    monkeypatch.setattr(module, "disarm", lambda *_: seen.append("disarm"))
     module.main()
-    assert done == ["arm", *left]
+    assert seen == done
 
 
 # --- the action ------------------------------------------------------------------------------

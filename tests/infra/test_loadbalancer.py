@@ -140,3 +140,48 @@ def test_queries_of_urls_are_not_logged(haproxy: str) -> None:
 def test_the_check_of_haproxy_is_made_of_words(units: Callable[..., dict[str, Any]]) -> None:
     health = units("loadbalancer", "controller1", loadbalancer_check_timeout=7)["haproxy"]["health"]
     assert health["command"][:5] == ["/usr/bin/curl", "--silent", "--fail", "--max-time", "7"]
+
+
+# --- what an operator has taken out stays out over a reload ----------------------------------
+
+HEAD = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state …\n"
+ROW = "2 {} 1 {} 192.0.2.11 2 {} 1 1 4 6 3 3 6 0 0 0 - 1 - 0 0 - - 0"
+
+
+@pytest.mark.parametrize(
+    ("admin", "kept"),
+    [(0, False), (1, True), (8, True), (9, True), (2, False), (4, False), (0x20, False)],
+)
+def test_only_what_somebody_took_out_outlives_a_reload(
+    script: Callable[[str], Any], haproxy: str, admin: int, kept: bool
+) -> None:
+    module = script("roles/loadbalancer/templates/keep_state.py")
+    row = ROW.format("keystone-api", "controller1", admin)
+    lines = module.kept(f"{HEAD}{row}\n\n", haproxy).splitlines()
+    assert "\n".join(lines[:2]) + "\n" == HEAD
+    # HAProxy takes the port from this file, and not from a configuration that has another now.
+    assert [line.split()[18] for line in lines[2:]] == (["5000"] if kept else [])
+    assert [line.split()[6] for line in lines[2:]] == ([str(admin)] if kept else [])
+
+
+@pytest.mark.parametrize("gone", [("keystone-api", "controller9"), ("former-api", "controller1")])
+def test_a_server_that_is_no_longer_configured_is_not_kept(
+    script: Callable[[str], Any], haproxy: str, gone: tuple[str, str]
+) -> None:
+    module = script("roles/loadbalancer/templates/keep_state.py")
+    assert module.kept(HEAD + ROW.format(*gone, 1) + "\n", haproxy) == HEAD
+
+
+def test_haproxy_keeps_its_state_before_it_reloads(make_model: Callable[..., Any]) -> None:
+    manifest = make_model("controller1", controllers=3).manifest("loadbalancer")
+    dropin = {unit["unit"]: unit["dropin"] for unit in manifest["units"]}["haproxy.service"]
+    commands = re.findall(r"^ExecReload=(.*)$", dropin, re.M)
+    assert commands[0] == "", "Debian's commands would come first"
+    assert commands[1].endswith("/etc/haproxy/keep_state.py")
+    assert commands[1].startswith("-"), "a reload goes on without it"
+    assert commands[-1] == "/bin/kill -USR2 $MAINPID"
+    files = {file["path"]: file for file in manifest["files"]}
+    compile(files["/etc/haproxy/keep_state.py"]["content"], "keep_state.py", "exec")
+    state = re.search(r"server-state-file (\S+)", files["/etc/haproxy/haproxy.cfg"]["content"])
+    assert state
+    assert f'Path("{state[1]}")' in files["/etc/haproxy/keep_state.py"]["content"]

@@ -1,0 +1,71 @@
+"""Keep, over a reload of HAProxy, which servers an operator has drained or put into maintenance.
+
+`keep_state.py` asks the running HAProxy for its servers' states and writes those of servers that
+somebody took out to the file that HAProxy reads as it starts. HAProxy takes a server's port from
+there as well, so it is written as the new configuration has it; a server that the configuration no
+longer has is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+SOCKET = "/run/haproxy/admin.sock"
+STATE = Path("/run/haproxy/servers.state")
+CONFIGURATION = Path("/etc/haproxy/haproxy.cfg")
+# srv_admin_state, by HAProxy's management guide: set by somebody, not by checks or by tracking.
+FORCED_MAINTENANCE, FORCED_DRAIN = 0x01, 0x08
+BACKEND, SERVER, ADMIN, PORT = 1, 3, 6, 18  # columns
+SECTION = re.compile(r"^(\S+)\s+(\S+)")
+LISTED = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)\b")
+
+
+def ports(configuration: str) -> dict[tuple[str, str], str]:
+    """The port of each server, by backend and name."""
+    found, section = {}, ""
+    for line in configuration.splitlines():
+        if match := SECTION.match(line):
+            section = match[2]
+        elif match := LISTED.match(line):
+            found[section, match[1]] = match[2]
+    return found
+
+
+def kept(state: str, configuration: str) -> str:
+    """Those lines of `show servers state` that are to outlive a reload."""
+    known = ports(configuration)
+    lines = []
+    for line in state.splitlines():
+        words = line.split()
+        if line.startswith("#") or len(words) == 1:
+            lines.append(line)
+        elif len(words) > PORT and int(words[ADMIN]) & (FORCED_MAINTENANCE | FORCED_DRAIN):
+            port = known.get((words[BACKEND], words[SERVER]))
+            if port:
+                lines.append(" ".join([*words[:PORT], port, *words[PORT + 1 :]]))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def ask(command: str) -> str:
+    """Give HAProxy a command; its answer."""
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.settimeout(20)
+        admin.connect(SOCKET)
+        admin.sendall(f"{command}\n".encode())
+        answer = b""
+        while part := admin.recv(65536):
+            answer += part
+    return answer.decode()
+
+
+def main() -> None:
+    """Write the file."""
+    fresh = STATE.with_suffix(".new")
+    fresh.write_text(kept(ask("show servers state"), CONFIGURATION.read_text()))
+    fresh.replace(STATE)
+
+
+if __name__ == "__main__":
+    main()

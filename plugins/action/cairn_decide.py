@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cairn.controller import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
 from cairn.model import Model, due_records, stale
+from cairn.partial import member
 
 preload()
 
@@ -17,8 +19,9 @@ class ActionModule(CairnAction):
     """Compares what the host should have with what it says it has; no remote call.
 
     Puts the host into the group `stale_<role>` for each service that is to be worked on, and sets
-    the variables `cairn_stale`, role to reasons, `cairn_venvs`, the virtualenvs that it lacks, and
-    `cairn_due_records`, the records that the run is to renew.
+    the variables `cairn_stale`, role to reasons, `cairn_venvs`, the virtualenvs that it lacks,
+    `cairn_due_records`, the records that the run is to renew, and `cairn_member`, by which
+    `cairn_limit` judges a partial run.
     """
 
     ARGUMENTS: ClassVar = {"only": None}
@@ -43,7 +46,12 @@ class ActionModule(CairnAction):
         manifests = model.manifests()
         due = [name for role in reasons for name in due_records(manifests[role], records)]
         self.register_host_variables(
-            {"cairn_stale": reasons, "cairn_venvs": venvs, "cairn_due_records": due}
+            {
+                "cairn_stale": reasons,
+                "cairn_venvs": venvs,
+                "cairn_due_records": due,
+                "cairn_member": asdict(member(model, state, reasons)),
+            }
         )
         return {"changed": False, "stale": reasons}
 

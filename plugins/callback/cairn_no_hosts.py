@@ -1,4 +1,4 @@
-"""Ends a playbook whose first play matches no host: Ansible itself would report success."""
+"""Ends a playbook that would do nothing and for which Ansible itself would report success."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = r"""
 name: cairn_no_hosts
 type: aggregate
-short_description: Fails a playbook that is run for nobody
+short_description: Fails a playbook that is run for nobody, or with tags
 description:
   - Groups such as C(stale_nova) may be empty, so Ansible is told to go on where a pattern matches
     no host. The first play of a playbook names the hosts that the playbook is for; where it matches
     none, nothing would be done, and a proof would seem to have succeeded.
+  - Cairn's tasks have no tags. With C(--tags) each of them would be skipped, and with
+    C(--skip-tags) none, whatever the name suggests; both are refused for Cairn's own playbooks.
   - Prints what is missing and how to add it, and ends C(ansible-playbook) with status 1.
 """
 
@@ -25,6 +27,7 @@ OPERATOR = (
     "add the group operator with the machine that runs Ansible, as inventories/example does in "
     "hosts.yml and group_vars/operator.yml"
 )
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 HOSTS = "put hosts into these groups, or name the inventory you meant: -i inventories/…"
 SHOWN_HOSTS = 8
 
@@ -54,6 +57,23 @@ def explanation(
     )  # fmt: skip
 
 
+def refused_tags(playbook: Path, tags: Sequence[str], skipped: Sequence[str]) -> str:
+    """Say why a playbook cannot be run with these tags; an empty text where nothing is against it.
+
+    A playbook that is not Cairn's may have tags of its own.
+    """
+    if not playbook.resolve().is_relative_to(PLAYBOOKS):
+        return ""
+    asked = [*(f"--tags {t}" for t in tags if t != "all"), *(f"--skip-tags {t}" for t in skipped)]
+    if not asked:
+        return ""
+    return (
+        f"{playbook.name}: nothing was done: Cairn's tasks have no tags, so {' '.join(asked)} "
+        "would not choose what its name says. For one service: ansible-playbook playbooks/role.yml "
+        "-e role=nova; for some hosts: --limit; what does not change costs next to nothing"
+    )
+
+
 def _words(groups: Sequence[str]) -> str:
     *first, last = groups
     return f"the groups {', '.join(first)} and {last}" if first else f"the group {last}"
@@ -76,6 +96,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Begin a playbook; a command may run several."""
         self.playbook, self.plays = Path(playbook._file_name).name, []
+        tags, skipped = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
+        if text := refused_tags(Path(playbook._file_name), tags, skipped):
+            self.end(text)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Take note of a play."""
@@ -84,17 +107,20 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_no_hosts_matched(self) -> None:
         """End the run where this is the playbook's first play."""
         if len(self.plays) == 1:
-            self.end(self.plays[0])
+            self.end(self.missing(self.plays[0]))
 
-    def end(self, play: Any) -> NoReturn:
-        """Say what is missing. An exception of another kind would only be a warning to Ansible."""
+    def missing(self, play: Any) -> str:
+        """Say what is missing for a play to have hosts."""
         inventory = play.get_variable_manager()._inventory
-        text = explanation(
+        return explanation(
             self.playbook,
             ":".join(play.hosts),
             {name: [h.name for h in g.get_hosts()] for name, g in inventory.groups.items()},
             ", ".join(context.CLIARGS.get("inventory") or ["the inventory"]),
             context.CLIARGS.get("subset") or "",
         )
+
+    def end(self, text: str) -> NoReturn:
+        """End the run. An exception of another kind would only be a warning to Ansible."""
         self._display.error(text, wrap_text=False)
         raise SystemExit(1)

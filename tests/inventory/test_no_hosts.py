@@ -60,6 +60,21 @@ def test_a_limit_that_leaves_nobody(tmp_path: Path) -> None:
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--tags", "--skip-tags"])
+def test_tags_are_refused_by_every_playbook(option: str, tmp_path: Path) -> None:
+    inventory = "controller: {hosts: {c1: {ansible_connection: refusing}}}\n"
+    for name in ENTRIES:
+        done = play(inventory, tmp_path, f"playbooks/{name}", option, "nova")
+        assert done.returncode == 1, done.stdout
+        said = f"{name}: nothing was done: Cairn's tasks have no tags, so {option} nova would not"
+        assert said in done.stderr
+
+
+def test_a_playbook_of_the_sites_own_may_have_tags(tmp_path: Path) -> None:
+    (tmp_path / "p.yml").write_text("- {hosts: switches, gather_facts: false}\n")
+    assert play(HOSTS, tmp_path, str(tmp_path / "p.yml"), "--tags", "nova").returncode == 0
+
+
 def test_later_plays_may_be_for_nobody(tmp_path: Path) -> None:
     (tmp_path / "p.yml").write_text(
         "- {hosts: switches, gather_facts: false}\n- {hosts: stale_nova, gather_facts: false}\n"

@@ -316,7 +316,7 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
 
     `running` has the fingerprint of each unit, `drift` what is not as the generation in force says
     ({kind, what, text}), `release` and `previous_release` the OpenStack releases of both
-    generations; `packages` are those installed.
+    generations, `venv` the name of the current one's virtualenv; `packages` are those installed.
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
@@ -329,6 +329,7 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
         before = link_name(paths.previous(role))
         services[role] = {
             "current": ident if manifest else None,
+            "venv": ((manifest or {}).get("venv") or {}).get("name"),
             "previous": before,
             "release": (manifest or {}).get("release"),
             "previous_release": (load_manifest(role, before) or {}).get("release")

@@ -1,0 +1,39 @@
+"""Action: refuse a run over a part of the site that would leave something half done."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible.utils.display import Display
+from cairn import checks, partial
+from cairn.controller import CairnAction
+from cairn.errors import CairnError
+
+
+class ActionModule(CairnAction):
+    """Run once after `cairn_decide`; makes no remote call."""
+
+    ARGUMENTS: ClassVar = {}
+    _requires_connection = False
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Show the findings; fail when one is an error. Returns `findings`."""
+        site, hostvars = task_vars["cairn_site"], task_vars["hostvars"]
+        run = {
+            name: partial.Member(**hostvars[name]["cairn_member"])
+            if "cairn_member" in hostvars[name]
+            else partial.Member(site["hosts"][name]["groups"])
+            for name in task_vars["ansible_play_hosts_all"]
+            if name in site["hosts"]
+        }
+        groups = {name: host["groups"] for name, host in site["hosts"].items()}
+        found = partial.judge(groups, run, site["services"])
+        if found:
+            Display().display("\n" + checks.table(found) + "\n")
+        errors = [one for one in found if one.severity == checks.ERROR]
+        if errors:
+            raise CairnError(
+                f"{len(errors)} finding(s) above: --limit leaves out what this run needs; nothing "
+                "was touched"
+            )
+        return {"changed": False, "findings": [one.as_dict() for one in found]}

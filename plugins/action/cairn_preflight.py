@@ -10,7 +10,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from cairn import catalogue, checks, flows, proxies, secrets, window
+from cairn import archives, catalogue, checks, flows, proxies, secrets, window
 from cairn.layers import file_in_force
 from cairn.sources import shadowed_files, variable_files
 from cairn.volumegroup import path_of
@@ -73,6 +73,7 @@ def host_findings(task_vars: Any) -> list[Any]:
         keep = variables.get("network_keep") or ()
         if "os" in host:
             found += checks.check_name_servers(name, host, site, keep)
+            found += checks.check_index(name, host, archives.any_for(archives.platform(host)))
         given = {v: variables[v] for v in proxies.VARIABLES if v in variables}
         found += checks.check_proxies(name, given, host, site["names"]["internal"])
         keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]

@@ -8,6 +8,7 @@ import pwd
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.cairn.aptsources import ask
 from ansible.module_utils.cairn.blockdevices import read_device, read_labels
 from ansible.module_utils.cairn.hostfacts import read_host
 from ansible.module_utils.cairn.hoststate import read_state
@@ -46,6 +47,14 @@ options:
     type: list
     elements: str
     default: []
+  index:
+    description: Package index that a bare host is to reach, without a login.
+    type: str
+    default: ""
+  index_proxy:
+    description: Proxy by which it is reached.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -80,6 +89,12 @@ labels:
   description: Label of each file system to its device.
   returned: success
   type: dict
+index:
+  description:
+    - What is wrong with the way to the package index, empty for nothing; absent where no virtualenv
+      has to be built for all that the host knows, or where uv has a configuration of its own.
+  returned: success
+  type: dict
 services:
   description: Role to its current, previous and staged generations and drift.
   returned: success
@@ -87,6 +102,12 @@ services:
 """
 
 PEER_TIMEOUT = 2.0
+UV_CONFIGURATION = ("/etc/uv/uv.toml", "/root/.config/uv/uv.toml")
+
+
+def configured_uv() -> bool:
+    """Whether somebody else has told this host's uv where packages are."""
+    return any(Path(name).exists() for name in UV_CONFIGURATION)
 
 
 def main() -> None:
@@ -97,6 +118,8 @@ def main() -> None:
             "etc": {"type": "list", "elements": "str", "default": []},
             "peers": {"type": "list", "elements": "dict", "default": []},
             "devices": {"type": "list", "elements": "str", "default": []},
+            "index": {"type": "str", "default": ""},
+            "index_proxy": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -107,6 +130,10 @@ def main() -> None:
     host = read_host(Path("/"), asked["names"], asked["etc"])
     # Only from an interface that is there: before the first run most planes are not.
     peers = [p for p in asked["peers"] if p["device"] in host["nics"]]
+    state = read_state()
+    if not state["services"] and asked["index"].startswith("http") and not configured_uv():
+        problem = ask(asked["index"], asked["index_proxy"])
+        host["index"] = {"url": asked["index"], "problem": problem}
     module.exit_json(
         changed=False,
         peers=ask_peers(peers, PEER_TIMEOUT) if peers else [],
@@ -114,7 +141,7 @@ def main() -> None:
         labels=read_labels(),
         volume_groups=read_volume_groups(),
         **host,
-        **read_state(),
+        **state,
     )
 
 

@@ -24,6 +24,7 @@ Write = Callable[[str, str], Path]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write files below a folder that apt takes for the root of the system."""
+    monkeypatch.setattr(aptsources, "REMEMBERED", tmp_path / "remembered.json")
     main = tmp_path / "main.conf"
     main.write_text(f'Dir "{tmp_path}";\n')
     monkeypatch.setenv("APT_CONFIG", str(main))
@@ -412,19 +413,21 @@ def test_apt_is_asked_again_only_when_its_configuration_changes(
 
     monkeypatch.setattr(aptsources, "ask_apt", ask)
     folder, remembered = tmp_path / "apt", tmp_path / "run/apt.json"
+    monkeypatch.setattr(aptsources, "CONFIGURATION_FOLDER", folder)
+    monkeypatch.setattr(aptsources, "REMEMBERED", remembered)
     (folder / "sources.list.d").mkdir(parents=True)
     remembered.parent.mkdir()
-    first = aptsources.read_apt(folder, remembered)
-    assert aptsources.read_apt(folder, remembered) == first
+    first = aptsources.read_apt()
+    assert aptsources.read_apt() == first
     assert len(asked) == 1
     assert remembered.stat().st_mode & 0o777 == 0o600
     (folder / "sources.list.d/a.list").write_text("deb http://a.example/ x\n")
-    aptsources.read_apt(folder, remembered)
+    aptsources.read_apt()
     (folder / "sources.list.d/a.list").write_text("deb http://ab.example/ x\n")
-    aptsources.read_apt(folder, remembered)
+    aptsources.read_apt()
     assert len(asked) == 3
     remembered.write_text("{")
-    assert aptsources.read_apt(folder, remembered) == first
+    assert aptsources.read_apt() == first
     assert list(remembered.parent.iterdir()) == [remembered]
 
 

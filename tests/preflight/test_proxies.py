@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from ansible.module_utils.cairn import hostvenv, hostwork, paths, proof_cloud
 from ansible.template import Templar, trust_as_template
-from cairn import checks, health, hostfacts, proxies
-from cairn.checks import ERROR
+from cairn import archives, checks, health, hostfacts, proxies
+from cairn.checks import ERROR, WARNING
 
 Data = dict[str, Any]
 UV = Path(sys.executable).with_name("uv")
@@ -151,6 +151,65 @@ def test_a_login_is_taken_out_of_the_index(url: str, found: dict[str, str]) -> N
 )
 def test_exceptions(host: str, no_proxy: list[str], excepted: bool) -> None:
     assert proxies.is_excepted(host, no_proxy) is excepted
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ("https://pypi.org/simple", "")),
+        ({"cairn_http_proxy": "http://p:1"}, ("https://pypi.org/simple", "http://p:1")),
+        (
+            {
+                "cairn_pypi_index": "http://me:secret@10.0.0.5/simple",
+                "cairn_http_proxy": "http://p",
+            },
+            ("http://10.0.0.5/simple", ""),
+        ),
+        (
+            {"cairn_pypi_index": "http://m.example/", "cairn_https_proxy": "http://p:1"},
+            ("http://m.example/", ""),
+        ),
+        (
+            {
+                "cairn_pypi_index": "https://m.example/",
+                "cairn_http_proxy": "http://p:1",
+                "cairn_no_proxy": "example",
+            },
+            ("https://m.example/", ""),
+        ),
+    ],
+)
+def test_how_the_index_is_reached(variables: Data, expected: tuple[str, str]) -> None:
+    assert proxies.asked_through(variables, SITE) == expected
+
+
+@pytest.mark.parametrize(
+    ("index", "packed", "severity"),
+    [
+        (None, False, None),
+        ({"url": "https://pypi.org/simple", "problem": ""}, False, None),
+        ({"url": "https://pypi.org/simple", "problem": "timed out"}, False, ERROR),
+        ({"url": "https://pypi.org/simple", "problem": "timed out"}, True, WARNING),
+    ],
+)
+def test_an_index_that_a_bare_host_does_not_reach(
+    index: Any, packed: bool, severity: str | None
+) -> None:
+    found = checks.check_index("x", {"index": index} if index else {}, packed)
+    assert [f.severity for f in found] == ([severity] if severity else [])
+    assert all("https://pypi.org/simple: timed out" in f.text for f in found)
+
+
+def test_whether_anything_is_packed_for_a_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not archives.any_for("debian13-x86_64-python3.13")
+    stamp = archives.Archive.of("nova-1", "debian13-x86_64-python3.13").stamp
+    stamp.parent.mkdir(parents=True)
+    stamp.write_text("0")
+    assert archives.any_for("debian13-x86_64-python3.13")
+    assert not archives.any_for("debian13-aarch64-python3.13")
 
 
 # --- what goes through

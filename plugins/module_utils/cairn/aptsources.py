@@ -94,20 +94,20 @@ def fingerprint(folder: Path) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def read_apt(folder: Path = CONFIGURATION_FOLDER, remembered: Path = REMEMBERED) -> Apt:
+def read_apt() -> Apt:
     """What `ask_apt` says, remembered until the next boot as long as its configuration is the same.
 
     Two commands are nothing to one host, but every run asks every host.
     """
-    key = fingerprint(folder)
+    key = fingerprint(CONFIGURATION_FOLDER)
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(remembered.read_text())
+        kept = json.loads(REMEMBERED.read_text())
         if kept["key"] == key:
             return Apt(**kept["apt"])
     apt = ask_apt()
     if not apt.problem:
         with contextlib.suppress(OSError):
-            remember(remembered, {"key": key, "apt": asdict(apt)})
+            remember(REMEMBERED, {"key": key, "apt": asdict(apt)})
     return apt
 
 

@@ -66,6 +66,11 @@ class Archive:
         self.stamp.write_text(sha256 + "\n")
 
 
+def any_for(where: str) -> bool:
+    """Whether any virtualenv is packed for a platform."""
+    return any(folder().glob(f"*_{where}.{FORM}.tar.gz.sha256"))
+
+
 def prune(now: float | None = None) -> list[str]:
     """Remove archives that were of no use for UNUSED_DAYS days; their names."""
     limit = (now or time.time()) - UNUSED_DAYS * 86400

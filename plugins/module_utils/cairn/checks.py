@@ -643,6 +643,26 @@ def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
+def check_index(name: str, host: Mapping[str, Any], packed: bool) -> list[Finding]:
+    """A bare host reaches the package index, from which virtualenvs are built.
+
+    packed: the control node has virtualenvs for such a host already, perhaps all of them.
+    """
+    asked = host.get("index") or {}
+    if not asked.get("problem"):
+        return []
+    return [
+        Finding(
+            WARNING if packed else ERROR,
+            "mirrors",
+            f"does not reach the package index {asked['url']}: {asked['problem']}"
+            + ("; virtualenvs that are not packed yet cannot be built" if packed else ""),
+            "mend the connection, or set cairn_http_proxy or cairn_pypi_index",
+            name,
+        )
+    ]
+
+
 def check_proxies(
     name: str, variables: Mapping[str, Any], host: Mapping[str, Any], internal: str
 ) -> list[Finding]:

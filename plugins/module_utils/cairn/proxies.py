@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
 VARIABLES = ("cairn_http_proxy", "cairn_https_proxy", "cairn_no_proxy", "cairn_pypi_index")
+PYPI = "https://pypi.org/simple"
 LOCAL = ("localhost", "127.0.0.0/8", "::1")
 
 
@@ -61,6 +62,15 @@ def index(url: str) -> dict[str, str]:
         "UV_INDEX_CAIRN_USERNAME": unquote(parts.username),
         "UV_INDEX_CAIRN_PASSWORD": unquote(parts.password or ""),
     }
+
+
+def asked_through(variables: Mapping[str, Any], site: Mapping[str, Any]) -> tuple[str, str]:
+    """The package index without its login, and the proxy by which it is reached ("" for none)."""
+    parts = urlsplit(str(variables.get("cairn_pypi_index") or PYPI))
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    found = environment(variables, site)
+    direct = is_excepted(parts.hostname or "", listed(found.get("no_proxy")))
+    return bare, "" if direct else found.get(f"{parts.scheme}_proxy", "")
 
 
 def url_problem(url: str, schemes: Iterable[str] = SCHEMES) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from cairn.planes import FIRST_HOST_NUMBER, Host, counted_address, read_plane
+from cairn.planes import (
+    FIRST_HOST_NUMBER,
+    Host,
+    counted_address,
+    read_first_number,
+    read_number,
+    read_plane,
+)
 from cairn.window import stale
 
 
@@ -21,8 +28,10 @@ def plane_address(
         raise AnsibleFilterError(f"plane {plane} is not in cairn_planes")
     problems: list[Any] = []
     read = read_plane(plane, planes[plane], problems)
-    address = counted_address(Host("", (), int(number)), read, first, problems) if read else None
-    if address is None:
+    start = read_first_number(first, problems)
+    host = Host("", (), read_number("", number, start, problems))
+    address = counted_address(host, read, start, problems) if read else None
+    if address is None or problems:
         raise AnsibleFilterError("; ".join(p.text for p in problems))
     return str(address)
 

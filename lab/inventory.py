@@ -14,12 +14,12 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
+from cairn.planes import Problem, Reader, read_first_number, read_number
+
 from lab import cache
 from lab.run import LabError, call
 
 Vars = Mapping[str, Any]
-
-FIRST_HOST_NUMBER = 11  # the contract of cairn_host_number: this one has a range's first address
 
 
 @dataclass(frozen=True)
@@ -135,16 +135,20 @@ def site(hostvars: Mapping[str, Vars]) -> Site:
 
 
 def _host(name: str, values: Vars) -> Host:
+    least = _number(name, values, "lab_nic_mtu", 9000, 1280)
     nics = tuple(
         Nic(nic, str(spec["mac"]).lower(), str(spec.get("lab_segment", nic)),
-            max(int(spec.get("mtu", 1500)), int(values.get("lab_nic_mtu", 9000))))
+            max(_mtu(name, spec.get("mtu")), least))
         for nic, spec in values["cairn_nics"].items()
     )  # fmt: skip
+    disks = values.get("lab_disks", [])
+    if not isinstance(disks, list):
+        raise LabError(f"{name}: lab_disks is {disks!r}; it must be a list of sizes in GiB")
     try:
         plane = values["cairn_planes"]["management"]
         where = values["cairn_host_planes"]["management"]
         boot_nic = _nic(values, where["interface"])
-        address = _address(values, plane, where)
+        address = _address(name, values, plane, where)
     except KeyError as missing:
         raise LabError(f"{name}: its management plane lacks {missing}") from missing
     stated = values.get("ansible_host", str(address.ip))
@@ -153,16 +157,44 @@ def _host(name: str, values: Vars) -> Host:
     gateway = plane.get("gateway")
     return Host(
         name=name,
-        memory=int(values.get("lab_memory_mb", 2048)),
-        cpus=int(values.get("lab_cpus", 1)),
-        nice=int(values.get("lab_nice", 0)),
-        disks=(int(values.get("lab_system_disk_gb", 20)), *map(int, values.get("lab_disks", []))),
+        memory=_number(name, values, "lab_memory_mb", 2048, 1),
+        cpus=_number(name, values, "lab_cpus", 1, 1),
+        nice=_number(name, values, "lab_nice", 0, 0, 19),
+        disks=(
+            _number(name, values, "lab_system_disk_gb", 20, 1),
+            *(_number(name, {"lab_disks": size}, "lab_disks", 0, 1) for size in disks),
+        ),
         nics=nics,
         boot_nic=boot_nic,
-        boot_vlan=_vlan(plane, where),
+        boot_vlan=_vlan(name, plane, where),
         address=address,
         gateway=IPv4Address(gateway) if gateway else None,
     )
+
+
+def _number(
+    host: str, values: Vars, variable: str, default: int, least: int, most: int = 2**24
+) -> int:
+    """A whole number of a host's variables, by the reader that Cairn has for its own."""
+    problems: list[Problem] = []
+    value = values.get(variable)
+    if value is None:
+        return default
+    reader = Reader(problems, variable, host)
+    number = reader.integer(f"has {variable}", value, (least, most), "it must be a whole number,")
+    return _checked(number, problems)
+
+
+def _mtu(host: str, value: Any) -> int:
+    problems: list[Problem] = []
+    read = 1500 if value is None else Reader(problems, "mtu", host).mtu("a NIC or plane", value)
+    return _checked(read, problems)
+
+
+def _checked(number: int | None, problems: list[Problem]) -> int:
+    if number is None or problems:
+        raise LabError("; ".join(problem.sentence() for problem in problems))
+    return number
 
 
 def _refuse_twins(hosts: tuple[Host, ...]) -> None:
@@ -176,23 +208,28 @@ def _refuse_twins(hosts: tuple[Host, ...]) -> None:
 
 def _nic(values: Vars, interface: str) -> str:
     """The NIC under an interface: itself, or a bond's first member."""
-    bond = values.get("cairn_bonds", {}).get(interface)
+    bond = (values.get("cairn_bonds") or {}).get(interface)
     return str(bond["members"][0] if bond else interface)
 
 
-def _vlan(plane: Vars, where: Vars) -> int:
+def _vlan(host: str, plane: Vars, where: Vars) -> int:
     """The VLAN of a plane on a host, 0 for untagged frames."""
-    return int((where["vlan"] if "vlan" in where else plane.get("vlan")) or 0)
+    problems: list[Problem] = []
+    given = where["vlan"] if "vlan" in where else plane.get("vlan")
+    read = Reader(problems, "cairn_planes", host).vlan("a plane", given)
+    return _checked(read or 0, problems)
 
 
-def _address(values: Vars, plane: Vars, where: Vars) -> IPv4Interface:
+def _address(host: str, values: Vars, plane: Vars, where: Vars) -> IPv4Interface:
     network = IPv4Network(plane["cidr"])
     if where.get("address"):
         address = IPv4Address(str(where["address"]).split("/")[0])
     else:
         first = IPv4Address(str(plane["range"]).split("-")[0].strip())
-        start = int(values.get("cairn_first_host_number", FIRST_HOST_NUMBER))
-        address = first + (int(values["cairn_host_number"]) - start)
+        problems: list[Problem] = []
+        start = read_first_number(values.get("cairn_first_host_number"), problems)
+        number = read_number(host, values["cairn_host_number"], start, problems)
+        address = first + (_checked(number, problems) - start)
     return IPv4Interface((address, network.prefixlen))
 
 
@@ -206,7 +243,7 @@ def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gat
     for host in hosts:
         values = members[host.name]
         segment = {nic.name: nic.segment for nic in host.nics}
-        public = values.get("cairn_public_plane", "service")
+        public = values.get("cairn_public_plane") or "service"
         for name, where in values.get("cairn_host_planes", {}).items():
             plane = values["cairn_planes"][name]
             network = IPv4Network(plane["cidr"])
@@ -214,9 +251,9 @@ def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gat
             own = ipaddress.ip_address(plane.get("gateway") or next(network.hosts()))
             gateway = Gateway(
                 wire,
-                _vlan(plane, where),
+                _vlan(host.name, plane, where),
                 IPv4Interface((str(own), network.prefixlen)),
-                int(plane.get("mtu", 1500)),
+                _mtu(host.name, plane.get("mtu")),
             )
             if found.setdefault(name, gateway) != gateway:
                 raise LabError(
@@ -234,7 +271,7 @@ def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gat
                                 wire,
                                 0,
                                 IPv4Interface((net["gateway"], prefix)),
-                                int(net.get("mtu", 1500)),
+                                _mtu(host.name, net.get("mtu")),
                             ),
                         )
     return tuple(found.values())

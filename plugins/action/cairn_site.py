@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from cairn import vartypes
 from cairn.catalogue import descriptions, optional
 from cairn.layers import file_in_force, rivals
 from cairn.networkd import digest, units
@@ -38,13 +39,17 @@ def plain(value: Any) -> Any:
 def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
     """The site as the inventory has it, with everything that is wrong in it."""
     groups = {g: list(task_vars["groups"].get(g, ())) for g in GROUPS}
-    hostvars = task_vars["hostvars"]
-    variables = {
-        host: {v: plain(hostvars[host][v]) for v in NETWORK_VARIABLES if v in hostvars[host]}
-        for host in {h for hosts in groups.values() for h in hosts}
-    }
-    read: tuple[Site, list[Problem]] = read_site(variables, groups)
-    return read
+    variables, problems = {}, []
+    for host in dict.fromkeys(h for hosts in groups.values() for h in hosts):
+        known = task_vars["hostvars"][host]  # asking once for each variable would take seconds
+        variables[host] = {v: plain(known[v]) for v in NETWORK_VARIABLES if v in known}
+        if len(variables) == 1:
+            given = {v: plain(known[v]) for v in vartypes.OF_SITE if v in known}
+            problems += vartypes.check(given, vartypes.OF_SITE)
+        given = {v: plain(known[v]) for v in vartypes.OF_HOST if v in known}
+        problems += vartypes.check(given, vartypes.OF_HOST, host)
+    site, mistakes = read_site(variables, groups)
+    return site, [*mistakes, *problems]
 
 
 def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:
@@ -180,6 +185,6 @@ class ActionModule(ActionBase):
         problems = [*disagreements(site, task_vars["hostvars"]), *problems]
         if problems:
             shown = sentences(problems, task_vars)
-            raise AnsibleActionFail("the inventory's planes are wrong:\n  " + "\n  ".join(shown))
+            raise AnsibleActionFail("the inventory is wrong:\n  " + "\n  ".join(shown))
         choice = optional(descriptions())
         return result | {"changed": False} | site_fact(site, task_vars, choice)

@@ -186,7 +186,7 @@ class Site:
 
 
 @dataclass
-class _Reader:
+class Reader:
     """Reads values of one variable (of one host) and notes what is wrong with them."""
 
     problems: list[Problem]
@@ -194,15 +194,18 @@ class _Reader:
     host: str = ""
 
     def wrong(self, text: str) -> None:
+        """Note a mistake."""
         self.problems.append(Problem(self.variable, text, self.host))
 
     def mapping(self, what: str, value: Any) -> dict[str, Any]:
+        """A mapping with its keys as text; {} when it is none."""
         if isinstance(value, Mapping):
             return {str(k): v for k, v in value.items()}
         self.wrong(f"{what} is {value!r}; it must be a mapping")
         return {}
 
     def keys(self, what: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
+        """A mapping that has only known keys."""
         read = self.mapping(what, value)
         for key in read:
             if key not in known:
@@ -218,6 +221,15 @@ class _Reader:
             return None
         return number
 
+    def text(self, what: str, value: Any) -> str | None:
+        """A text that is not empty, or None for null."""
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip():
+            self.wrong(f"{what} {value!r}; it must be text")
+            return None
+        return str(value)
+
     def vlan(self, what: str, value: Any) -> int | None:
         """A VLAN id, or None for untagged (null or 0)."""
         if value is None or str(value) == "0":
@@ -225,9 +237,11 @@ class _Reader:
         return self.integer(f"{what} has VLAN", value, VLAN_RANGE, "a VLAN id is")
 
     def mtu(self, what: str, value: Any) -> int | None:
+        """An MTU."""
         return self.integer(f"{what} has MTU", value, MTU_RANGE, "an MTU here is")
 
     def network(self, what: str, value: Any) -> IPv4Network | None:
+        """A network of which no host bit is set."""
         try:
             return IPv4Network(str(value))
         except ValueError:
@@ -278,7 +292,7 @@ class _Reader:
 
 def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
     """One entry of `cairn_planes`; None when its CIDR or range cannot be used at all."""
-    reader = _Reader(problems, "cairn_planes")
+    reader = Reader(problems, "cairn_planes")
     what = f"plane {name}"
     read = reader.keys(what, value, PLANE_KEYS)
     if "cidr" not in read:
@@ -288,15 +302,18 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
     if network is None:
         return None
     vlan = reader.vlan(what, read.get("vlan"))
-    mtu = reader.mtu(what, read.get("mtu", DEFAULT_MTU)) or DEFAULT_MTU
+    mtu = read.get("mtu")
+    mtu = DEFAULT_MTU if mtu is None else reader.mtu(what, mtu) or DEFAULT_MTU
     points: dict[str, IPv4Address | None] = {}
     for key, title in (("gateway", "gateway"), ("vip", "VIP")):
         given = read.get(key)
-        points[key] = reader.address(f"{what} has {title}", given, network) if given else None
+        points[key] = (
+            None if given is None else reader.address(f"{what} has {title}", given, network)
+        )
     gateway, vip = points["gateway"], points["vip"]
     if gateway and gateway == vip:
         reader.wrong(f"{what} has VIP {vip}, which is its gateway")
-    if read.get("range"):
+    if read.get("range") is not None:
         bounds = reader.range(f"{what} has range", read["range"], network)
         if bounds is None:
             return None
@@ -315,7 +332,7 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
 
 def read_planes(value: Any, public_plane: str, problems: list[Problem]) -> dict[str, Plane]:
     """`cairn_planes`: the planes that could be read, and everything wrong among them."""
-    reader = _Reader(problems, "cairn_planes")
+    reader = Reader(problems, "cairn_planes")
     given = reader.mapping("cairn_planes", value)
     planes = {}
     for name, entry in given.items():
@@ -354,7 +371,7 @@ def _mapping_get(value: Any, key: str) -> Any:
 
 def read_nics(host: str, value: Any, problems: list[Problem]) -> dict[str, Nic]:
     """`cairn_nics` of one host."""
-    reader = _Reader(problems, "cairn_nics", host)
+    reader = Reader(problems, "cairn_nics", host)
     nics: dict[str, Nic] = {}
     by_mac: dict[str, str] = {}
     for name, entry in reader.mapping("cairn_nics", value).items():
@@ -371,12 +388,12 @@ def read_nics(host: str, value: Any, problems: list[Problem]) -> dict[str, Nic]:
         else:
             by_mac[mac] = name
         mtu = reader.mtu(what, read["mtu"]) if read.get("mtu") is not None else None
-        driver = str(read["driver"]) if read.get("driver") else None
+        driver = reader.text(f"{what} has driver", read.get("driver"))
         nics[name] = Nic(name, mac, mtu, driver)
     return nics
 
 
-def _check_interface_name(reader: _Reader, what: str, name: str) -> None:
+def _check_interface_name(reader: Reader, what: str, name: str) -> None:
     if not INTERFACE_NAME.fullmatch(name) or len(name) > INTERFACE_NAME_MAX:
         reader.wrong(
             f"{what} cannot have this name; an interface name is 1 to {INTERFACE_NAME_MAX} "
@@ -388,7 +405,7 @@ def read_bonds(
     host: str, value: Any, nics: Mapping[str, Nic], problems: list[Problem]
 ) -> dict[str, Bond]:
     """`cairn_bonds` of one host."""
-    reader = _Reader(problems, "cairn_bonds", host)
+    reader = Reader(problems, "cairn_bonds", host)
     bonds: dict[str, Bond] = {}
     used: dict[str, str] = {}
     for name, entry in reader.mapping("cairn_bonds", value).items():
@@ -404,7 +421,8 @@ def read_bonds(
         mode = str(read.get("mode", ""))
         if mode not in BOND_MODES:
             reader.wrong(f"{what} has mode {mode or 'none'}{did_you_mean(mode, BOND_MODES)}")
-        mtu = reader.mtu(what, read.get("mtu", DEFAULT_MTU)) or DEFAULT_MTU
+        mtu = read.get("mtu")
+        mtu = DEFAULT_MTU if mtu is None else reader.mtu(what, mtu) or DEFAULT_MTU
         for member in map(str, members):
             if member not in nics:
                 reader.wrong(f"{what} has an unknown NIC {member}{did_you_mean(member, nics)}")
@@ -420,9 +438,30 @@ def read_bonds(
     return bonds
 
 
+def _default(value: Any, default: Any) -> Any:
+    """A value, or the default for null; 0, "" and false are values."""
+    return default if value is None else value
+
+
+def read_public_plane(value: Any, problems: list[Problem]) -> str:
+    """`cairn_public_plane`: whose VIP is the public address."""
+    reader = Reader(problems, "cairn_public_plane")
+    return reader.text("cairn_public_plane is", value) or "service"
+
+
+def read_first_number(value: Any, problems: list[Problem]) -> int:
+    """`cairn_first_host_number`: the host number that has the first address of every range."""
+    reader = Reader(problems, "cairn_first_host_number")
+    if value is None:
+        return FIRST_HOST_NUMBER
+    what, bounds = "cairn_first_host_number is", (0, 2**24)
+    number = reader.integer(what, value, bounds, "it must be a whole number from")
+    return FIRST_HOST_NUMBER if number is None else number
+
+
 def read_number(host: str, value: Any, first: int, problems: list[Problem]) -> int | None:
     """`cairn_host_number`: what a host's addresses are counted by."""
-    reader = _Reader(problems, "cairn_host_number", host)
+    reader = Reader(problems, "cairn_host_number", host)
     if value is None:
         reader.wrong("has no cairn_host_number; its addresses are counted by it")
         return None
@@ -433,7 +472,7 @@ def read_attachments(
     host: Host, value: Any, planes: Mapping[str, Plane], first_number: int, problems: list[Problem]
 ) -> tuple[Attachment, ...]:
     """`cairn_host_planes` of one host whose NICs, bonds and number were read before."""
-    reader = _Reader(problems, "cairn_host_planes", host.name)
+    reader = Reader(problems, "cairn_host_planes", host.name)
     members = {m: b.name for b in host.bonds.values() for m in b.members}
     interfaces = {**host.nics, **host.bonds}
     found = []
@@ -458,7 +497,7 @@ def read_attachments(
             reader.wrong(f"{what} is not in cairn_planes{did_you_mean(name, planes)}")
             continue
         vlan = reader.vlan(what, read["vlan"]) if "vlan" in read else plane.vlan
-        if read.get("address"):
+        if read.get("address") is not None:
             address = reader.address(f"{what} has address", read["address"], plane.network)
             if address and address in (plane.gateway, plane.vip):
                 title = "gateway" if address == plane.gateway else "VIP"
@@ -490,7 +529,7 @@ def counted_address(
     """The plane's first address plus the host's number, counted from `first_number`."""
     if host.number is None:
         return None
-    reader = _Reader(problems, "cairn_host_number", host.name)
+    reader = Reader(problems, "cairn_host_number", host.name)
     address = plane.first + (host.number - first_number)
     if address > plane.last:
         reader.wrong(
@@ -508,7 +547,7 @@ def counted_address(
     return address
 
 
-def _check_segments(host: Host, attachments: Iterable[Attachment], reader: _Reader) -> None:
+def _check_segments(host: Host, attachments: Iterable[Attachment], reader: Reader) -> None:
     """Two planes of one interface must differ in their VLAN, or their frames would mix."""
     seen: dict[tuple[str, int | None], str] = {}
     for attachment in attachments:
@@ -533,12 +572,12 @@ def read_host(
     """Everything one host says about its network, from its `cairn_*` variables."""
     number = read_number(name, variables.get("cairn_host_number"), first_number, problems)
     nics = read_nics(name, variables.get("cairn_nics", {}), problems)
-    bonds = read_bonds(name, variables.get("cairn_bonds") or {}, nics, problems)
+    bonds = read_bonds(name, _default(variables.get("cairn_bonds"), {}), nics, problems)
     bare = Host(name, tuple(groups), number, nics, bonds)
     given = variables.get("cairn_host_planes", {})
     attachments = read_attachments(bare, given, planes, first_number, problems)
     host = Host(name, tuple(groups), number, nics, bonds, attachments)
-    reader = _Reader(problems, "cairn_host_planes", name)
+    reader = Reader(problems, "cairn_host_planes", name)
     for plane in REQUIRED_PLANES:
         needing = [g for g in groups if plane in GROUP_PLANES.get(g, ())]
         if needing and isinstance(given, Mapping) and plane not in given:
@@ -590,7 +629,7 @@ def check_hosts(hosts: Mapping[str, Host], problems: list[Problem]) -> None:
                 )
 
 
-def read_vlans(value: Any, reader: _Reader, what: str) -> set[int]:
+def read_vlans(value: Any, reader: Reader, what: str) -> set[int]:
     """VLAN ids of `100-199` or `100,110-119`."""
     vlans: set[int] = set()
     for part in str(value).split(","):
@@ -611,7 +650,7 @@ def check_provider_networks(
     value: Any, planes: Mapping[str, Plane], hosts: Mapping[str, Host], problems: list[Problem]
 ) -> None:
     """`cairn_provider_networks`, alone and against the planes that share the provider's NIC."""
-    reader = _Reader(problems, "cairn_provider_networks")
+    reader = Reader(problems, "cairn_provider_networks")
     vlans: dict[int, str] = {}
     flats: list[str] = []
     for name, entry in reader.mapping("cairn_provider_networks", value).items():
@@ -637,7 +676,7 @@ def check_provider_networks(
 
 
 def _check_flat_network(
-    reader: _Reader, what: str, read: Mapping[str, Any], planes: Mapping[str, Plane]
+    reader: Reader, what: str, read: Mapping[str, Any], planes: Mapping[str, Plane]
 ) -> None:
     network = reader.network(what, read.get("cidr", "none"))
     if network is None:
@@ -648,9 +687,9 @@ def _check_flat_network(
                 f"{what} has CIDR {network}, which overlaps {plane.network} of plane {plane.name}"
             )
     gateway = None
-    if read.get("gateway"):
+    if read.get("gateway") is not None:
         gateway = reader.address(f"{what} has gateway", read["gateway"], network)
-    if read.get("allocation"):
+    if read.get("allocation") is not None:
         bounds = reader.range(f"{what} has allocation", read["allocation"], network)
         if bounds and gateway and bounds[0] <= gateway <= bounds[1]:
             reader.wrong(f"{what} has gateway {gateway} inside its allocation")
@@ -663,7 +702,7 @@ def _check_provider_interface(
     interface = host.provider_interface()
     if interface is None or not (flats or vlans):
         return
-    reader = _Reader(problems, "cairn_host_planes", host.name)
+    reader = Reader(problems, "cairn_host_planes", host.name)
     for attachment in host.attachments:
         if attachment.interface != interface:
             continue
@@ -697,17 +736,15 @@ def read_site(
         for host in groups.get(group, ()):
             membership.setdefault(host, []).append(group)
     shared = _site_variables(variables, list(membership), problems)
-    public_plane = str(shared.get("cairn_public_plane") or "service")
-    planes = read_planes(shared.get("cairn_planes", {}), public_plane, problems)
-    first_number = shared.get("cairn_first_host_number")
-    if not isinstance(first_number, int):
-        first_number = FIRST_HOST_NUMBER
+    public_plane = read_public_plane(shared.get("cairn_public_plane"), problems)
+    planes = read_planes(_default(shared.get("cairn_planes"), {}), public_plane, problems)
+    first_number = read_first_number(shared.get("cairn_first_host_number"), problems)
     hosts = {
         name: read_host(name, in_groups, variables[name], planes, first_number, problems)
         for name, in_groups in membership.items()
     }
     check_hosts(hosts, problems)
-    networks = shared.get("cairn_provider_networks") or {}
+    networks = _default(shared.get("cairn_provider_networks"), {})
     check_provider_networks(networks, planes, hosts, problems)
     return Site(planes, hosts, public_plane), problems
 
@@ -729,7 +766,7 @@ def _site_variables(
         for host in hosts:
             value = variables[host].get(variable)
             if host == hosts[0]:
-                shared[variable] = value if value is not None else {}
+                shared[variable] = value
             elif value != variables[hosts[0]].get(variable):
                 problems.append(
                     Problem(

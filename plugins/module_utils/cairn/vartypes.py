@@ -1,0 +1,124 @@
+"""Types of the variables that Cairn itself reads on the control node, before a role's are checked.
+
+Roles' variables are held against their argument specs when a run decides (cairn_decide). These are
+read earlier, by preflight and the model of the site, which must not mistake a text for a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .planes import GROUPS, Problem
+
+Judge = Callable[[Any], str]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return "" if value.strip() else "it must not be empty; remove it for the default"
+    return "it must be text"
+
+
+def _release(value: Any) -> str:
+    text = str(value) if isinstance(value, str | float) else ""
+    return "" if re.fullmatch(r"\d{4}\.\d", text) else 'it must be a release, such as "2026.1"'
+
+
+def _list(value: Any) -> str:
+    return "" if isinstance(value, list | tuple) else "it must be a list"
+
+
+def _texts(value: Any) -> str:
+    if isinstance(value, list | tuple) and all(isinstance(v, str) and v.strip() for v in value):
+        return ""
+    return "it must be a list of texts"
+
+
+def _text_or_texts(value: Any) -> str:
+    return _texts(value) if isinstance(value, list | tuple) else _text(value)
+
+
+def _disks(value: Any) -> str:
+    """Disks by path, or as mappings with one; what else is wrong in them preflight tells."""
+    if isinstance(value, list | tuple) and all(isinstance(v, str | Mapping) for v in value):
+        return ""
+    return "it must be a list of disks"
+
+
+def _mapping(value: Any) -> str:
+    return "" if isinstance(value, Mapping) else "it must be a mapping"
+
+
+def _by_group(value: Any) -> str:
+    rule = f"it must map groups ({', '.join(GROUPS)}) to whole numbers of MiB"
+    if not isinstance(value, Mapping) or not set(value) <= set(GROUPS):
+        return rule
+    whole = (isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value.values())
+    return "" if all(whole) else rule
+
+
+def _batches(value: Any) -> str:
+    """As Ansible's `serial`: a number of hosts, a share of them, or a list of these."""
+    entries = value if isinstance(value, list | tuple) else [value]
+    right = (
+        not isinstance(e, bool) and re.fullmatch(r"[1-9]\d*|(100|[1-9]\d?)%", str(e).strip())
+        for e in entries
+    )
+    if entries and all(right):
+        return ""
+    return 'it must be a number of hosts, a share such as "20%", or a list of these'
+
+
+# One for the site; what planes.read_site reads stands there.
+OF_SITE: Mapping[str, Judge] = {
+    "cairn_release": _release,
+    "cairn_region": _text,
+    "cairn_services": _texts,
+    "cairn_internal_name": _text,
+    "cairn_public_name": _text,
+    "cairn_public_address": _text_or_texts,
+    "cairn_operator_dir": _text,
+    "cairn_cloud_name": _text,
+    "cairn_secrets": _mapping,
+    "cairn_pypi_index": _text,
+    "cairn_http_proxy": _text,
+    "cairn_https_proxy": _text,
+    "cairn_no_proxy": _text_or_texts,
+    "cairn_batches": _batches,
+}
+OF_HOST: Mapping[str, Judge] = {
+    "cairn_minimum_memory_mb": _by_group,
+    "cairn_minimum_disk_mb": _by_group,
+    "cinder_backends": _texts,
+    "cinder_nfs_shares": _texts,
+    "cinder_volume_disks": _disks,
+    "cinder_volume_group": _text,
+    "network_keep": _texts,
+    "swift_disks": _disks,
+}
+
+
+def check(
+    variables: Mapping[str, Any], judges: Mapping[str, Judge], host: str = ""
+) -> list[Problem]:
+    """What is wrong with the types of some variables; null stands for a default.
+
+    The texts show no value but a number's or a truth value's: some of these are secret.
+    """
+    found = []
+    for name, judge in judges.items():
+        value = variables.get(name)
+        rule = judge(value) if value is not None else ""
+        if rule:
+            found.append(Problem(name, f"{name} is {_shown(value)}; {rule}", host))
+    return found
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        return "a text" if value.strip() else "empty"
+    return "a list" if isinstance(value, list | tuple) else "a mapping"

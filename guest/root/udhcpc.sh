@@ -11,6 +11,17 @@ ip addr add "$ip/$mask" dev "$interface"
 if [ -n "$mtu" ]; then
     ip link set "$interface" mtu "$mtu"
 fi
+echo "$ip/$mask" >"/run/address-$interface"
+if [ "$interface" != eth0 ]; then
+    # Only the first interface leads outside; the metadata of a further one are asked for by it.
+    # shellcheck disable=SC2086 # as below
+    set -- $staticroutes
+    while [ $# -ge 2 ]; do
+        case $1 in 169.254.*) ip route replace "$1" via "$2" dev "$interface" ;; esac
+        shift 2
+    done
+    exit 0
+fi
 if [ -n "$staticroutes" ]; then
     # RFC 3442: when classless routes are given, the router option is not to be used.
     # shellcheck disable=SC2086 # a list of words: network gateway network gateway …

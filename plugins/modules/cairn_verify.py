@@ -17,6 +17,8 @@ options:
       - V(prepare) makes a project with a user, image, network and floating IP.
       - V(boot) creates an instance as that user and waits until it is active.
       - V(reach) reaches it over its floating IP and its console.
+      - V(networks) has the instance look its own name up, and gives it two further networks, in
+        which the agent of its host must answer for metadata.
       - V(volumes) uses the volume that it was created with, if the cloud has volumes.
       - V(objects) stores and reads objects by swift's API and by S3's.
       - V(begin_stack) asks for a stack with an instance, if the cloud has stacks; V(stack) waits
@@ -27,7 +29,18 @@ options:
       - V(clean) removes everything.
     type: str
     choices:
-      [prepare, boot, reach, begin_stack, volumes, objects, stack, pause, meters, trace, clean]
+      - prepare
+      - boot
+      - reach
+      - networks
+      - begin_stack
+      - volumes
+      - objects
+      - stack
+      - pause
+      - meters
+      - trace
+      - clean
     required: true
   config:
     description: The clouds.yaml with the administrator's cloud.
@@ -128,6 +141,7 @@ try:
     from ansible.module_utils.cairn import (
         proof_cloud,
         proof_meters,
+        proof_network,
         proof_objects,
         proof_reach,
         proof_stack,
@@ -330,6 +344,12 @@ def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return seen(state, run, lambda: proof_reach.reach(admin, run, ca_file, wanted["seconds"]))
 
 
+def networks(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """Give the instance further networks."""
+    run = load(state)
+    return seen(state, run, lambda: proof_network.networks(admin, run))
+
+
 def volumes(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Use the instance's volume."""
     run = load(state)
@@ -380,8 +400,8 @@ def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     known = trace_of(run, wanted["hosts"])
     outcomes = proof.follow(known)
     write(Path(wanted["report"]), report_of(run, outcomes, wanted["problem"]), 0o644)
-    lines = proof.table(outcomes, run.times["began"])
     errors = proof.gathered(wanted["hosts"], "errors")
+    lines = [*proof.table(outcomes, run.times["began"]), *proof.complaints(errors)]
     silent = [host for host, told in wanted["hosts"].items() if "lines" not in told]
     if reason := proof.failure(outcomes, known, errors, silent, wanted["problem"]):
         raise proof_cloud.ProofError("\n".join([*lines, "", reason]))
@@ -399,6 +419,7 @@ PHASES = {
     "prepare": prepare,
     "boot": boot,
     "reach": reach,
+    "networks": networks,
     "begin_stack": begin_stack,
     "volumes": volumes,
     "objects": objects,

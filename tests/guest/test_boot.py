@@ -156,7 +156,9 @@ def guest(
          "-serial", f"file:{console}",
          "-drive", f"file={root},if=virtio,format=raw",
          "-drive", f"file={second},if=virtio,format=raw",
-         "-netdev", network, "-device", "virtio-net-pci,netdev=n"],
+         "-netdev", network, "-device", "virtio-net-pci,netdev=n",
+         "-netdev", "user,id=m,net=10.1.0.0/16,dhcpstart=10.1.0.15",
+         "-device", "virtio-net-pci,netdev=m"],
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -170,6 +172,18 @@ def guest(
 
 def test_it_gets_an_address_by_dhcp(guest: Guest) -> None:
     assert guest.wait("address") == "address 169.254.0.15/16"
+
+
+def test_it_has_an_address_on_a_further_interface_and_stays_reachable(guest: Guest) -> None:
+    answer = json.loads(guest.get("/cgi-bin/interface?name=eth1"))
+    assert answer == {"address": "10.1.0.15/16", "metadata": METADATA}
+    assert json.loads(guest.get("/cgi-bin/status"))["address"] == "169.254.0.15/16"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        guest.get("/cgi-bin/interface?name=eth7")
+
+
+def test_it_looks_a_name_up_and_says_nothing_where_there_is_none(guest: Guest) -> None:
+    assert guest.get("/cgi-bin/lookup?name=nowhere.invalid&server=10.1.0.3").strip() == ""
 
 
 def test_it_serves_the_metadata_that_it_was_given(guest: Guest) -> None:

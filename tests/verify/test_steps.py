@@ -251,3 +251,18 @@ def test_lines_of_all_hosts_are_put_in_order() -> None:
         "off": {"unreachable": True},
     }
     assert [line.text for line in proof.gathered(results)] == ["first", "second"]
+
+
+def test_what_services_complain_of_meanwhile_is_told_once_without_its_traceback() -> None:
+    stall = "Unexpected exception in notify_loop: WaitTimeout: Timed out after 60 seconds"
+    head = "2026-11-23 09:00:01.123 4711 ERROR ovsdbapp.event"
+    lines = [
+        oslo(1, "compute1", "neutron-ovn-agent", "ovsdbapp.event", stall, level="ERROR"),
+        Line(BEGAN, "compute1", "neutron-ovn-agent", f"{head} Traceback (most recent call last):"),
+        Line(BEGAN, "compute1", "neutron-ovn-agent", f"{head}     match.run(event, row)"),
+        oslo(2, "compute1", "neutron-ovn-agent", "ovsdbapp.event", stall, level="ERROR"),
+    ]
+    assert proof.complaints(lines)[1:] == [f"! compute1 neutron-ovn-agent: {stall} (2 times)"]
+    assert proof.complaints([]) == []
+    many = [Line(BEGAN, "c1", "nova-api", f"CRITICAL: {n}") for n in range(30)]
+    assert proof.complaints(many)[-1] == "! and 18 more"

@@ -96,6 +96,10 @@ NO_STEP = Step(0, "", "")
 _OSLO = re.compile(r"^\S+ \S+ \d+ ([A-Z]+ \S+) \[[^]]*\] (?:\[instance: [^]]*\] )?")
 
 
+# Lines of a traceback have oslo.log's head, but no ids of a request.
+TRACEBACK = re.compile(r"\s|$|Traceback|\d{4}-\d\d-\d\d \S+ \d+ (ERROR|CRITICAL) ")
+
+
 def message(text: str) -> str:
     """What a line of oslo.log says, without its head; other lines as they are."""
     return _OSLO.sub("", text)
@@ -176,6 +180,24 @@ def failure(
         text.append("  the last journal lines that concern it:")
     text += [f"    {line.host} {line.unit}: {short(level_and_message(line.text))}" for line in last]
     return "\n".join(text)
+
+
+def complaints(errors: Sequence[Line]) -> list[str]:
+    """What services logged as errors meanwhile, each once, for people; a proof may be whole beside.
+
+    Other users' requests may be among the reasons. A traceback is told by its first line.
+    """
+    met: dict[str, int] = {}
+    for line in errors:
+        said = message(line.text)
+        if TRACEBACK.match(said):
+            continue
+        text = f"{line.host} {line.unit}: {short(said)}"
+        met[text] = met.get(text, 0) + 1
+    rows = [f"! {text}" + (f" ({count} times)" if count > 1 else "") for text, count in met.items()]
+    if len(rows) > SHOWN_LINES:
+        rows = [*rows[:SHOWN_LINES], f"! and {len(rows) - SHOWN_LINES} more"]
+    return ["errors in the services' journals meanwhile:", *rows] if rows else []
 
 
 def gathered(results: Mapping[str, Mapping[str, Any]], key: str = "lines") -> list[Line]:

@@ -59,9 +59,9 @@ def pings(address: str) -> bool:
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
-def fetch(address: str, path: str) -> str | None:
+def fetch(address: str, path: str, seconds: float = SECONDS_PER_TRY) -> str | None:
     """The page that the guest serves under `path`; None while it does not answer with one."""
-    connection = http.client.HTTPConnection(address, timeout=SECONDS_PER_TRY)
+    connection = http.client.HTTPConnection(address, timeout=seconds)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

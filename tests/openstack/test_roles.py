@@ -176,9 +176,36 @@ def test_only_network_hosts_are_gateways_with_the_provider_bridge(
     host: str, gateway: bool, content: Content
 ) -> None:
     chassis = content("ovn", "/etc/cairn/ovn/chassis", host)
-    assert ("ovn-cms-options=enable-chassis-as-gw" in chassis) is gateway
+    assert ("""ovn-cms-options='"enable-chassis-as-gw"'""" in chassis) is gateway
     assert ("add-port br-provider serv0" in chassis) is gateway
     assert ("del-br br-provider" in chassis) is not gateway
+
+
+# What neutron's own code reads of a chassis.
+ZONES = """
+import sys
+from types import SimpleNamespace
+from neutron.common.ovn import utils
+chassis = SimpleNamespace(other_config={"ovn-cms-options": sys.argv[1]}, external_ids={})
+print(utils.is_gateway_chassis(chassis), sorted(utils.get_chassis_availability_zones(chassis)))
+"""
+
+
+@pytest.mark.parametrize("zones", [[], ["rack-1"], ["rack-1", "room.2"]])
+def test_neutron_finds_the_zones_of_a_gateway(
+    zones: list[str], content: Content, venv_of: Callable[[str], Path]
+) -> None:
+    chassis = content("ovn", "/etc/cairn/ovn/chassis", "network1", ovn_availability_zones=zones)
+    (options,) = re.findall(r"""ovn-cms-options='"(.*)"'""", chassis)
+    asked = [str(venv_of("neutron") / "bin/python"), "-c", ZONES, options]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == f"True {zones}", done.stderr
+
+
+def test_a_zone_that_would_be_read_as_two_is_refused(content: Content) -> None:
+    zones = ["rack-1", "a:b"]
+    with pytest.raises(AnsibleUndefinedVariable, match="ovn_availability_zones has a:b"):
+        content("ovn", "/etc/cairn/ovn/chassis", "network1", ovn_availability_zones=zones)
 
 
 @pytest.mark.parametrize("host", ["network1", "compute1"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -80,7 +81,7 @@ def networks(admin: Any, run: Run) -> list[Finding]:
         wait(
             f"metadata over the further network on {name}, by the agent of {run.host}",
             max(METADATA_SECONDS - (time.monotonic() - attached), 1),
-            lambda name=name: metadata(run, name),
+            partial(metadata, run, name),
         )
         for name in reversed(NETWORKS)
     ]

@@ -46,7 +46,9 @@ def inventory_findings(task_vars: Any) -> list[Any]:
         *checks.check_groups(task_vars["groups"]),
         *checks.check_variables(names, known, run, catalogue.roles()),
         *checks.check_variable_files(variable_files(inventory), task_vars["groups"], hosts),
-        *checks.check_host_names(site["hosts"], site["names"]),
+        *checks.check_host_names(
+            site["hosts"], site["names"], task_vars["groups"].get("controller", ())
+        ),
         *checks.check_api_names(site["names"], site["vips"], site.get("public_addresses") or ()),
         *checks.check_shadowed_files(shadowed_files(inventory)),
         *checks.check_secrets(missing, encrypted, str(inventory)),

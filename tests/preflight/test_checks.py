@@ -529,6 +529,25 @@ def test_two_hosts_whose_names_no_resolver_tells_apart(site: Data) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("controllers", "fires"),
+    [
+        (["ctl1", "ctl2"], False),
+        (["ctl1.example", "ctl2.example", "ctl3.other"], False),
+        (["ctl1.example", "ctl2", "ctl3"], True),
+        ([], False),
+    ],
+)
+def test_controllers_are_all_qualified_or_none(
+    site: Data, controllers: list[str], fires: bool
+) -> None:
+    found = checks.check_host_names([], site["names"], controllers)
+    assert len(found) == fires
+    assert (
+        not fires or found[0].text == "ctl1.example have dots in their names, ctl2, ctl3 have none"
+    )
+
+
 def test_a_host_with_the_name_of_an_api(site: Data) -> None:
     (finding,) = checks.check_host_names(["ctl1", "API.internal"], site["names"])
     assert (finding.host, finding.text) == (

@@ -237,7 +237,9 @@ def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str
     return found
 
 
-def check_host_names(hosts: Iterable[str], names: Mapping[str, str]) -> list[Finding]:
+def check_host_names(
+    hosts: Iterable[str], names: Mapping[str, str], controllers: Collection[str] = ()
+) -> list[Finding]:
     """Every host's name can be its host name, and is nobody else's.
 
     It becomes the host name, a name in /etc/hosts and in certificates, and what RabbitMQ, OVN and
@@ -267,6 +269,12 @@ def check_host_names(hosts: Iterable[str], names: Mapping[str, str]) -> list[Fin
             if api.lower() == name.lower():
                 text = f"is also cairn_{side}_name: one name would lead to two addresses"
                 found.append(Finding(ERROR, "names", text, f"change cairn_{side}_name", name))
+    qualified = [name for name in controllers if "." in name]
+    if qualified and len(qualified) < len(controllers):
+        rest = ", ".join(name for name in controllers if "." not in name)
+        text = f"{', '.join(qualified)} have dots in their names, {rest} have none"
+        remedy = "name all controllers in one way: RabbitMQ's nodes cannot form a cluster otherwise"
+        found.append(Finding(ERROR, "names", text, remedy))
     return found
 
 

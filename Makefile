@@ -40,6 +40,10 @@ else
 	    --custom-compile-command "make lock" -o requirements.lock $(ARGS)
 endif
 
+.PHONY: audit
+audit: setup  ## known vulnerabilities of all that is locked (ARGS='--database SAVED' without network)
+	@python tools/audit.py $(ARGS)
+
 .PHONY: secrets edit-secrets
 secrets: setup  ## write the secrets that INVENTORY lacks
 	@python tools/site_secrets.py $(INVENTORY)

@@ -56,7 +56,13 @@ def inventory(computes: int) -> dict[str, Any]:
             }
             number += 1
         groups[group] = {"hosts": hosts}
-    variables = {"cairn_planes": NETWORKS, "ansible_connection": "refusing", "cairn_services": []}
+    variables = {
+        "cairn_planes": NETWORKS,
+        "ansible_connection": "refusing",
+        "cairn_services": [],
+        # Of several controllers images in files need a folder that all share.
+        "glance_images_shared": True,
+    }
     return {"hosts": {"all": {"children": groups}}, "variables": variables}
 
 

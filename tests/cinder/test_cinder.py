@@ -356,3 +356,26 @@ def test_a_host_that_never_exported_anything_has_nothing_to_restore(
     targets.RECORD.unlink()
     assert targets.main("cinder-volumes") is None
     assert target_root.restored == []
+
+
+MAY_LIST = """
+import sys
+from cinder import context, policy
+from oslo_config import cfg
+cfg.CONF(["--config-file", sys.argv[1]], project="cinder")
+for roles in (["reader", "member"], ["admin"]):
+    who = context.RequestContext("u", "p", roles=roles, is_admin="admin" in roles)
+    print(policy.authorize(who, "message:get_all", {"project_id": "p"}, do_raise=False))
+"""
+
+
+def test_messages_of_all_projects_are_for_administrators(
+    content: Content, units: Units, venv_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    assert "policy.yaml" in units("cinder", "controller1", **CINDER)["cinder-api"]["config_files"]
+    (tmp_path / "policy.yaml").write_text(content("cinder", "policy.yaml", "controller1", **CINDER))
+    (tmp_path / "cinder.conf").write_text("[DEFAULT]\n")
+    python = venv_of("cinder") / "bin/python"
+    command = [str(python), "-c", MAY_LIST, str(tmp_path / "cinder.conf")]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert asked.stdout.split() == ["False", "True"], asked.stderr

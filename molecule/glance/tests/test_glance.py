@@ -34,3 +34,14 @@ def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> N
 
 def test_the_converter_of_imported_images_is_there(host: Any) -> None:
     assert host.run("qemu-img --version").rc == 0
+
+
+def test_imports_are_staged_in_folders_of_glances_own(host: Any) -> None:
+    for name in ("os_glance_staging_store", "os_glance_tasks_store"):
+        folder = host.file(f"/var/lib/glance/{name}")
+        assert (folder.user, folder.group, folder.mode) == ("glance", "glance", 0o750)
+    said = host.run(
+        "journalctl --quiet --grep='Imports will fail' "
+        "_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value glance-api)"
+    )
+    assert said.stdout == ""

@@ -32,3 +32,24 @@ def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> N
 def test_deleted_stacks_are_purged_once_a_day(host: Any) -> None:
     asked = "systemctl show --property=NextElapseUSecRealtime --value heat-purge.timer"
     assert host.check_output(asked)
+
+
+# What the engine itself has loaded, as it was configured; its users' lists leave out more.
+PLUGINS = """
+from heat.common import config
+from heat.engine import resources
+from oslo_config import cfg
+cfg.CONF(["--config-file", "/etc/heat/heat.conf"], project="heat")
+env = resources.global_env()
+print(env.get_class("OS::Neutron::MeteringLabel").required_service_extension)
+print(env.get_class("OS::Glance::WebImage").is_service_available(None)[0])
+"""
+
+
+def test_heat_has_read_its_plugins(host: Any, site: Any) -> None:
+    said = host.run(
+        "runuser --user=heat -- /var/lib/cairn/services/heat/current/venv/bin/python -c %s", PLUGINS
+    )
+    assert said.rc == 0, said.stderr[-2000:]
+    web = "web-download" in site.setting("glance_import_methods", [])
+    assert said.stdout.split() == ["metering", str(web)]

@@ -63,3 +63,26 @@ def test_a_compute_host_runs_no_load_balancer_of_its_own(
 def test_a_compute_host_knows_no_database(host: Any, on: Any) -> None:
     on("compute")
     assert not host.file("/etc/neutron/neutron.conf").contains("mysql")
+
+
+def test_the_agent_can_read_the_pid_files_of_its_proxies(host: Any, on: Any) -> None:
+    on("compute")
+    shown = host.check_output("systemctl show --property=UMask --value neutron-ovn-agent")
+    assert shown == "0022"
+
+
+EXTENSIONS = """
+answer = session.get("/v2.0/extensions", endpoint_filter={"service_type": "network",
+                                                          "interface": "internal"})
+print(*(one["alias"] for one in answer.json()["extensions"]))
+"""
+
+
+def test_the_api_has_what_is_loaded_by_default(on: Any, as_service: Any) -> None:
+    on("controller")
+    said = as_service("neutron", "/etc/neutron/neutron.conf", EXTENSIONS).split()
+    assert {
+        *("dns-integration", "dns-domain-ports", "dns-integration-domain-keywords"),
+        *("subnet-dns-publish-fixed-ip", "floating-ip-port-forwarding", "logging"),
+        *("qos", "trunk", "segment", "uplink-status-propagation"),
+    } <= set(said)

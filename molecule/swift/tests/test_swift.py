@@ -143,3 +143,9 @@ def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> N
     conf = host.file("/etc/swift/swift.conf")
     assert (conf.user, conf.group, conf.mode) == ("root", "swift", 0o640)
     assert "swift_hash_path_suffix" in conf.content_string
+
+
+def test_the_proxy_has_what_browsers_use(host: Any, on: Any, own_url: Any) -> None:
+    on("controller")
+    info = json.loads(host.check_output("curl --silent --fail %s", own_url(8080, "/info")))
+    assert {"formpost", "staticweb", "tempurl", "bulk_upload", "slo"} <= set(info)

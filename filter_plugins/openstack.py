@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from cairn.dialects import yaml_text
 
 
 def ovsdb_remotes(site: Mapping[str, Any], port: int) -> list[str]:
@@ -83,4 +84,5 @@ class FilterModule:
             "newest_keys": newest_keys,
             "ovsdb_remotes": ovsdb_remotes,
             "vlan_ranges": vlan_ranges,
+            "yaml_text": yaml_text,
         }

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import oslo, paths, units
+from . import dialects, oslo, paths, units
 from .errors import DescriptionError
 
 Description = Mapping[str, Any]
@@ -49,9 +49,11 @@ CONFIG_KEYS = {
     "sections",
     "namespaces",
     "like",
+    "dialect",
     "owner",
     "group",
     "mode",
+    "secret",
 }
 FILE_KEYS = {
     "path",
@@ -59,11 +61,13 @@ FILE_KEYS = {
     "content",
     "template",
     "from_venv",
+    "dialect",
     "mode",
     "owner",
     "group",
     "secret",
 }
+PLACE_KEYS = ("owner", "group", "mode", "secret", "dialect")
 BUILD_KEYS = {"folder", "files", "commands", "groups"}
 FOLDER = re.compile(r"(?!(?:etc|origin|root|units|venv)$)[a-z][a-z0-9_-]*")
 """Names that a built folder of a generation may have: not those of its other parts."""
@@ -118,9 +122,9 @@ def build(
 ) -> Manifest | None:
     """What the host `me` should have of a service; None when it should have nothing of it.
 
-    `description` is templated already. `overrides` is the operator's `<role>_config`: file to
-    section to option. `read_lock` gives a lock file's text, `render_template` a role template's
-    result. Raises DescriptionError on anything a description may not say.
+        `description` is templated already. `overrides` is the operator's `<role>_config`: file to
+    XX gives a lock file's text, `render_template` a role template's
+        result. Raises DescriptionError on anything a description may not say.
     """
     check_keys(f"{role}_service", description, DESCRIPTION_KEYS)
     default = list(description["groups"])
@@ -138,7 +142,7 @@ def build(
         }
     files = [
         *_config_files(role, description, default, site, me, secrets, overrides),
-        *_other_files(role, description, default, me, render_template),
+        *_other_files(role, description, default, me, secrets, render_template),
     ]
     made = units.build(role, description, default, me=me, user=user)
     files += made.files
@@ -168,6 +172,7 @@ def build(
         "migrations": _migrations(description, default, site, me),
         "records": {str(k): str(v) for k, v in (description.get("records") or {}).items()},
     }
+    dialects.refuse(manifest, f"{role}_service")
     manifest["id"] = digest(manifest)
     return manifest
 
@@ -221,7 +226,7 @@ def _config_files(
         sections = merged.setdefault(entry["file"], {})
         known = meta.setdefault(entry["file"], {"namespaces": [], "like": {}})
         known["like"].update(entry.get("like", {}))
-        known.update({k: entry[k] for k in ("owner", "group", "mode") if k in entry})
+        known.update({k: entry[k] for k in PLACE_KEYS if k in entry})
         known["namespaces"] += [
             n for n in entry.get("namespaces", []) if n not in known["namespaces"]
         ]
@@ -238,10 +243,20 @@ def _config_files(
     files = []
     for name, sections in merged.items():
         header = f"Made by Cairn for {role}; change {role}_config in the inventory instead."
+        dialect = meta[name].get("dialect", "oslo")
+        if dialect not in dialects.OPTIONS:
+            raise DescriptionError(
+                f"{role}_service.config {name}: dialect {dialect!r}: use one of "
+                f"{', '.join(dialects.OPTIONS)}"
+            )
+        chosen_options = oslo.merge(sections, overrides.get(name, {}))
+        for options in chosen_options.values():
+            for option, value in options.items():
+                options[option] = dialects.option(value, dialect, secrets)
         files.append(
             {
                 **_placed(role, name, meta[name], description),
-                "content": oslo.render_ini(sections, overrides.get(name, {}), header),
+                "content": oslo.render_ini(chosen_options, header=header),
                 "format": "ini",
                 "namespaces": meta[name]["namespaces"],
                 **({"like": meta[name]["like"]} if meta[name]["like"] else {}),
@@ -255,6 +270,7 @@ def _other_files(
     description: Description,
     default: list[str],
     me: Mapping[str, Any],
+    secrets: Mapping[str, str],
     render_template: Callable[[str], str],
 ) -> list[dict[str, Any]]:
     files = []
@@ -275,7 +291,8 @@ def _other_files(
             file["content"] = render_template(entry["template"])
         else:
             file["content"] = str(entry["content"])
-        file["secret"] = bool(entry.get("secret", False))
+        if "content" in file:
+            file["content"] = dialects.file(file["content"], entry.get("dialect"), secrets, where)
         files.append(file)
     sudoers = (description.get("sudoers") or "").strip()
     privsep = [
@@ -343,7 +360,7 @@ def _placed(
         "mode": str(entry.get("mode", "0640" if inside else "0644")),
         "owner": entry.get("owner", "root"),
         "group": entry.get("group", user if inside else "root"),
-        "secret": False,
+        "secret": bool(entry.get("secret", False)),
     }
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import oslo
+from . import dialects, oslo
 from .errors import DescriptionError
 from .manifest import Manifest, build, catalog_entries, check_keys, chosen, digest
 from .units import health_path
@@ -52,7 +52,7 @@ class Model:
         self.site: Mapping[str, Any] = variables["cairn_site"]
         self.secrets: Mapping[str, str] = variables.get("cairn_secrets", {})
         self.host = host
-        self._variables = variables
+        self._variables = {**variables, "cairn_secrets": dialects.tokens(self.secrets)}
         self._load = load
         self._template = template
         self._render = render
@@ -233,13 +233,12 @@ class Model:
 
     def secret(self, name: str) -> str:
         """A secret of the site; the error names the command that makes it."""
-        try:
-            return str(self.secrets[name])
-        except KeyError as error:
+        if name not in self.secrets:
             raise DescriptionError(
                 f"cairn_secrets has no {name!r}; add what is missing with: "
                 f"make secrets INVENTORY={self.site.get('inventory', 'inventories/…')}"
-            ) from error
+            )
+        return dialects.write(name, str, self.secrets)
 
     def databases(self) -> list[dict[str, Any]]:
         """All databases of the cloud: {name, user, password}."""

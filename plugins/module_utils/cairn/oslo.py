@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from . import dialects
 from .errors import DescriptionError
 
 CA_FILE = "/etc/ssl/certs/cairn-ca.pem"
@@ -54,15 +55,14 @@ def addresses(site: Mapping[str, Any], group: str, plane: str = "management") ->
 
 def secret(secrets: Mapping[str, str], name: str) -> str:
     """Return a secret by name; its absence is an error that tells how to mend it."""
-    try:
-        return secrets[name]
-    except KeyError:
-        raise OsloError(f"secret {name} is missing; `make secrets` adds what is missing") from None
+    if name not in secrets:
+        raise OsloError(f"secret {name} is missing; `make secrets` adds what is missing")
+    return dialects.write(name, str, secrets)
 
 
-def literal(value: str) -> str:
-    """Return `value` so that oslo.config reads it back as it is: `$` begins a reference there."""
-    return value.replace("$", "$$")
+def literal(secrets: Mapping[str, str], name: str) -> str:
+    """Return a secret as an option's whole value that oslo.config reads back as it is."""
+    return dialects.write(name, dialects.oslo, {name: secret(secrets, name)})
 
 
 # -- derived sections -----------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def section_credentials(
         "auth_type": "password",
         "auth_url": service_url(site, KEYSTONE_PORT),
         "username": user,
-        "password": literal(secret(secrets, f"service_{user}")),
+        "password": literal(secrets, f"service_{user}"),
         "user_domain_name": DOMAIN,
         "project_name": SERVICE_PROJECT,
         "project_domain_name": DOMAIN,

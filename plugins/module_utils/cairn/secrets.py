@@ -10,8 +10,10 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
+from . import dialects
 from .certificates import certificate_authority
 from .manifest import catalog_entries
 
@@ -42,6 +44,67 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "password": lambda: letters(32),
     "vrrp": lambda: letters(8),  # keepalived uses no more than eight characters
 }
+
+
+def database(text: str) -> str:
+    """Return a password of a database user, which the client sends in Latin-1 (PyMySQL)."""
+    if wrong := re.search(r"[^\x00-\x7f]", text):
+        raise dialects.DialectError(
+            f"PyMySQL, with which services log in to MariaDB, takes ASCII, not {wrong[0]!r}"
+        )
+    return dialects.one_line(text)
+
+
+def heat_key(text: str) -> str:
+    """Return a key of heat's, whose characters are the bytes of a key of AES."""
+    if not text.isascii() or len(text) not in (16, 24, 32):
+        raise dialects.DialectError("heat takes a key of 32 characters of ASCII")
+    return dialects.oslo(text)
+
+
+Writer = Callable[[str], str]
+
+WRITERS: dict[str, tuple[Writer, ...]] = {
+    "ca_certificate": (),
+    "ca_key": (),
+    "database_*": (database,),
+    "queue_*": (dialects.one_line,),
+    "keepalived_*": (dialects.keepalived,),
+    "erlang_cookie": (dialects.erlang_cookie,),
+    "keystone_admin": (dialects.one_line,),
+    "memcache_secret_key": (dialects.one_line,),
+    "horizon_secret_key": (dialects.one_line,),
+    "heat_auth_encryption_key": (heat_key,),
+    "service_glance": (dialects.oslo, dialects.glance_store),
+    "service_swift": (dialects.oslo, dialects.swift),
+    "service_swift_dispersion": (dialects.configparser,),
+    "swift_hash_path_*": (dialects.swift_hash,),
+    "*": (dialects.oslo,),
+}
+"""What writes a secret into files, by name: the first pattern counts. Each may refuse a value."""
+
+
+def writers(name: str) -> tuple[Writer, ...]:
+    """Return all that writes the secret `name` into files, or hands it to a client."""
+    return next(made for pattern, made in WRITERS.items() if fnmatchcase(name, pattern))
+
+
+def problems(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with the values of secrets, by name; the text never holds the value.
+
+    `values` are those of cairn_secrets; what is missing is none of this function's business.
+    """
+    found = {}
+    for name, value in values.items():
+        if value is None or value == "":
+            continue
+        try:
+            text = dialects.text(value)
+            for writer in writers(name):
+                writer(text)
+        except dialects.DialectError as error:
+            found[name] = str(error)
+    return found
 
 
 def required(
@@ -78,8 +141,11 @@ def required(
 
 
 def missing(wanted: Mapping[str, str], have: Mapping[str, Any]) -> list[str]:
-    """Return the names in `wanted` that `have` lacks or holds empty, sorted."""
-    return sorted(name for name in wanted if not have.get(name))
+    """Return the names in `wanted` that `have` lacks or holds empty, sorted.
+
+    What YAML made something else of than text, such as `no` or 0, is there.
+    """
+    return sorted(name for name in wanted if have.get(name) is None or have[name] == "")
 
 
 def complete(wanted: Mapping[str, str], have: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,302 @@
+"""How a secret is written into a file so that the file's reader gets it back as it is.
+
+Runs on the control node only. Jinja never sees the secrets of a site: in a role's description and
+templates `cairn_secrets.x` is a token, which stands for the secret until the file around it is
+made. Then it is written in the dialect of the file's reader. So no role can write a secret
+unescaped, and a token in a place without a dialect (a command, a unit) is an error.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from ast import literal_eval
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from .errors import DescriptionError
+
+# No character that Jinja's or Python's escaping of text changes, nor URL quoting.
+TOKEN = re.compile(r"~cairn-secret~(?P<name>[a-zA-Z0-9_]+)~")
+
+
+class DialectError(DescriptionError):
+    """A value that a reader cannot be given; the text says why, and not the value."""
+
+
+def token(name: str) -> str:
+    """Return what stands for a secret in text that is not finished yet."""
+    return f"~cairn-secret~{name}~"
+
+
+def tokens(secrets: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a role's Jinja sees of the secrets: a token for each.
+
+    The authority's certificate is public, and roles make sums of it: it stays what it is.
+    """
+    return {name: token(name) for name in secrets} | {
+        name: secrets[name] for name in ("ca_certificate",) if name in secrets
+    }
+
+
+def named(value: Any) -> list[str]:
+    """Return the names of all secrets whose tokens a value holds, however deep, sorted."""
+    if isinstance(value, str):
+        return sorted({match["name"] for match in TOKEN.finditer(value)})
+    if isinstance(value, Mapping):
+        inside = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple)):
+        inside = list(value)
+    else:
+        return []
+    return sorted({name for item in inside for name in named(item)})
+
+
+# -- the readers ----------------------------------------------------------------------------------
+
+
+def text(value: Any) -> str:
+    """Return a secret; DialectError when YAML made something else of it than text."""
+    if isinstance(value, str):
+        if "~cairn-secret~" in value:
+            raise DialectError(
+                "~cairn-secret~ is what Cairn itself writes where secrets will stand"
+            )
+        return value
+    kinds = {bool: "boolean", int: "number", float: "number", list: "list", dict: "mapping"}
+    what = next((word for kind, word in kinds.items() if isinstance(value, kind)), "date")
+    raise DialectError(f"YAML reads a {what} there, not text")
+
+
+def one_line(text: str) -> str:
+    """Return `text`; DialectError when a line of a file cannot hold it."""
+    if control := re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", text):
+        raise DialectError(f"{character(control[0])} cannot stand in a line of a file")
+    return text
+
+
+def oslo(text: str) -> str:
+    r"""Return a value as oslo.config reads it back.
+
+    `$` begins a reference, `$$` is one; `\$` is read as `$`, and nothing keeps its backslash
+    (oslo_config/cfg.py: _substitute). Quotes around the whole value are taken off, and spaces
+    outside of them (oslo_config/iniparser.py).
+    """
+    if "\\$" in text:
+        raise DialectError(r"oslo.config reads \$ as $: a backslash cannot stand before a $")
+    return _quoted(one_line(text).replace("$", "$$"))
+
+
+def configparser(text: str) -> str:
+    """Return a value as Python's configparser reads it back, where `%` begins a reference."""
+    return _unpadded(one_line(text), "Python's configparser").replace("%", "%%")
+
+
+def glance_store(text: str) -> str:
+    """Return a value as glance_store reads it back from its list of accounts.
+
+    A configparser that takes quotes off as well, and wants those it finds to be closed
+    (glance_store/_drivers/swift/utils.py: SwiftConfigParser).
+    """
+    escaped = one_line(text).replace("%", "%%")
+    return f'"{escaped}"' if text[:1] in ('"', "'") or text != text.strip() else escaped
+
+
+def swift(text: str) -> str:
+    """Return a value as Swift reads it back from its services' files.
+
+    References count only in a value that holds `%(` (swift/common/utils/config.py:
+    NicerInterpolation); `%%` in another would stay two.
+    """
+    _unpadded(one_line(text), "Swift's configuration")
+    return text.replace("%", "%%") if "%(" in text else text
+
+
+def swift_hash(text: str) -> str:
+    """Return a value as Swift reads it back from swift.conf, with configparser, byte by byte.
+
+    The spaces that are stripped off are those of Latin-1, which may be parts of other characters.
+    """
+    _unpadded(one_line(text).encode().decode("latin-1"), "Swift's configuration")
+    return configparser(text)
+
+
+def keepalived(text: str) -> str:
+    """Return a word of keepalived's configuration, in which much else has a meaning of its own."""
+    if wrong := re.search(r"[^A-Za-z0-9._-]", text):
+        one = character(wrong[0])
+        raise DialectError(f"keepalived takes letters, digits, . _ and -, not {one}")
+    return text
+
+
+def erlang_cookie(text: str) -> str:
+    """Return the content of `.erlang.cookie`: an atom of at most 255 printable characters."""
+    if wrong := re.search(r"[^!-~]", text):
+        raise DialectError(f"Erlang's cookie takes ASCII without spaces, not {character(wrong[0])}")
+    if len(text) > 255:
+        raise DialectError("Erlang's cookie has at most 255 characters")
+    return text
+
+
+def character(text: str) -> str:
+    """Return how a single character is called in a message."""
+    names = {"\n": "a line break", "\r": "a carriage return", "\t": "a tab", " ": "a space"}
+    if text in names:
+        return names[text]
+    return repr(text) if text.isprintable() else f"U+{ord(text):04X}"
+
+
+def _quoted(text: str) -> str:
+    """Return `text` in quotes, where an INI reader of oslo's would take something off its ends."""
+    closed = text[:1] in ('"', "'") and text[:1] == text[-1:]
+    return f'"{text}"' if closed or text != text.strip() else text
+
+
+def _unpadded(text: str, reader: str) -> str:
+    if text != text.strip():
+        raise DialectError(f"{reader} drops spaces at the ends of a value")
+    return text
+
+
+# -- options of INI files -------------------------------------------------------------------------
+
+OPTIONS: dict[str, Callable[[str], str]] = {
+    "oslo": oslo,
+    "configparser": configparser,
+    "glance_store": glance_store,
+    "swift": swift,
+    "swift_hash": swift_hash,
+}
+"""Readers of INI files, by the word that a description's `dialect` uses."""
+
+
+def option(value: Any, dialect: str, secrets: Mapping[str, str]) -> Any:
+    """Return the value of an option of an INI file with its secrets in place of their tokens.
+
+    A secret may be all of a value, or a part of a URL, where it is quoted as URLs have it. Raises
+    DescriptionError, without the value, for any other place and for what the reader cannot hold.
+    """
+    if isinstance(value, Mapping) and set(value) == {"multi"}:
+        return {"multi": [option(item, dialect, secrets) for item in value["multi"]]}
+    names = named(value)
+    if not names:
+        return value
+    if isinstance(value, str) and TOKEN.fullmatch(value):
+        return write(names[0], OPTIONS[dialect], secrets)
+    if isinstance(value, str) and "://" in value:
+        # Of what quoting leaves, no reader takes more than the sign of percent for something else.
+        sign = "%%" if dialect in ("configparser", "glance_store", "swift_hash") else "%"
+        return TOKEN.sub(
+            lambda match: write(match["name"], _url, secrets).replace("%", sign), value
+        )
+    raise DescriptionError(
+        f"secret {names[0]} must be all of a value or stand in a URL: nobody knows how the rest of "
+        "this one is read"
+    )
+
+
+def _url(text: str) -> str:
+    return quote(one_line(text), safe="")
+
+
+# -- whole files ----------------------------------------------------------------------------------
+
+
+def _python(text: str, secrets: Mapping[str, str]) -> str:
+    """Python source: a string literal with tokens becomes one with the secrets."""
+    lines = text.splitlines(keepends=True)
+    for part in reversed(list(tokenize.generate_tokens(io.StringIO(text).readline))):
+        if part.type != tokenize.STRING or not TOKEN.search(part.string):
+            continue
+        value = TOKEN.sub(lambda m: write(m["name"], str, secrets), literal_eval(part.string))
+        (row, start), (last, end) = part.start, part.end
+        lines[row - 1 : last] = [lines[row - 1][:start] + repr(value) + lines[last - 1][end:]]
+    return "".join(lines)
+
+
+def _words(dialect: Callable[[str], str]) -> Callable[[str, Mapping[str, str]], str]:
+    def fill(text: str, secrets: Mapping[str, str]) -> str:
+        return TOKEN.sub(lambda match: write(match["name"], dialect, secrets), text)
+
+    return fill
+
+
+def _yaml(text: str, secrets: Mapping[str, str]) -> str:
+    """YAML: a plain or quoted scalar with tokens becomes a quoted one with the secrets."""
+    for node in reversed(list(_scalars(yaml.compose(text)))):
+        if TOKEN.search(node.value):
+            value = TOKEN.sub(lambda m: write(m["name"], str, secrets), node.value)
+            start, end = node.start_mark.index, node.end_mark.index
+            text = text[:start] + yaml_text(value) + text[end:]
+    return text
+
+
+def _scalars(node: Any) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _scalars(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(key)
+            yield from _scalars(value)
+
+
+def yaml_text(text: str) -> str:
+    """Return a scalar of YAML that is read back as this text, never as a number or a date.
+
+    Not JSON: its escapes of characters beyond U+FFFF are two halves, which YAML does not join.
+    """
+    written = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**9)
+    return str(written).removesuffix("\n")
+
+
+FILES: dict[str, Callable[[str, Mapping[str, str]], str]] = {
+    "python": _python,
+    "keepalived": _words(keepalived),
+    "erlang_cookie": _words(erlang_cookie),
+    "pem": _words(str),
+    "yaml": _yaml,
+}
+"""Other files that secrets may stand in, by the word that a description's `dialect` uses."""
+
+
+def file(text: str, dialect: str | None, secrets: Mapping[str, str], where: str) -> str:
+    """Return a file's text with the secrets in place of their tokens.
+
+    `where` names the file in errors. Raises DescriptionError when it holds a secret, and nothing is
+    known of its reader (`dialect` is None).
+    """
+    names = named(text)
+    if not names:
+        return text
+    if dialect is None:
+        raise DescriptionError(
+            f"{where}: holds secret {names[0]}; `dialect` must say who reads the file, one of "
+            f"{', '.join(FILES)}"
+        )
+    return FILES[dialect](text, secrets)
+
+
+def write(name: str, dialect: Callable[[str], str], secrets: Mapping[str, str]) -> str:
+    """Return one secret in a dialect; DescriptionError names the secret, never its value."""
+    try:
+        return dialect(text(secrets[name]))
+    except KeyError:
+        raise DescriptionError(f"cairn_secrets has no {name}") from None
+    except DialectError as error:
+        raise DialectError(f"cairn_secrets.{name}: {error}") from None
+
+
+def refuse(value: Any, where: str) -> None:
+    """Raise DescriptionError when a secret's token is left in `value`, where no secret may be."""
+    if names := named(value):
+        raise DescriptionError(
+            f"{where}: secret {names[0]} stands where everybody can read it, or where nothing is "
+            "known of who reads it: secrets belong into options and files that say their dialect"
+        )

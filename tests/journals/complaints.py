@@ -18,8 +18,8 @@ import yaml
 FIELDS = ("MESSAGE", "PRIORITY", "_SYSTEMD_UNIT", "UNIT", "SYSLOG_IDENTIFIER", "_PID")
 LONGEST = 2000
 SHOWN = 300
-# syslog(3): what is this or lower is an error
-ERROR = 3
+# syslog(3): what is this or lower is an error, or a warning
+ERROR, WARNING = 3, 4
 
 # oslo.log: time, process, level, logger, the rest; lines of a traceback repeat the head.
 OSLO = re.compile(
@@ -41,8 +41,10 @@ CONFIGURATION = re.compile(
     r"|insecure|[Ii]gnoring .*(option|setting|config)|Check the /etc/",
     re.IGNORECASE,
 )
-# systemd about a unit's file: /etc/systemd/system/nova-api.service:12: Unknown key …
-UNIT_FILE = re.compile(r"^/\S+\.(service|socket|timer|mount|conf|network|link|netdev):\d+: ")
+# systemd about a file of ours: /etc/systemd/system/nova-api.service:12: Unknown key …
+UNIT_FILE = re.compile(
+    r"^/(etc|run)/\S+\.(service|socket|timer|mount|conf|network|link|netdev):\d+: "
+)
 FAILED_UNIT = re.compile(
     r"Failed with result|^Failed to (start|mount|listen|set up)|: Failed to \w+ |code=dumped"
     r"|Dependency failed for|start request repeated too quickly"
@@ -162,7 +164,7 @@ def kind(line: Line) -> str:
             return "error"
         warned = found["level"] == "WARNING" and CONFIGURATION.search(found["text"])
         return "configuration" if warned else ""
-    if FAILED_UNIT.search(line.text):
+    if line.priority <= WARNING and FAILED_UNIT.search(line.text):
         return "failed"
     if UNIT_FILE.match(line.text):
         return "configuration"

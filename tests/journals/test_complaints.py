@@ -88,6 +88,7 @@ def test_errors_of_units_that_speak_at_once_are_kept_apart() -> None:
             "ignoring.",
             "configuration",
         ),
+        ("/usr/lib/tmpfiles.d/legacy.conf:14: Duplicate line for path, ignoring.", ""),
         ("2026-11-30 22:01:02 139 [ERROR] Aborted connection 12 to db: 'nova'", "error"),
         ("2026-11-30 22:01:02.1+00:00 [error] <0.231.0> missed heartbeats from client", "error"),
         ("2026-11-30T22:01:02.003Z|00012|ovsdb_idl|ERR|clustered database is not leader", "error"),
@@ -96,7 +97,8 @@ def test_errors_of_units_that_speak_at_once_are_kept_apart() -> None:
     ],
 )
 def test_what_is_a_complaint(text: str, kind: str) -> None:
-    assert [one.kind for one in found(text)] == ([kind] if kind else [])
+    priority = 4 if kind == "failed" else 6
+    assert [one.kind for one in found(text, priority=priority)] == ([kind] if kind else [])
 
 
 def test_a_line_that_its_program_calls_an_error_is_one() -> None:

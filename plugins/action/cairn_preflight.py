@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from cairn import archives, catalogue, checks, flows, proxies, secrets, window
+from cairn import archives, catalogue, checks, flows, lease, proxies, secrets, window
 from cairn.layers import file_in_force
 from cairn.sources import shadowed_files, variable_files
 from cairn.volumegroup import path_of
@@ -122,6 +123,24 @@ def window_findings(task_vars: Any) -> list[Any]:
     return list(checks.check_network_window(smallest, need))
 
 
+def lease_findings(task_vars: Any, plan: bool) -> list[Any]:
+    """Whether another run is changing the site; `plan`: this one only says what it would do."""
+    if boolean(task_vars.get(lease.TAKE_OVER, False)):
+        return []
+    mine = lease.holder("", os.getppid())
+    told = {
+        name: found
+        for name in task_vars["cairn_site"]["hosts"]
+        if (found := (task_vars["hostvars"][name].get("cairn_host") or {}).get("lease"))
+    }
+    return list(
+        checks.check_lease(
+            {name: lease.sentence(o) for name, o in told.items() if not lease.has_ended(o, mine)},
+            plan,
+        )
+    )
+
+
 class ActionModule(ActionBase):
     """`cairn_preflight:` without arguments, run once."""
 
@@ -134,6 +153,7 @@ class ActionModule(ActionBase):
         self.validate_argument_spec({})
         found = inventory_findings(task_vars) + host_findings(task_vars)
         found += window_findings(task_vars)
+        found += lease_findings(task_vars, bool(self._task.check_mode))
         given = load_extra_vars(self._loader)
         found += checks.check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
         errors = [f for f in found if f.severity == checks.ERROR]

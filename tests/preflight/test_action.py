@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -241,6 +241,7 @@ def run(
     plugin = object.__new__(action.ActionModule)
     plugin.validate_argument_spec = lambda _spec: None
     plugin._loader = DataLoader()
+    plugin._task = SimpleNamespace(check_mode=False)
     return lambda: (plugin.run(None, task_vars), shown)
 
 
@@ -262,6 +263,20 @@ def test_an_error_ends_it_with_every_finding_in_one_table(
     task_vars["hostvars"]["compute1"]["cairn_host"]["memory_mb"] = 1
     with pytest.raises(AnsibleActionFail, match=r"3 finding.* nothing was touched"):
         run()
+
+
+def test_another_run_is_told_before_anything_is_touched(
+    run: Callable[[], tuple[Data, list[str]]], task_vars: Data
+) -> None:
+    other = {
+        **{"user": "ann", "host": "deploy2", "pid": 7, "playbook": "playbooks/site.yml"},
+        **{"since": "2026-11-30 02:10:00 UTC", "machine": "deploy2's", "token": "7"},
+    }
+    task_vars["hostvars"]["controller1"]["cairn_host"]["lease"] = other
+    with pytest.raises(AnsibleActionFail, match="1 finding"):
+        run()
+    task_vars["cairn_take_over"] = True
+    assert not run()[0]["changed"]
 
 
 def test_names_of_hosts_and_apis_are_looked_at(action: ModuleType, task_vars: Data) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import hostnames, login, proxies
+from . import hostnames, lease, login, proxies
 from .masking import mask_urls
 from .objectdisks import WRONG
 from .objectdisks import judge as judge_disk
@@ -313,6 +313,14 @@ def check_api_names(
     return found
 
 
+def check_lease(running: Mapping[str, str], plan: bool) -> list[Finding]:
+    """No other run is changing the site; running: controller to who runs what since when."""
+    return [
+        Finding(WARNING if plan else ERROR, "lease", f"{sentence}", lease.REMEDY, name)
+        for name, sentence in running.items()
+    ]
+
+
 # --- one host --------------------------------------------------------------------------------
 
 
@@ -330,7 +338,7 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
                 f"cannot be reached: {_first_line(host)}",
                 "it is left out of this run; run again when it is back"
                 if alone
-                else "switch it on, mend the connection, or leave it out with --limit",
+                else f"switch it on, mend the connection, or leave it out: --limit '!{name}'",
                 name,
             )
         ]

@@ -285,7 +285,8 @@ def read_state() -> dict[str, Any]:
 
     Returns `services` (see read_services), `records`, `venvs` (complete ones), `uv` (versions
     present), `packages` (installed ones), `dpkg_unfinished` (an interrupted package run must be
-    mended first) and `policy_left` (it has left behind what keeps daemons from starting).
+    mended first) and `policy_left` (it has left behind what keeps daemons from starting)
+    and `lease` (see read_lease).
     """
     roles = sorted(p.name for p in paths.SERVICES.iterdir()) if paths.SERVICES.is_dir() else []
     packages, unfinished = dpkg_state()
@@ -297,7 +298,17 @@ def read_state() -> dict[str, Any]:
         "packages": packages,
         "dpkg_unfinished": unfinished,
         "policy_left": policy_left(),
+        "lease": read_lease(),
     }
+
+
+def read_lease() -> dict[str, Any] | None:
+    """Who is changing the site, as this controller was told; None where nobody is."""
+    try:
+        found = json.loads(paths.LEASE.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "token" in found else None
 
 
 def read_change(roles: Collection[str]) -> dict[str, Any]:

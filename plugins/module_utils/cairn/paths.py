@@ -7,6 +7,7 @@ from pathlib import Path
 STATE = Path("/var/lib/cairn")
 SERVICES = STATE / "services"
 RECORDS = STATE / "records"
+LEASE = STATE / "run.json"
 VENVS = Path("/opt/cairn/venvs")
 UV = Path("/opt/cairn/uv")
 UV_CACHE = Path("/var/cache/cairn/uv")

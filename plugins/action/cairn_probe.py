@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from cairn import proxies
+from cairn import hostnames, proxies
 from cairn.catalogue import descriptions, etc_folders, of_site
-from cairn.hostnames import is_address
 from cairn.login import explain
 from cairn.peers import neighbours
 
@@ -42,15 +40,14 @@ class ActionModule(ActionBase):
         _, options = self.validate_argument_spec({"required": {"type": "bool", "default": True}})
         site = task_vars["cairn_site"]
         arguments: dict[str, Any] = {
-            "names": [n for n in site["names"].values() if not is_address(n)],
+            "names": [n for n in site["names"].values() if not hostnames.problem(n)],
             "etc": etc_folders(of_site(DESCRIBED, site)),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
             "devices": devices(task_vars["hostvars"][task_vars["inventory_hostname"]], site),
         }
         variables = task_vars["hostvars"][task_vars["inventory_hostname"]]
         given = {name: variables[name] for name in proxies.VARIABLES if name in variables}
-        with contextlib.suppress(ValueError):  # no URL at all, which preflight tells
-            arguments["index"], arguments["index_proxy"] = proxies.asked_through(given, site)
+        arguments["index"], arguments["index_proxy"] = proxies.asked_through(given, site)
         user = str(task_vars.get("ansible_user") or self._play_context.remote_user or "")
         before = time.time()
         try:

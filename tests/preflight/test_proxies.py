@@ -177,6 +177,8 @@ def test_exceptions(host: str, no_proxy: list[str], excepted: bool) -> None:
             },
             ("https://m.example/", ""),
         ),
+        ({"cairn_http_proxy": "p.example:3128"}, ("", "")),
+        ({"cairn_pypi_index": "https://m:x/", "cairn_http_proxy": "http://p:1"}, ("", "")),
     ],
 )
 def test_how_the_index_is_reached(variables: Data, expected: tuple[str, str]) -> None:

@@ -301,7 +301,14 @@ def check_api_names(
                 found.append(Finding(ERROR, "names", text, remedy))
         elif problem := hostnames.problem(api):
             text = f"{variable} is {api!r}: it {problem}"
-            found.append(Finding(ERROR, "names", text, f"correct {variable}: cloud.example.org"))
+            found.append(
+                Finding(
+                    ERROR,
+                    "names",
+                    text,
+                    f"write a bare name into {variable}, such as cloud.example.org",
+                )
+            )
     for address in public:
         if not hostnames.is_address(address):
             text = f"cairn_public_address has {address!r}, which is no IP address"

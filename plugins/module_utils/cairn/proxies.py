@@ -65,7 +65,13 @@ def index(url: str) -> dict[str, str]:
 
 
 def asked_through(variables: Mapping[str, Any], site: Mapping[str, Any]) -> tuple[str, str]:
-    """The package index without its login, and the proxy by which it is reached ("" for none)."""
+    """The package index without its login, and the proxy by which it is reached ("" for none).
+
+    Both are empty where one of the variables is no URL, which preflight reports.
+    """
+    urls = [str(variables.get(name) or "") for name in VARIABLES if name != "cairn_no_proxy"]
+    if any(url and url_problem(url, (*SCHEMES, "file")) for url in urls):
+        return "", ""
     parts = urlsplit(str(variables.get("cairn_pypi_index") or PYPI))
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     found = environment(variables, site)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "plugins/module_utils"))
 
 from cairn.planes import GROUPS  # noqa: E402
-from cairn.secrets import SecretsError, complete, missing, required  # noqa: E402
+from cairn.secrets import SecretsError, complete, missing, not_text, required  # noqa: E402
 
 HEADER = "---\n# Made by `make secrets`. Values may be changed with `make edit-secrets`.\n"
 EDIT = "make edit-secrets INVENTORY=…"
@@ -176,6 +176,9 @@ def read(path: Path, vault: VaultLib) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or not isinstance(content.get("cairn_secrets", {}), dict):
         raise SecretsError(f"{path}: cairn_secrets is not a mapping: `{EDIT}`")
+    if wrong := not_text(content.get("cairn_secrets", {})):
+        told = "; ".join(f"cairn_secrets.{name}: {why}" for name, why in wrong.items())
+        raise SecretsError(f"{path}: {told}. Put it in quotes: `{EDIT}`; nothing was changed")
     return content
 
 
@@ -202,12 +205,21 @@ class Loader(yaml.SafeLoader):
     """YAML of the secrets file, whose values may be marked `!unsafe`."""
 
 
+class Quoted(str):
+    """A value in quotes, so that who changes it need not know what YAML takes for a number."""
+
+
 class Dumper(yaml.SafeDumper):
     """YAML as a person would write it: PEM texts as blocks."""
 
 
-def _text(dumper: yaml.SafeDumper, value: str, tag: str = "tag:yaml.org,2002:str") -> yaml.Node:
-    return dumper.represent_scalar(tag, str(value), style="|" if "\n" in value else None)
+def _text(
+    dumper: yaml.SafeDumper,
+    value: str,
+    tag: str = "tag:yaml.org,2002:str",
+    style: str | None = None,
+) -> yaml.Node:
+    return dumper.represent_scalar(tag, str(value), style="|" if "\n" in value else style)
 
 
 def _unsafe(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Unsafe:
@@ -216,7 +228,8 @@ def _unsafe(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Unsafe:
 
 Loader.add_constructor("!unsafe", _unsafe)
 Dumper.add_representer(str, _text)
-Dumper.add_representer(Unsafe, lambda dumper, value: _text(dumper, value, "!unsafe"))
+Dumper.add_representer(Unsafe, lambda dumper, value: _text(dumper, value, "!unsafe", "'"))
+Dumper.add_representer(Quoted, lambda dumper, value: _text(dumper, value, style="'"))
 
 
 def make(inventory: Path, roles: Path) -> list[str]:
@@ -228,7 +241,10 @@ def make(inventory: Path, roles: Path) -> list[str]:
     have = content.get("cairn_secrets", {})
     added = missing(wanted, have)
     if added:
-        content["cairn_secrets"] = dict(sorted(complete(wanted, have).items()))
+        content["cairn_secrets"] = {
+            name: Quoted(value) if type(value) is str else value
+            for name, value in sorted(complete(wanted, have).items())
+        }
         text = HEADER + yaml.dump(content, Dumper=Dumper, sort_keys=False, width=1000)
         if moved := make_folder(inventory):
             print(moved)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 from cairn import archives, catalogue, checks, flows, lease, proxies, secrets, window
@@ -19,7 +21,34 @@ from cairn.volumegroup import path_of
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 
-def inventory_findings(task_vars: Any) -> list[Any]:
+def secret_values(
+    hostvars: Any, host: str, template: Callable[[Any], Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The secrets of a site, and what is wrong with some, by name.
+
+    What would end in an error of Ansible's about the whole file is told of the one that it is in.
+    """
+    raw = (hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]).get(
+        "cairn_secrets"
+    )
+    if not isinstance(raw, Mapping):
+        values = dict(template(raw) or {})
+        return values, secrets.problems(values)
+    wrong = secrets.templates(raw, is_trusted_as_template)
+    values = {}
+    for name, value in raw.items():
+        if name in wrong:
+            values[name] = value
+            continue
+        try:
+            values[name] = template(value)
+        except AnsibleError as error:
+            wrong[name] = f"Ansible makes no text of it: {error}"
+            values[name] = value
+    return values, secrets.problems(values) | wrong
+
+
+def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v: v) -> list[Any]:
     """Groups, names of variables and of their files, secrets."""
     hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
     inventory = Path(site["inventory"])
@@ -40,7 +69,10 @@ def inventory_findings(task_vars: Any) -> list[Any]:
     described = catalogue.of_site(catalogue.descriptions(), site)
     wanted = secrets.required(described, site["planes"])
     first = next(iter(site["hosts"]))
-    missing = secrets.missing(wanted, hostvars[first].get("cairn_secrets") or {})
+    values, wrong = secret_values(hostvars, first, template)
+    missing = secrets.missing(wanted, values)
+    # What nobody asks for is the operator's own, or of a service that is gone.
+    wrong = {name: why for name, why in wrong.items() if name in wanted}
     file = inventory / "group_vars/all/secrets.yml"
     encrypted = file.read_bytes().startswith(VAULT_HEADER) if file.is_file() else None
     return [
@@ -52,7 +84,7 @@ def inventory_findings(task_vars: Any) -> list[Any]:
         ),
         *checks.check_api_names(site["names"], site["vips"], site.get("public_addresses") or ()),
         *checks.check_shadowed_files(shadowed_files(inventory)),
-        *checks.check_secrets(missing, encrypted, str(inventory)),
+        *checks.check_secrets(missing, encrypted, str(inventory), wrong),
     ]
 
 
@@ -151,7 +183,7 @@ class ActionModule(ActionBase):
         """Show the table; fail when it has errors."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
-        found = inventory_findings(task_vars) + host_findings(task_vars)
+        found = inventory_findings(task_vars, self._templar.template) + host_findings(task_vars)
         found += window_findings(task_vars)
         found += lease_findings(task_vars, bool(self._task.check_mode))
         given = load_extra_vars(self._loader)

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
 from cairn import catalogue, secrets
 
 Data = dict[str, Any]
@@ -44,7 +48,8 @@ def task_vars(site: Data, hosts: Data, tmp_path: Path) -> Data:
             "group_names": [g for g, names in groups.items() if name in names and g != "all"],
             "cairn_planes": {},
             "cairn_host": host,
-            "cairn_secrets": dict.fromkeys(wanted, "x"),
+            "cairn_secrets": dict.fromkeys(wanted, "x" * 32)
+            | {f"keepalived_{plane}": "x" for plane in site["planes"]},
         }
         for name, host in hosts.items()
     }
@@ -149,6 +154,101 @@ def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
     assert texts(action, task_vars) == ["cairn_secrets lacks swift_hash"]
 
 
+VALUES = {
+    # written as in the file: what is told of it, and of what to do
+    "service_nova: 12345678": ("YAML reads a number there, not text", "put it in quotes"),
+    "service_nova: 00420042": ("YAML reads a number there, not text", "put it in quotes"),
+    "service_nova: 1.50": ("YAML reads a number there, not text", "put it in quotes"),
+    "service_nova: 0": ("YAML reads a number there, not text", "put it in quotes"),
+    "service_nova: no": ("YAML reads a boolean there, not text", "put it in quotes"),
+    "service_nova: 2026-01-01": ("YAML reads a date there, not text", "put it in quotes"),
+    "service_nova: [a]": ("YAML reads a list there, not text", "put it in quotes"),
+    "service_nova: {a: b}": ("YAML reads a mapping there, not text", "put it in quotes"),
+    "service_nova: 'a{{b'": ("{{ begins a template of Ansible's; write it as !unsafe", "as said"),
+    "service_nova: 'a{{ 1 }}b'": ("{{ begins a template of Ansible's", "as said"),
+    "service_nova: 'a{# 1 #}b'": ("{# begins a template of Ansible's", "as said"),
+    "service_nova: 'a{% b'": ("{% begins a template of Ansible's", "as said"),
+    "service_nova: '{{ not_there }}'": ("Ansible makes no text of it: 'not_there' is", "as said"),
+    "service_nova: '{{ 1 + 1 }}'": ("YAML reads a number there, not text", "put it in quotes"),
+    "service_nova: 'a\\$b'": (r"oslo.config reads \$ as $", "another value"),
+    'service_nova: "a\\nb"': ("a line break cannot stand in a line of a file", "another value"),
+    "service_swift: ' a'": ("Swift's configuration drops spaces at the ends", "another value"),
+    "swift_hash_path_prefix: 'a '": ("Swift's configuration drops spaces", "another value"),
+    "service_swift_dispersion: 'a '": ("configparser drops spaces at the ends", "another value"),
+    "database_nova: ü": ("log in to MariaDB, takes ASCII, not 'ü'", "another value"),
+    "erlang_cookie: a b": ("Erlang's cookie takes ASCII without spaces", "another value"),
+    "heat_auth_encryption_key: short": ("heat takes a key of 32 characters", "another value"),
+    "keepalived_management: a#b": ("keepalived takes letters, digits, . _ and -", "another value"),
+    "keepalived_management: ninechars": ("uses the first 8 characters only", "another value"),
+}
+
+
+@pytest.fixture
+def told_by_ansible(
+    action: ModuleType, tmp_path: Path, task_vars: Data
+) -> Callable[[str], dict[str, tuple[str, str]]]:
+    """Give what preflight finds about a site's secrets, which Ansible itself reads from a file."""
+
+    def read(line: str) -> dict[str, tuple[str, str]]:
+        (tmp_path / "hosts.yml").write_text("all: {hosts: {controller1: }}\n")
+        folder = tmp_path / "group_vars/all"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "secrets.yml").write_text(f"cairn_secrets:\n  {line}\n")
+        loader = DataLoader()
+        manager = InventoryManager(loader=loader, sources=[str(tmp_path / "hosts.yml")])
+        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
+        templar = Templar(loader=loader, variables=hostvars.raw_get("controller1"))
+        values, wrong = action.secret_values(hostvars, "controller1", templar.template)
+        assert set(values) == {line.partition(":")[0]}
+        found = action.checks.check_secrets([], None, "inventories/site", wrong)
+        return {f.text.partition(": ")[0]: (f.text.partition(": ")[2], f.remedy) for f in found}
+
+    return read
+
+
+@pytest.mark.parametrize("line", VALUES)
+def test_a_secret_that_cannot_reach_its_readers_is_told_by_name(
+    line: str, told_by_ansible: Callable[[str], dict[str, tuple[str, str]]]
+) -> None:
+    name, _, value = line.partition(": ")
+    text, remedy = VALUES[line]
+    found = told_by_ansible(line)
+    assert set(found) == {f"cairn_secrets.{name}"}
+    assert text in found[f"cairn_secrets.{name}"][0]
+    assert remedy in found[f"cairn_secrets.{name}"][1]
+    assert "make edit-secrets INVENTORY=inventories/site" in found[f"cairn_secrets.{name}"][1]
+    assert len(value) < 8 or value not in str(found).replace("'not_there'", "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "service_nova: '00420042'",
+        "service_nova: 'no'",
+        "service_nova: !unsafe 'a{{b {% c'",
+        "service_nova: \"{{ 'from' ~ 'elsewhere' }}\"",
+        "service_nova: '  a$b%c#d\"e\\f ü'",
+        "service_nova: null",
+        "queue_nova: 'ü\\$'",
+        "database_nova: 'a%b$c\\$d@e:/?#'",
+        "keepalived_management: aB3._-x8",
+    ],
+)
+def test_all_other_secrets_are_taken(
+    line: str, told_by_ansible: Callable[[str], dict[str, tuple[str, str]]]
+) -> None:
+    assert told_by_ansible(line) == {}
+
+
+def test_an_unusable_secret_is_no_missing_one(action: ModuleType, task_vars: Data) -> None:
+    secret = task_vars["hostvars"]["controller1"]["cairn_secrets"]
+    secret["keystone_admin"] = False
+    secret["of_my_own"] = 5
+    assert texts(action, task_vars) == [
+        "cairn_secrets.keystone_admin: YAML reads a boolean there, not text"
+    ]
+
+
 def test_secrets_in_the_clear(action: ModuleType, task_vars: Data, tmp_path: Path) -> None:
     (tmp_path / "group_vars/all/secrets.yml").write_text("cairn_secrets: {}\n")
     assert texts(action, task_vars) == ["group_vars/all/secrets.yml is not encrypted"]
@@ -242,6 +342,7 @@ def run(
     plugin.validate_argument_spec = lambda _spec: None
     plugin._loader = DataLoader()
     plugin._task = SimpleNamespace(check_mode=False)
+    plugin._templar = Templar(loader=plugin._loader)
     return lambda: (plugin.run(None, task_vars), shown)
 
 

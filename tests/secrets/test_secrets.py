@@ -187,6 +187,37 @@ def test_what_the_operator_put_there_stays(tool: ModuleType, site: Path) -> None
     assert after["own_variable"] == {"a": 1}
 
 
+@pytest.mark.parametrize("value", ["00420042", "no", "0", "1.50", "2026-01-01", "0x1F", "1_0"])
+def test_what_yaml_takes_for_no_text_is_told_and_left(
+    value: str, tool: ModuleType, site: Path
+) -> None:
+    make(tool, site)
+    text = tool.vault_of(site).decrypt(secrets_file(site).read_bytes()).decode()
+    changed = re.sub(r"keystone_admin: .*", f"keystone_admin: {value}", text)
+    secrets_file(site).write_bytes(tool.vault_of(site).encrypt(changed))
+    before = secrets_file(site).read_bytes()
+    describe_role(site.parent, "heat", {"queue": True})
+    with pytest.raises(secrets.SecretsError, match=r"keystone_admin: YAML reads a .*in quotes"):
+        make(tool, site)
+    assert secrets_file(site).read_bytes() == before
+
+
+def test_values_stand_in_quotes_that_keep_whatever_replaces_them(
+    tool: ModuleType, site: Path
+) -> None:
+    make(tool, site)
+    text = tool.vault_of(site).decrypt(secrets_file(site).read_bytes()).decode()
+    lines = [line for line in text.splitlines() if re.match(r"  [a-z_]+: ", line)]
+    plain = [line for line in lines if not line.endswith("|")]
+    assert len(plain) > 5
+    assert all(re.fullmatch(r"  [a-z_]+: '[A-Za-z0-9]+'", line) for line in plain)
+    changed = re.sub(r"keystone_admin: '.*'", "keystone_admin: '00420042'", text)
+    secrets_file(site).write_bytes(tool.vault_of(site).encrypt(changed))
+    describe_role(site.parent, "heat", {"queue": True})
+    make(tool, site)
+    assert opened(site)["cairn_secrets"]["keystone_admin"] == "00420042"
+
+
 def test_a_wrong_password_is_told_and_changes_nothing(tool: ModuleType, site: Path) -> None:
     make(tool, site)
     before = secrets_file(site).read_bytes()

@@ -212,9 +212,28 @@ def check_shadowed_files(files: Iterable[tuple[str, str]]) -> list[Finding]:
     ]
 
 
-def check_secrets(missing: Sequence[str], encrypted: bool | None, inventory: str) -> list[Finding]:
-    """Every secret is there, and in an encrypted file (`encrypted` is None without a file)."""
-    found = []
+def check_secrets(
+    missing: Sequence[str],
+    encrypted: bool | None,
+    inventory: str,
+    wrong: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Every secret is there, and in an encrypted file (`encrypted` is None without a file).
+
+    wrong: what is the matter with a secret's value, by name; see `secrets.problems`.
+    """
+    edit = f"make edit-secrets INVENTORY={inventory}"
+    found = [
+        Finding(
+            ERROR,
+            "secrets",
+            f"cairn_secrets.{name}: {why}",
+            f"put it in quotes: {edit}"
+            if why.startswith("YAML reads")
+            else f"choose another value, or write it as said: {edit}",
+        )
+        for name, why in sorted((wrong or {}).items())
+    ]
     if missing:
         some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
         found.append(

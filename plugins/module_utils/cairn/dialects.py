@@ -126,10 +126,15 @@ def swift_hash(text: str) -> str:
 
 
 def keepalived(text: str) -> str:
-    """Return a word of keepalived's configuration, in which much else has a meaning of its own."""
+    """Return a word of keepalived's configuration, in which much else has a meaning of its own.
+
+    Of a password it uses eight characters (lib/parser.c, vrrp_parser.c: vrrp_auth_pass_handler).
+    """
     if wrong := re.search(r"[^A-Za-z0-9._-]", text):
         one = character(wrong[0])
         raise DialectError(f"keepalived takes letters, digits, . _ and -, not {one}")
+    if len(text) > 8:
+        raise DialectError("keepalived uses the first 8 characters only: leave out the rest")
     return text
 
 

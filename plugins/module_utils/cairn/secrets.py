@@ -89,6 +89,10 @@ def writers(name: str) -> tuple[Writer, ...]:
     return next(made for pattern, made in WRITERS.items() if fnmatchcase(name, pattern))
 
 
+TEMPLATE = re.compile(r"\{\{|\{%|\{#")
+EXPRESSION = re.compile(r"\s*\{\{(?:(?!\{\{|\}\}).)*\}\}\s*", re.DOTALL)
+
+
 def problems(values: Mapping[str, Any]) -> dict[str, str]:
     """Return what is wrong with the values of secrets, by name; the text never holds the value.
 
@@ -104,6 +108,28 @@ def problems(values: Mapping[str, Any]) -> dict[str, str]:
                 writer(text)
         except dialects.DialectError as error:
             found[name] = str(error)
+    return found
+
+
+def not_text(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return those of the secrets' values that YAML made something else of than text."""
+    return {
+        name: why for name, why in problems(values).items() if not isinstance(values[name], str)
+    }
+
+
+def templates(values: Mapping[str, Any], is_template: Callable[[str], bool]) -> dict[str, str]:
+    """Return those of the values, as they stand in the file, that Ansible would change parts of.
+
+    An expression that is all of a value, such as a lookup in another store, is meant to be one.
+    `is_template` tells values that Ansible takes for templates from others (`!unsafe`).
+    """
+    found = {}
+    for name, value in values.items():
+        if not isinstance(value, str) or not is_template(value) or EXPRESSION.fullmatch(value):
+            continue
+        if begin := TEMPLATE.search(value):
+            found[name] = f"{begin[0]} begins a template of Ansible's; write it as !unsafe '…'"
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.machinery
 import importlib.util
+import os
 import re
 import socket
 import subprocess
@@ -99,7 +100,8 @@ def on(root: Path) -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def lab_site(root: Path) -> dict[str, Any]:
     """cairn_site of the lab; making it asks no host."""
-    argv = [str(Path(sys.executable).with_name("ansible")), "-i", "inventories/lab"]
+    inventory = f"inventories/{os.environ.get('CAIRN_LAB') or 'lab'}"
+    argv = [str(Path(sys.executable).with_name("ansible")), "-i", inventory]
     done = subprocess.run(
         [*argv, "controller[0]", "-m", "cairn_site"],
         cwd=root,

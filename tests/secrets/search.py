@@ -6,19 +6,33 @@ which names the secret and the place and never shows the value.
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-FOLDERS = ["/etc", "/var", "/opt", "/run", "/tmp", "/usr/local", "/home", "/srv"]
+# Debian's own files lie in these, and are as published; /usr/local is searched by itself.
+PUBLISHED = {"bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr"}
+NO_FILES = {"proc", "sys", "dev"}
+MORE_FOLDERS = ["/usr/local", "/dev/shm"]
+# What has these kinds is no file that somebody wrote, or is another host's.
+NO_DISKS = (
+    *("proc", "sysfs", "cgroup2", "devtmpfs", "devpts", "debugfs", "tracefs", "securityfs", "bpf"),
+    *("configfs", "pstore", "efivarfs", "mqueue", "hugetlbfs", "autofs", "binfmt_misc"),
+    *("nfs", "nfs4", "fuse", "fusectl", "rpc_pipefs", "selinuxfs"),
+)
 LOGS = "/var/log"
+ROOT_HOME = "/root"
 VENVS = Path("/opt/cairn/venvs")
 # Keys that were made on the host itself.
 OWN_KEYS = ("etc/cairn/tls/host.key", "var/lib/keystone/*-keys/*")
+# Readable by a group of several services on purpose: docs/certificates.md.
+SHARED = {"/etc/cairn/tls/host.key": "cairn-tls"}
 SHORTEST_LINE = 40  # of a PEM text; shorter ones are its frame
 
 
@@ -37,6 +51,29 @@ def own_keys(root: Path = Path("/")) -> dict[str, str]:
     """The keys that the host made for itself, by their place."""
     found = [path for pattern in OWN_KEYS for path in root.glob(pattern)]
     return {str(path): path.read_text() for path in found}
+
+
+def shared_groups() -> list[int]:
+    """Groups that more than one account is in, root apart: what such a group reads, several do."""
+    members = {group.gr_gid: set(group.gr_mem) for group in grp.getgrall()}
+    for account in pwd.getpwall():
+        members.setdefault(account.pw_gid, set()).add(account.pw_name)
+    return sorted(gid for gid, names in members.items() if len(names - {"root"}) > 1)
+
+
+def group_name(path: str) -> str:
+    """The name of a file's group, or its number."""
+    try:
+        return Path(path).group()
+    except (KeyError, OSError):
+        return ""
+
+
+def folders(root: Path = Path("/")) -> list[str]:
+    """Where files are that somebody wrote on this host."""
+    top = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()]
+    kept = [str(path) for path in top if path.name not in PUBLISHED | NO_FILES]
+    return [*kept, *MORE_FOLDERS]
 
 
 class Search:
@@ -74,8 +111,14 @@ class Search:
             raise RuntimeError(f"{argv[0]} failed: exit {process.returncode}")
         return {f"{self.words[word]}: {place}" for word in said.splitlines()}
 
-    def files(self, folders: Iterable[str], *, everybody: bool) -> set[str]:
-        """Search files below folders: all, or those that everybody can open."""
+    def files(
+        self, folders: Iterable[str], *, everybody: bool = False, groups: bool = False
+    ) -> set[str]:
+        """Search files below folders, on whatever disk: all, or those that not one alone reads.
+
+        everybody: those that everybody can open. groups: those that a group of several accounts
+        can open; a service's own group has one.
+        """
         there = [folder for folder in folders if Path(folder).exists()]
         # What was installed by hash, and not touched since, is as it was published.
         published = [
@@ -83,10 +126,16 @@ class Search:
             for stamp in VENVS.glob("*/.cairn-complete")
             for word in ("!", "(", "-path", f"{stamp.parent}/*", "!", "-newer", str(stamp), ")")
         ]
+        kinds = [word for kind in NO_DISKS for word in ("-o", "-fstype", kind)][1:]
+        elsewhere = ["(", *kinds, ")", "-prune", "-o"]
         closed = ["-type", "d", "!", "-perm", "-o=x", "-prune", "-o"] if everybody else []
         readable = ["-perm", "-o=r"] if everybody else []
+        if groups:
+            shared = [word for gid in shared_groups() for word in ("-o", "-gid", str(gid))][1:]
+            readable = ["-perm", "-g=r", "(", *(shared or ["-false"]), ")"]
+        wanted = ["-type", "f", *readable, *published, "-print0"]
         listing = subprocess.run(
-            ["find", *there, "-xdev", *closed, "-type", "f", *readable, *published, "-print0"],
+            ["find", *there, *elsewhere, *closed, *wanted],
             capture_output=True,
             check=False,  # files come and go
         ).stdout
@@ -101,27 +150,34 @@ class Search:
         found = set()
         for line in said.splitlines():
             path, _, word = line.partition("\0")
-            found.add(f"{self.words[word]}: {path}")
+            if not (groups and SHARED.get(path) == group_name(path)):
+                found.add(f"{self.words[word]}: {path}")
         return found
 
     def processes(self) -> set[str]:
-        """Search the arguments of every process, which everybody sees."""
+        """Search arguments, which everybody sees, and environment of every process.
+
+        The environment is seen by its user only; but children, core files and errors inherit it.
+        """
         found = set()
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                arguments = path.read_bytes()
-            except OSError:
-                continue  # it ended meanwhile
-            if any(word.encode() in arguments for word in self.words):
-                found |= self.text(f"arguments of {path.parent.name}", arguments)
+        for file, what in (("cmdline", "arguments"), ("environ", "environment")):
+            for path in Path("/proc").glob(f"[0-9]*/{file}"):
+                try:
+                    data = path.read_bytes()
+                except OSError:
+                    continue  # it ended meanwhile
+                if any(word.encode() in data for word in self.words):
+                    found |= self.text(f"{what} of {path.parent.name}", data)
         return found
 
 
 def main() -> int:
     """Search this host."""
     search = Search(json.load(sys.stdin)["secrets"] | own_keys())
-    found = search.files(FOLDERS, everybody=True)
-    found |= search.files([LOGS], everybody=False)
+    found = search.files(folders(), everybody=True)
+    found |= search.files(folders(), groups=True)
+    # Nobody but root reads these, and yet nothing is to lie there: histories, forgotten copies.
+    found |= search.files([LOGS, ROOT_HOME])
     found |= search.processes()
     # Every field of the journal: also the arguments of whoever wrote to it.
     found |= search.command("journal", ["journalctl", "--output=export", "--all", "--merge"])

@@ -6,7 +6,6 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +16,6 @@ from cairn import masking, paths, shown, staging
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
 from cairn.masking import MASK, Masker
-
-HOSTS = ("controller1", "controller2", "network1", "compute1", "storage1")
-SERVICES = ("ceilometer", "cinder", "gnocchi", "heat", "horizon", "swift")
-DISKS = [{"name": "d1", "device": "/dev/vdb"}]
 
 
 @pytest.fixture
@@ -63,20 +58,8 @@ def strays(text: str, variables: dict[str, Any]) -> set[str]:
     }
 
 
-@pytest.fixture(scope="module")
-def models(make_model: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
-    made = []
-    for controllers in (1, 3):
-        for name in HOSTS:
-            if not (controllers == 1 and name == "controller2"):
-                variables: dict[str, Any] = {"swift_disks": DISKS} if "storage" in name else {}
-                model = make_model(name, controllers, SERVICES, **variables)
-                made.append((f"{name} of {controllers}", model, model.manifests()))
-    return made
-
-
 def test_what_is_shown_of_no_role_holds_a_secret(
-    models: Any, fresh: Masker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    models: list[Any], fresh: Masker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(paths, "UNITS", tmp_path)
     tried: set[str] = set()

@@ -60,6 +60,10 @@ SANDBOX: dict[str, Any] = {
     "ProtectControlGroups": True,
     "ProtectClock": True,
     "ProtectHostname": True,
+    # Other users' commands: cinder and os-brick give some a volume's CHAP password as argument.
+    # Not ProcSubset=pid as well: it hides /proc/meminfo, loadavg and net from swift's recon, and
+    # /proc/sys and /proc/net from uWSGI and oslo.utils.
+    "ProtectProc": "invisible",
     "RestrictSUIDSGID": True,
     "RestrictRealtime": True,
     "RestrictNamespaces": True,

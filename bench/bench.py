@@ -5,7 +5,7 @@
     again     site.yml over an unchanged lab
     option    one option of nova changed, and changed back
     instance  from `openstack server create` to ACTIVE and to a ping, as verify.yml last saw it
-    many      site.yml over 10, 50 and 100 simulated compute hosts that lack nothing
+    many      site.yml over 10, 100 and 300 simulated compute hosts that lack nothing
     floor     the bare commands that no deployment can avoid, in the same kind of machines, with
               archives of the virtualenvs at hand; the deployed lab is shut down meanwhile
     floor-built  the same where virtualenvs have to be made

@@ -113,7 +113,7 @@ def run(folder: Path, *, record: bool) -> dict[str, float]:
     }
 
 
-def measure(sizes: tuple[int, ...] = (10, 50, 100)) -> dict[str, dict[str, float]]:
+def measure(sizes: tuple[int, ...] = (10, 100, 300)) -> dict[str, dict[str, float]]:
     """Figures by number of compute hosts, each of a run that finds nothing to do."""
     found = {}
     for computes in sizes:

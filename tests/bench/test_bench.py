@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,22 @@ def test_schemas_are_timed_beside_the_real_databases() -> None:
     assert names == {"bench_nova_api", "bench_nova"}
     assert "/bench_nova_api?charset=utf8" in renamed
     assert "rabbit://x//nova" in renamed
+
+
+def test_a_few_simulated_hosts_are_measured_in_full_and_cost_two_tasks_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "FOLDER", tmp_path)
+    found = many.measure((3,))["3"]
+    assert found["seconds"] > 0 and found["processor_seconds"] > 0
+    log = (tmp_path / "many-3.log").read_text()
+    hosts = sum(many.OTHERS.values()) + 3
+    for line in re.findall(r"^\S+ +: (ok=.*)$", log, re.M):
+        assert "changed=0" in line and "failed=0" in line and "unreachable=0" in line
+    assert len(re.findall(r"^\S+ +: ok=", log, re.M)) == hosts
+    # The simulated hosts refuse every call that is not the probe's.
+    assert len(re.findall(r"\w \(0\)", log)) == hosts
+    # A task costs 25 to 30 ms a host, a skipped one as well: an idle host has the probe and the
+    # decision, and no other.
+    (line,) = re.findall(r"^compute2 +: (ok=.*)$", log, re.M)
+    assert "ok=2 " in line and "skipped=0" in line

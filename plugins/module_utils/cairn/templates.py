@@ -1,0 +1,83 @@
+"""Compiled Jinja that outlives a task. Control node only.
+
+Ansible compiles each template each time that it fills one in, and does so in a process of its own
+for each host and task. What is compiled before Ansible forks is at hand in all of them. Code
+depends on a template's text and on the settings of its environment and on nothing else: variables
+come in when it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+from ansible._internal._templating._jinja_bits import AnsibleEnvironment
+from ansible.plugins.loader import filter_loader, test_loader
+from jinja2 import TemplateError
+
+SETTINGS = (
+    *("block_start_string", "block_end_string", "variable_start_string", "variable_end_string"),
+    *("comment_start_string", "comment_end_string", "line_statement_prefix"),
+    *("line_comment_prefix", "trim_blocks", "lstrip_blocks", "newline_sequence"),
+    *("keep_trailing_newline", "optimized", "autoescape"),
+)
+COMPILED: dict[tuple[Any, ...], CodeType] = {}
+
+
+def keep_compiled(environment: Any = AnsibleEnvironment) -> None:
+    """Let `environment`, a class of Jinja environments, compile each text once; may be repeated."""
+    compile_anew = environment.compile
+    if getattr(compile_anew, "keeps", False):
+        return
+
+    def compile_once(
+        self: Any,
+        source: Any,
+        name: str | None = None,
+        filename: str | None = None,
+        *args: Any,
+        **keywords: Any,
+    ) -> Any:
+        # A named template may be another file of the same text; errors would name the first.
+        if not isinstance(source, str) or name or filename or args or any(keywords.values()):
+            return compile_anew(self, source, name, filename, *args, **keywords)
+        key = (str(source), *(getattr(self, setting) for setting in SETTINGS))
+        if key not in COMPILED:
+            COMPILED[key] = compile_anew(self, source)
+        return COMPILED[key]
+
+    compile_once.keeps = True  # type: ignore[attr-defined]
+    environment.compile = compile_once
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text with Jinja in it that lies anywhere in `value`."""
+    if isinstance(value, str):
+        if "{{" in value or "{%" in value:
+            yield value
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from texts(key)
+            yield from texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from texts(one)
+
+
+def warm(value: Any, **settings: Any) -> None:
+    """Compile every template in `value`; one that is wrong is told when it is used."""
+    environment = AnsibleEnvironment()
+    if settings:
+        environment = environment.overlay(**settings)
+    for text in texts(value):
+        with contextlib.suppress(TemplateError):
+            environment.compile(text)
+
+
+def load_plugins() -> None:
+    """Load all filters and tests; a worker would else import its own, one by one."""
+    for loader in (filter_loader, test_loader):
+        for _plugin in loader.all():
+            pass

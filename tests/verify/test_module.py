@@ -187,3 +187,11 @@ def test_what_the_catalog_lacks_is_not_tried_and_what_the_site_gave_up_neither(
 ) -> None:
     served = ["block-storage", "object-store"]
     assert list(role("__verify_there", ["cinder", "heat"], served)) == ["volumes"]
+
+
+def test_how_soon_metadata_are_answered_is_measured_before_a_stack_is_asked_for(
+    role: Callable[..., Any],
+) -> None:
+    served = ["network", "block-storage", "orchestration"]
+    steps = list(role("__verify_steps", ["cinder", "heat"], served))
+    assert steps == ["networks", "begin_stack", "volumes", "stack"]

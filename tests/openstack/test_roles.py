@@ -345,6 +345,10 @@ def test_a_domain_with_which_neutron_stores_no_names_is_refused(domain: str, ini
         ini("neutron", "neutron.conf", "controller1", neutron_dns_domain=domain)
 
 
+def test_no_server_outside_is_asked_for_an_instances_name(ini: Ini) -> None:
+    assert ini("neutron", "ml2_conf.ini", "controller1")["ovn"]["dns_records_ovn_owned"] == "true"
+
+
 def test_an_instance_is_called_by_itself_what_neutrons_dns_calls_it(root: Path, ini: Ini) -> None:
     for chosen in ({}, {"neutron_dns_domain": "vm.example.com"}):
         named = ini("nova", "nova.conf", "controller1", **chosen)["api"]["dhcp_domain"]

@@ -64,12 +64,25 @@ def network_answers(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[s
     return answers
 
 
+def stated(hostvars: Mapping[str, Any], variable: str, hosts: Sequence[str] = ()) -> Any:
+    """The value of the inventory (or of -e) that the first of the hosts has; None without any.
+
+    For `serial`, which Ansible fills in before it looks at any host's variables.
+    """
+    for host in hosts:
+        value = hostvars[host].get(variable)
+        if value is not None:
+            return value
+    return None
+
+
 class FilterModule:
     """Ansible's entry."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to function."""
         return {
+            "stated": stated,
             "plane_address": plane_address,
             "plane_addresses": plane_addresses,
             "network_stale": network_stale,

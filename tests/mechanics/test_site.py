@@ -64,7 +64,10 @@ def went(tmp_path: Path) -> Went:
     for gate in GATES:
         shutil.copy(ROOT / "playbooks" / gate, tmp_path)
     (tmp_path / "site.yml").write_text(yaml.safe_dump(kept, sort_keys=False))
-    (tmp_path / "ansible.cfg").write_text("[inventory]\nhost_pattern_mismatch = ignore\n")
+    (tmp_path / "ansible.cfg").write_text(
+        f"[defaults]\nfilter_plugins = {ROOT}/filter_plugins\n"
+        "[inventory]\nhost_pattern_mismatch = ignore\n"
+    )
 
     def run(
         broken: dict[str, list[str]], deployed: bool = False

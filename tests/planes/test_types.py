@@ -68,6 +68,23 @@ def test_a_wrong_type_is_told(inventory: Any, name: str, value: Any) -> None:
     assert (name in {p.variable for p in problems}) is not fine, problems
 
 
+@pytest.mark.parametrize("name", [n for n in vartypes.OF_HOST if not n.startswith("cairn_")])
+@pytest.mark.parametrize("value", [True, False, -1, 3.5, "", {}, {"x": 1}, [1]], ids=repr)
+def test_what_preflight_reads_of_roles_has_its_type(name: str, value: Any) -> None:
+    problems = vartypes.check({name: value}, vartypes.OF_HOST, "compute1")
+    wrong = not (name == "swift_batches" and value == [1])
+    assert [(p.variable, p.host) for p in problems] == [(name, "compute1")] * wrong
+
+
+def test_no_value_is_shown_that_could_be_secret() -> None:
+    for value in ("hunter2", ["hunter2"], {"hunter2": "hunter2"}):
+        for problem in vartypes.check(
+            dict.fromkeys((*vartypes.OF_SITE, *vartypes.OF_HOST), value),
+            {**vartypes.OF_SITE, **vartypes.OF_HOST},
+        ):
+            assert "hunter2" not in problem.text
+
+
 @pytest.mark.parametrize("name", sorted(DECLARED))
 def test_null_is_the_default(inventory: Any, name: str) -> None:
     if name in ("cairn_planes", "cairn_host_number", "cairn_nics", "cairn_host_planes"):

@@ -79,7 +79,7 @@ class ActionModule(real()):  # type: ignore[misc]
             "listening": [],
             "folders": {},
             "network": {"hash": me["network"], "trial": False, "drift": []},
-            "mirrors": {},
+            "mirrors": {"http://deb.debian.org/debian": ""},
             "resolved": {},
             "peers": [],
             "dpkg_unfinished": False,

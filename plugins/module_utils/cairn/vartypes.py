@@ -26,8 +26,10 @@ def _release(value: Any) -> str:
     return "" if re.fullmatch(r"\d{4}\.\d", text) else 'it must be a release, such as "2026.1"'
 
 
-def _list(value: Any) -> str:
-    return "" if isinstance(value, list | tuple) else "it must be a list"
+def _seconds(value: Any) -> str:
+    """A number, or the text of one; 0 stands for a default."""
+    right = not isinstance(value, bool) and re.fullmatch(r"\d+", str(value).strip())
+    return "" if right else "it must be a whole number of seconds"
 
 
 def _texts(value: Any) -> str:
@@ -96,6 +98,8 @@ OF_HOST: Mapping[str, Judge] = {
     "cinder_volume_disks": _disks,
     "cinder_volume_group": _text,
     "network_keep": _texts,
+    "network_window": _seconds,
+    "swift_batches": _batches,
     "swift_disks": _disks,
 }
 

@@ -187,6 +187,8 @@ def secrets(authority: tuple[str, str]) -> dict[str, str]:
         kind, _, whose = name.partition("_")
         owned = kind in ("database", "queue", "service")
         values[name] = f"{kind}-of-{whose}" if owned else f"{name}-value"
+        if kind == "keepalived":
+            values[name] = f"vip-{whose}"[:8]  # it takes no longer one
     return values | dict(zip(("ca_certificate", "ca_key"), authority, strict=True))
 
 

@@ -8,8 +8,10 @@ longer has is left out.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import tempfile
 from pathlib import Path
 
 SOCKET = "/run/haproxy/admin.sock"
@@ -61,10 +63,13 @@ def ask(command: str) -> str:
 
 
 def main() -> None:
-    """Write the file."""
-    fresh = STATE.with_suffix(".new")
-    fresh.write_text(kept(ask("show servers state"), CONFIGURATION.read_text()))
-    fresh.replace(STATE)
+    """Write the file, under a name that nobody knows before: HAProxy's user may write there too."""
+    text = kept(ask("show servers state"), CONFIGURATION.read_text())
+    descriptor, fresh = tempfile.mkstemp(dir=STATE.parent, prefix=".servers.state.")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        os.fchmod(descriptor, 0o644)
+    Path(fresh).replace(STATE)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ RIGHT: dict[str, list[Any]] = {
     "cairn_minimum_memory_mb": [{}],
     "cairn_minimum_disk_mb": [{}],
     "cairn_batches": [[1]],
+    "cairn_take_over": [True, False],
     # What is on NICs that a host does not have is told of cairn_host_planes.
     "cairn_nics": [{}],
     **{name: ["x y"] for name in TEXTS},

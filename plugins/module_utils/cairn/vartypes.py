@@ -53,6 +53,12 @@ def _mapping(value: Any) -> str:
     return "" if isinstance(value, Mapping) else "it must be a mapping"
 
 
+def _truth(value: Any) -> str:
+    """A truth value, or its text as -e gives it."""
+    right = isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no")
+    return "" if right else "it must be true or false"
+
+
 def _by_group(value: Any) -> str:
     rule = f"it must map groups ({', '.join(GROUPS)}) to whole numbers of MiB"
     if not isinstance(value, Mapping) or not set(value) <= set(GROUPS):
@@ -89,6 +95,7 @@ OF_SITE: Mapping[str, Judge] = {
     "cairn_https_proxy": _text,
     "cairn_no_proxy": _text_or_texts,
     "cairn_batches": _batches,
+    "cairn_take_over": _truth,
 }
 OF_HOST: Mapping[str, Judge] = {
     "cairn_minimum_memory_mb": _by_group,

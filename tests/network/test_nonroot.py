@@ -25,12 +25,12 @@ ASKED = USER | {"ansible_become_password": PASSWORD}
 ACCOUNT = f"""
 set -e
 useradd --create-home --shell /bin/bash debian
-echo 'debian:{PASSWORD}' | chpasswd
+echo {shlex.quote(f"debian:{PASSWORD}")} | chpasswd
 usermod --append --groups sudo debian
 install -d -m 700 -o debian -g debian /home/debian/.ssh
 install -m 600 -o debian -g debian /root/.ssh/authorized_keys /home/debian/.ssh
 """
-PLANES = yaml.safe_load(Path(__file__).with_name("inventory/group_vars/all.yml").read_text())[
+PLANES = yaml.safe_load((Path(__file__).parent / "inventory/group_vars/all.yml").read_text())[
     "cairn_planes"
 ]
 
@@ -45,11 +45,13 @@ def machines(root: Path) -> Iterator[Machines]:
     """Two machines with a user debian, whom sudo asks for a password; removed afterwards."""
     made = Machines(root, "net", "tests/network/inventory")
     up = made.lab("up")
-    assert up.returncode == 0, up.stderr
-    for host in HOSTS:
-        made.shell(host, ACCOUNT)
-    yield made
-    made.lab("destroy")
+    try:
+        assert up.returncode == 0, up.stderr
+        for host in HOSTS:
+            made.shell(host, ACCOUNT)
+        yield made
+    finally:
+        made.lab("destroy")
 
 
 @pytest.fixture(scope="module")

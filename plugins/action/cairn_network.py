@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -113,13 +114,28 @@ def new_address(task_vars: Mapping[str, Any]) -> str | None:
     return None
 
 
-def unshared(ssh_args: str | None, extra_args: str | None, connect: int) -> dict[str, Any]:
+def key_name(shown: str, host: str) -> str:
+    """Under which name known_hosts has a host's key; empty where a HostKeyAlias says it anyway.
+
+    shown: what `ssh -G` prints for the host.
+    """
+    options = dict(line.split(" ", 1) for line in shown.splitlines() if " " in line)
+    if "hostkeyalias" in options:
+        return ""
+    name, port = options.get("hostname", host), options.get("port", "22")
+    return name if port == "22" else f"[{name}]:{port}"
+
+
+def unshared(
+    ssh_args: str | None, extra_args: str | None, connect: int, alias: str = ""
+) -> dict[str, Any]:
     """Options of Ansible's ssh connection that make each of its connections a new one.
 
     ssh_args, extra_args: what the site configured, in front of and behind everything else.
     """
+    fresh = FRESH_SSH.format(connect=connect) + (f" -o HostKeyAlias={alias}" if alias else "")
     return {
-        "ssh_args": f"{FRESH_SSH.format(connect=connect)} {ssh_args or ''}".strip(),
+        "ssh_args": f"{fresh} {ssh_args or ''}".strip(),
         "ssh_extra_args": f"{extra_args or ''} {UNSHARED}".strip(),
         "reconnection_retries": 0,
     }
@@ -168,10 +184,26 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(answer.get("msg", answer)))
         return answer
 
-    def _use_fresh_connections(self, connect: int, host: str | None = None) -> None:
+    def _host_key_alias(self, former: str | None) -> tuple[str, str | None]:
+        """The name under which ssh knows the host's key, for when the host has another address.
+
+        Empty where the site has one configured, the host keeps its address (`former` is None), or
+        the connection is not ssh. With it the site's own last arguments of ssh.
+        """
+        if former is None or self._connection.transport.rpartition(".")[2] != "ssh":
+            return "", None
+        program = self._connection.get_option("ssh_executable")
+        command = self._connection._build_command(program, "ssh", "-G", former)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return key_name(done.stdout, former), self._connection.get_option("ssh_extra_args")
+
+    def _use_fresh_connections(
+        self, connect: int, host: str | None = None, alias: str = ""
+    ) -> None:
         """Leave the shared connection, which may hang on the old network.
 
         connect: seconds for one connection to come about. host: another address from now on.
+        alias: under which name that host's key is known.
         """
         if self._connection.transport.rpartition(".")[2] != "ssh":
             return  # a connection that does not depend on the network, or shares none
@@ -180,6 +212,7 @@ class ActionModule(ActionBase):
             self._connection.get_option("ssh_args"),
             self._connection.get_option("ssh_extra_args"),
             connect,
+            alias,
         ).items():
             self._connection.set_option(option, value)
         if host:
@@ -197,11 +230,11 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             preview = self._module(task_vars, state="read", request=request)
             return account(preview, network, wanted)
-        begun = self._begin(request, task_vars)
-        started = time.time()
         address = new_address(task_vars)
         former = str(task_vars["ansible_host"]) if address else None
-        self._use_fresh_connections(needed.connect, address)
+        alias, extra_args = self._host_key_alias(former)
+        started, begun = self._begin(request, task_vars)
+        self._use_fresh_connections(needed.connect, address, alias)
         self._wait_until_applied(window, started, task_vars, former)
         result = account(begun, network, wanted) | {
             "started": started,
@@ -213,15 +246,25 @@ class ActionModule(ActionBase):
             result["address"] = address
             result["former_address"] = former
             result["warnings"] = [f"{me} is at {address} now; set its ansible_host to that"]
+        if alias:
+            result["ssh_extra_args"] = f"{extra_args or ''} -o HostKeyAlias={alias}".strip()
+            result["warnings"][0] += (
+                f". Its key is known under {alias}: add it to known_hosts under {address}, or set "
+                f"ansible_ssh_extra_args to -o HostKeyAlias={alias}"
+            )
         return result
 
-    def _begin(self, request: dict[str, Any], task_vars: Any) -> dict[str, Any]:
-        """Start the change, after one that a killed controller left behind has ended."""
+    def _begin(self, request: dict[str, Any], task_vars: Any) -> tuple[float, dict[str, Any]]:
+        """Start the change, after one that a killed controller left behind has ended.
+
+        Returns when its window began, at the latest, and what it changes.
+        """
         deadline = time.time() + request["window"] + RETURN_TIME
         while True:
+            started = time.time()
             answer = self._module(task_vars, state="begin", request=request)
             if not answer.get("busy"):
-                return answer
+                return started, answer
             if time.time() > deadline:
                 raise AnsibleActionFail(str(answer["msg"]))
             time.sleep(2)

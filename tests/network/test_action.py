@@ -88,7 +88,10 @@ def plugin(action: ModuleType) -> Callable[..., Any]:
             yield
 
         made._module = module
-        made._use_fresh_connections = lambda _connect, host=None: made.asked.append(f"fresh {host}")
+        made._use_fresh_connections = lambda _connect, host=None, _alias="": made.asked.append(
+            f"fresh {host}"
+        )
+        made._host_key_alias = lambda former: (former or "", "-J bastion")
         made._at = at
         return made
 
@@ -182,6 +185,23 @@ def test_only_connections_by_ssh_are_made_new(plugin: Any, action: ModuleType) -
     assert len(reset) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ([], "192.0.2.200"),
+        (["-p", "2222"], "[192.0.2.200]:2222"),
+        (["-o", "HostName=host.example"], "host.example"),
+        (["-o", "HostKeyAlias=north"], ""),
+    ],
+)
+def test_a_key_is_known_as_ssh_knows_it(
+    action: ModuleType, arguments: list[str], name: str
+) -> None:
+    command = ["ssh", "-F", "none", *arguments, "-G", "192.0.2.200"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert action.key_name(done.stdout, "192.0.2.200") == name
+
+
 def test_only_an_address_that_goes_away_is_followed(action: ModuleType, task_vars: Data) -> None:
     assert action.new_address(task_vars) == "192.0.2.11"
     # Reached from outside, behind a translated address: nothing is known about it.
@@ -254,6 +274,9 @@ def test_a_change_is_followed_to_the_new_address(plugin: Any, task_vars: Data) -
     looked = ["status", "at 192.0.2.200", "status", "status"]
     assert made.asked == ["begin", "fresh 192.0.2.11", *looked]
     assert (result["address"], result["former_address"]) == ("192.0.2.11", "192.0.2.200")
+    # The rest of the run knows its key by the name that known_hosts has.
+    assert result["ssh_extra_args"] == "-J bastion -o HostKeyAlias=192.0.2.200"
+    assert "HostKeyAlias=192.0.2.200" in result["warnings"][0]
 
 
 def test_a_host_that_is_back_at_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:

@@ -189,19 +189,19 @@ def test_a_disk_that_fills_up_during_a_change_costs_nobody_the_old_network(
     """While it is applied, and when it is in force: with a real disk and systemd's timer."""
     files = "ip -br address | sort; cat /etc/systemd/network/*"
     before = machines.shell("west", files)
-    wrong = {
-        "cairn_host_planes": {
-            "management": {"interface": "mgmt0", "address": "198.18.0.77"},
-            "storage": {"interface": "stor0"},
-            "service": {"interface": "serv0"},
-        },
-        "network_window": 30,
-    }
+    right = {name: {"interface": f"{name[:4]}0"} for name in ("storage", "service")}
+    right["management"] = {"interface": "mgmt0"}
+    wrong = right | {"management": {"interface": "mgmt0", "address": "198.18.0.77"}}
+    chosen = f"{json.dumps(wrong)} if inventory_hostname == 'west' else {json.dumps(right)}"
+    variables = {"cairn_host_planes": f"{{{{ {chosen} }}}}", "network_window": 30}
     fill = FILL.format(seconds=seconds)
     machines.shell("west", f"systemd-run --unit=filler{seconds} sh -c {shlex.quote(fill)}")
     try:
-        done = machines.play(ASKED | wrong, "--limit", "west")
+        done = machines.play(ASKED | variables, "--limit", "west")
         assert done.returncode != 0
+        assert "The old configuration is back and the host is reachable" in " ".join(
+            done.stdout.split()
+        ), done.stdout
         wait(60, lambda: machines.ssh("west", "true").returncode == 0, "west did not come back")
         assert "armed" not in machines.shell("west", "ls /var/lib/cairn/network/trial")
         assert machines.shell("west", files) == before

@@ -144,6 +144,14 @@ class Keystone:
         self._refuse_errors(answer)
         return True
 
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at `path`."""
+        answer = self._request("GET", path)
+        if answer.status_code == 404:
+            return False
+        self._refuse_errors(answer)
+        return True
+
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One request as the administrator."""
         answer = self._request(method, path, body)

@@ -34,13 +34,18 @@ class FakeKeystone:
         }
         self.grants: set[tuple[str, str, str]] = set()
         self.writes: list[tuple[str, str]] = []
+        self.limit: int | None = None  # keystone's list_limit
         self.numbers = itertools.count(1)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         parts = urlsplit(path)
         kind, *rest = parts.path.strip("/").split("/")
         if method == "GET":
-            return {kind: self.read(kind, {k: v[0] for k, v in parse_qs(parts.query).items()})}
+            found = self.read(kind, {k: v[0] for k, v in parse_qs(parts.query).items()})
+            limited = self.limit is not None and kind != "role_assignments"
+            if limited and len(found) > (self.limit or 0):
+                return {kind: found[: self.limit], "truncated": True}
+            return {kind: found}
         self.writes.append((method, path))
         if method == "PUT":
             place, _, user, _, role = rest
@@ -72,6 +77,10 @@ class FakeKeystone:
             for entry in self.tables[kind].values()
             if all(entry.get(name, value) == value for name, value in query.items())
         ]
+
+    def exists(self, path: str) -> bool:
+        kind, identifier = path.strip("/").split("/")
+        return identifier in {entry["id"] for entry in self.tables[kind].values()}
 
     def password_is(self, user_id: str, password: str) -> bool:
         return bool(self.tables["users"][user_id]["password"] == password)
@@ -116,6 +125,27 @@ def test_an_empty_keystone_gets_everything(keystone: FakeKeystone) -> None:
 def test_the_second_time_nothing_is_written(declared: FakeKeystone) -> None:
     assert declare(declared) == []
     assert declared.writes == []
+
+
+def test_what_a_limited_list_leaves_out_is_known_all_the_same() -> None:
+    keystone = FakeKeystone()
+    for kind in ("regions", "projects", "domains", "roles", "users", "services", "endpoints"):
+        for number in range(9):
+            other = {"id": f"{kind}-other{number}", "name": f"other{number}", "enabled": True}
+            if kind == "services":
+                other["type"] = f"other{number}"
+            if kind in ("projects", "users"):
+                other["domain_id"] = "default"
+            if kind == "endpoints":
+                other |= {"service_id": "services-other1", "region_id": "RegionOne"}
+                other |= {"interface": "public", "url": "https://other"}
+            keystone.tables[kind][other["id"]] = other
+    keystone.limit = 3
+    assert len(declare_heat(keystone)) > 5
+    keystone.writes.clear()
+    assert declare_heat(keystone) == []
+    assert declare_heat(keystone, check_mode=True) == []
+    assert keystone.writes == []
 
 
 def test_check_mode_tells_the_same_and_writes_nothing(keystone: FakeKeystone) -> None:

@@ -25,6 +25,10 @@ class Api(Protocol):
         """Make one request; the response's JSON, empty where there is none."""
         ...
 
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at `path`."""
+        ...
+
     def password_is(self, user_id: str, password: str) -> bool:
         """Whether the user can log in with this password."""
         ...
@@ -58,7 +62,9 @@ class Declaration:
         wanted = {*roles, *(role for user in users for role in user["roles"])}
         if domains:
             wanted.add(DOMAIN_ADMIN_ROLE)
-        known = self._named("role", wanted, self._list("roles"), {}) if wanted else {}
+        known = {}
+        if wanted:
+            known = self._named("role", wanted, self._known("roles", "name", sorted(wanted)), {})
         self._users(users, known)
         self._domains(domains, known)
         self._services(region, services)
@@ -68,12 +74,25 @@ class Declaration:
         self.changes.append(said)
         return {} if self.check_mode else self.api.call(method, path, body)
 
-    def _list(self, what: str, query: str = "") -> list[Data]:
-        found: list[Data] = self.api.call("GET", f"/{what}{query}")[what]
-        return found
+    def _list(self, what: str, **query: str) -> list[Data]:
+        return list(self._answer(what, query)[what])
+
+    def _answer(self, what: str, query: Mapping[str, str]) -> Data:
+        words = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+        return self.api.call("GET", f"/{what}{'?' if words else ''}{words}")
+
+    def _known(self, what: str, key: str, values: Iterable[str], **query: str) -> list[Data]:
+        """All entries of which `key` is one of `values`, and maybe others.
+
+        One request, unless keystone cuts its answer off (list_limit): then one for each value.
+        """
+        answer = self._answer(what, query)
+        if not answer.get("truncated"):
+            return list(answer[what])
+        return [entry for value in values for entry in self._list(what, **query, **{key: value})]
 
     def _region(self, region: str) -> None:
-        if region not in {known["id"] for known in self._list("regions")}:
+        if not self.api.exists(f"/regions/{quote(region, safe='')}"):
             self._write(f"region {region}", "POST", "/regions", {"region": {"id": region}})
 
     def _named(
@@ -94,12 +113,12 @@ class Declaration:
     def _users(self, users: Sequence[Data], roles: Mapping[str, str]) -> None:
         if not users:
             return
-        here = f"?domain_id={DOMAIN}"
         domain = {"domain_id": DOMAIN}
-        projects = self._named(
-            "project", {user["project"] for user in users}, self._list("projects", here), domain
-        )
-        known = {entry["name"]: entry for entry in self._list("users", here)}
+        wanted_projects = {user["project"] for user in users}
+        there = self._known("projects", "name", sorted(wanted_projects), **domain)
+        projects = self._named("project", wanted_projects, there, domain)
+        names = [user["name"] for user in users]
+        known = {entry["name"]: entry for entry in self._known("users", "name", names, **domain)}
         for user in users:
             name, project = user["name"], user["project"]
             has = self._granted(known.get(name), "project", projects[project])
@@ -110,15 +129,16 @@ class Declaration:
     def _domains(self, domains: Sequence[Data], roles: Mapping[str, str]) -> None:
         if not domains:
             return
-        known = {entry["name"]: entry for entry in self._list("domains")}
-        made = self._named("domain", {domain["name"] for domain in domains}, known.values(), {})
+        names = [domain["name"] for domain in domains]
+        known = {entry["name"]: entry for entry in self._known("domains", "name", names)}
+        made = self._named("domain", set(names), known.values(), {})
         for domain in domains:
             name, admin = domain["name"], domain["admin"]
             identifier = made[name]
             if name in known and not known[name]["enabled"]:
                 body = {"domain": {"enabled": True}}
                 self._write(f"domain {name}: enabled", "PATCH", f"/domains/{identifier}", body)
-            there = self._list("users", f"?domain_id={identifier}") if identifier else []
+            there = self._list("users", domain_id=identifier, name=admin) if identifier else []
             entry = next((user for user in there if user["name"] == admin), None)
             has = self._granted(entry, "domain", identifier)
             entry = self._user(admin, domain["password"], identifier, entry)
@@ -142,8 +162,8 @@ class Declaration:
         """Identifiers of the roles that a user has in a project or domain (`kind`)."""
         if not entry or not identifier:
             return set()
-        query = f"?user.id={entry['id']}&scope.{kind}.id={identifier}"
-        return {grant["role"]["id"] for grant in self._list("role_assignments", query)}
+        query = {"user.id": entry["id"], f"scope.{kind}.id": identifier}
+        return {grant["role"]["id"] for grant in self._list("role_assignments", **query)}
 
     def _grant(
         self,
@@ -163,11 +183,12 @@ class Declaration:
             self._write(f"user {name}: role {role} in {kind} {place}", "PUT", path)
 
     def _services(self, region: str, services: Sequence[Data]) -> None:
-        known = self._list("services")
-        endpoints = self._list("endpoints", f"?region_id={quote(region)}")
-        for service in services:
-            entry = self._service(service, known)
-            identifier = entry["id"] if entry else None
+        known = self._known("services", "type", [service["type"] for service in services])
+        entries = [self._service(service, known) for service in services]
+        identifiers = [entry["id"] if entry else None for entry in entries]
+        there = [identifier for identifier in identifiers if identifier]
+        endpoints = self._known("endpoints", "service_id", there, region_id=region)
+        for service, identifier in zip(services, identifiers, strict=True):
             mine = [e for e in endpoints if identifier and e["service_id"] == identifier]
             for interface, side in INTERFACES.items():
                 here = [e for e in mine if e["interface"] == interface]

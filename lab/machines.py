@@ -293,11 +293,6 @@ def tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def disk_use(state: State) -> int:
-    """Bytes that a lab's disks really take."""
-    return sum(path.stat().st_blocks * 512 for path in (state.folder / "disks").glob("*"))
-
-
 def free_memory() -> int:
     """MiB that guests may still take: free memory, and room in /dev/shm."""
     for line in Path("/proc/meminfo").read_text().splitlines():

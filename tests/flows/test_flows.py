@@ -11,8 +11,9 @@ import pytest
 import yaml
 from cairn import flows
 from cairn.errors import DescriptionError
-from cairn.flows import Listener
 from cairn.planes import GROUPS
+
+from tests.flows import sockets
 
 SITE: dict[str, Any] = {
     "vips": {"internal": "192.0.2.250", "public": "203.0.113.250"},
@@ -79,13 +80,13 @@ def test_what_ss_says() -> None:
         'tcp LISTEN 0 128 [::ffff:192.0.2.1]:81 *:* users:(("java",pid=2,fd=3))\n'
         'udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:* users:(("systemd-resolve",pid=1,fd=1))\n'
     )
-    assert flows.listeners(text) == [
-        Listener("tcp", "0.0.0.0", 22, "sshd"),  # noqa: S104
-        Listener("tcp", "::", 22, "sshd"),
-        Listener("tcp", "198.51.100.31", 3260, ""),
-        Listener("tcp", "::", 80, "epmd"),
-        Listener("tcp", "192.0.2.1", 81, "java"),
-        Listener("udp", "127.0.0.53", 53, "systemd-resolve"),
+    assert sockets.listeners(text) == [
+        sockets.Listener("tcp", "0.0.0.0", 22, "sshd"),  # noqa: S104
+        sockets.Listener("tcp", "::", 22, "sshd"),
+        sockets.Listener("tcp", "198.51.100.31", 3260, ""),
+        sockets.Listener("tcp", "::", 80, "epmd"),
+        sockets.Listener("tcp", "192.0.2.1", 81, "java"),
+        sockets.Listener("udp", "127.0.0.53", 53, "systemd-resolve"),
     ]
 
 
@@ -111,7 +112,9 @@ def test_what_ss_says() -> None:
 def test_a_socket_is_on_its_plane_or_told(
     path: Path, host: str, address: str, port: int, protocol: str, said: str
 ) -> None:
-    found = flows.strays([Listener(protocol, address, port, "x")], flows.read(path), SITE, host)
+    found = sockets.strays(
+        [sockets.Listener(protocol, address, port, "x")], flows.read(path), SITE, host
+    )
     assert len(found) == bool(said)
     assert said in "".join(found)
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from cairn import flows
 
+from tests.flows import sockets
+
 pytestmark = pytest.mark.lab
 On = Callable[..., str]
 
@@ -19,10 +21,10 @@ def test_every_socket_is_on_the_plane_of_its_flow(
     command = "ss --no-header --listening --numeric --tcp --udp --processes"
     with ThreadPoolExecutor() as pool:
         texts = list(pool.map(lambda host: on(host, command), lab_hosts))
-    found = {host: flows.listeners(text) for host, text in zip(lab_hosts, texts, strict=True)}
+    found = {host: sockets.listeners(text) for host, text in zip(lab_hosts, texts, strict=True)}
     # Every host lets its operator in: the list is no empty one.
     assert all(any(listener.port == 22 for listener in told) for told in found.values())
     listed = flows.read()
     assert [
-        s for host in lab_hosts for s in flows.strays(found[host], listed, lab_site, host)
+        s for host in lab_hosts for s in sockets.strays(found[host], listed, lab_site, host)
     ] == []

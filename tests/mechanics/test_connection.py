@@ -41,7 +41,6 @@ def test_what_cannot_be_fetched_is_told_with_its_path(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     module = script("plugins/action/cairn_build.py")
     action = object.__new__(module.ActionModule)
-    action.remote_calls = 0
 
     def refuse(*_: Any) -> None:
         raise AnsibleError("failed to transfer file: Permission denied")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,33 @@ def test_a_failed_step_is_counted_and_the_next_runs(
     shown = capfd.readouterr().out
     assert "one: FAILED (exit 3)" in shown
     assert shown.splitlines()[-1] == "1 passed, 1 failed, 0 skipped"
+
+
+def test_what_a_slow_machine_leaves_out_is_named_last_and_counted(
+    tool: ModuleType, root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    whole = tool.plan([], root)
+    ran = []
+
+    def run(step: Any, _logs: Path, _show: Any) -> Any:
+        ran.append(step.name)
+        return tool.Count(passed=1)
+
+    monkeypatch.setattr(tool, "run", run)
+    monkeypatch.setattr(tool.sys, "argv", ["run_tests.py", "without-cloud", "too slow"])
+    assert tool.main() == 0
+    *_, told, last = capfd.readouterr().out.splitlines()
+    left_out = [step.name for step in whole if step.name not in ran]
+    assert {"site", "cloud"} <= set(left_out)
+    assert {"labs"} <= set(ran)
+    assert told == f"THE CLOUD IS NOT TESTED: too slow; left out: {', '.join(left_out)}"
+    assert last == f"{len(ran)} passed, 0 failed, {len(left_out)} skipped"
+
+
+def test_ci_says_so_by_that(root: Path) -> None:
+    text = (root / ".ci/run").read_text()
+    assert "run_tests.py without-cloud" in text
+    assert "make lint" not in text
 
 
 def test_nothing_is_tried_without_what_it_needs(

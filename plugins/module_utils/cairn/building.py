@@ -36,7 +36,6 @@ class BuildingAction(CairnAction):
         It lies in Ansible's own folder for this task: closed to other users, removed after it.
         """
         folder = self._connection._shell.tmpdir or self._make_tmp_path()
-        self.remote_calls += 2
         place: str = self._connection._shell.join_path(folder, name)
         self._transfer_file(str(source), place)
         return place
@@ -47,7 +46,6 @@ class BuildingAction(CairnAction):
         Files go over the connection of the login user, never through `become`: modules leave what
         is fetched readable for that user. CairnError when it is not.
         """
-        self.remote_calls += 1
         try:
             self._connection.fetch_file(path, str(target))
         except (AnsibleError, OSError) as error:

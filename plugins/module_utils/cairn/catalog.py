@@ -62,7 +62,7 @@ class Declaration:
         wanted = {*roles, *(role for user in users for role in user["roles"])}
         if domains:
             wanted.add(DOMAIN_ADMIN_ROLE)
-        known = {}
+        known: Mapping[str, str] = {}
         if wanted:
             known = self._named("role", wanted, self._known("roles", "name", sorted(wanted)), {})
         self._users(users, known)

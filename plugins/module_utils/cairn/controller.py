@@ -56,15 +56,13 @@ class CairnAction(ActionBase):  # type: ignore[misc]
     """An action plugin that decides on the controller. Subclasses write `work`.
 
     `work` gets the task's variables and returns the task's result; a CairnError from it becomes
-    the task's failure with its text. `remote_calls` counts calls to the host; the summary adds
-    them up.
+    the task's failure with its text.
     """
 
     ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Any:
-        """Check the arguments, do the work and count its remote calls."""
-        self.remote_calls = 0
+        """Check the arguments and do the work."""
         result = super().run(tmp, task_vars)
         unknown = sorted(set(self._task.args) - set(self.ARGUMENTS))
         if unknown:
@@ -76,7 +74,6 @@ class CairnAction(ActionBase):  # type: ignore[misc]
             result.update(self.work(dict(task_vars or {})))
         except CairnError as error:
             result.update(failed=True, msg=str(error))
-        result["cairn_remote_calls"] = self.remote_calls
         return self.masked(result, task_vars or {})
 
     def masked(self, result: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,7 +150,6 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any]
     ) -> dict[str, Any]:
         """Run a module on the host: one remote call. CairnError when it fails."""
-        self.remote_calls += 1
         done: dict[str, Any] = self._execute_module(
             module_name=module, module_args=arguments, task_vars=task_vars
         )

@@ -77,7 +77,7 @@ lab-destroy: setup  ## remove machines, disks, networks
 
 # -- a site
 
-.PHONY: site plan verify rollback rotate-keys openstack
+.PHONY: site plan verify rollback renew rotate-keys openstack
 plan: setup  ## what `make site` would do, changing nothing
 	$(PLAYBOOK) playbooks/site.yml --check --diff $(ARGS)
 site: setup  ## bring INVENTORY to what it says
@@ -86,6 +86,8 @@ verify: setup  ## create an instance as a user would, and follow it
 	$(PLAYBOOK) playbooks/verify.yml $(ARGS)
 rollback: setup  ## a service back to its previous generation: SERVICE=nova
 	$(PLAYBOOK) playbooks/rollback.yml -e service=$(or $(SERVICE),$(error SERVICE=… is missing)) $(ARGS)
+renew: setup  ## certificates of hosts that are due, and nothing else
+	$(PLAYBOOK) playbooks/renew.yml $(ARGS)
 rotate-keys: setup  ## new keys for keystone's tokens and stored credentials
 	$(PLAYBOOK) playbooks/rotate-keys.yml $(ARGS)
 openstack: setup  ## the openstack command as administrator: ARGS='server list'

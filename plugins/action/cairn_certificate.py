@@ -10,6 +10,7 @@ from cairn.manifest import digest
 
 RECORD = "certificate"
 DUE = "due-trust"
+END = "certificate-end"
 
 
 class ActionModule(CairnAction):
@@ -54,6 +55,7 @@ class ActionModule(CairnAction):
             )
             arguments["certificate"] = made
             records[DUE] = certificates.due(made, renew_days)
+            records[END] = certificates.due(made, 0)
         arguments["records"] = records
         done = self.call("cairn_certificate", arguments, task_vars)
         self.remember(task_vars, records={**known, **records})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ from ansible.plugins.action import ActionBase
 from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
-from cairn import archives, catalogue, checks, flows, lease, proxies, secrets, window
+from cairn import (
+    archives,
+    catalogue,
+    certificate_checks,
+    checks,
+    flows,
+    lease,
+    proxies,
+    secrets,
+    window,
+)
 from cairn.layers import file_in_force
 from cairn.sources import shadowed_files, variable_files
 from cairn.volumegroup import path_of
@@ -155,6 +166,30 @@ def window_findings(task_vars: Any) -> list[Any]:
     return list(checks.check_network_window(smallest, need))
 
 
+def certificate_findings(task_vars: Any) -> list[Any]:
+    """What is wrong with the site's certificates, or ends soon."""
+    hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
+    now = datetime.now(UTC)
+    variables = hostvars[next(iter(site["hosts"]))]
+    secret = variables.get("cairn_secrets") or {}
+    own, own_key = (
+        str(variables.get(name) or "")
+        for name in (certificate_checks.PUBLIC, certificate_checks.PUBLIC_KEY)
+    )
+    found = certificate_checks.check_public(own, own_key, [site["names"]["public"]], now)
+    found += certificate_checks.check_one_vip(own, site["names"], site["vips"])
+    if secret.get("ca_certificate") and secret.get("ca_key"):
+        found += certificate_checks.check_authority(
+            str(secret["ca_certificate"]), str(secret["ca_key"]), now
+        )
+    for name in task_vars["ansible_play_hosts_all"]:
+        if name in site["hosts"] and "cairn_host" in hostvars[name]:
+            records = hostvars[name]["cairn_host"].get("records") or {}
+            if end := records.get("certificate-end", records.get("due-trust")):
+                found += certificate_checks.check_host_certificate(name, end, now)
+    return list(found)
+
+
 def lease_findings(task_vars: Any, plan: bool) -> list[Any]:
     """Whether another run is changing the site; `plan`: this one only says what it would do."""
     if boolean(task_vars.get(lease.TAKE_OVER, False)):
@@ -185,6 +220,7 @@ class ActionModule(ActionBase):
         self.validate_argument_spec({})
         found = inventory_findings(task_vars, self._templar.template) + host_findings(task_vars)
         found += window_findings(task_vars)
+        found += certificate_findings(task_vars)
         found += lease_findings(task_vars, bool(self._task.check_mode))
         given = load_extra_vars(self._loader)
         found += checks.check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)

@@ -25,7 +25,7 @@ def action(script: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture
-def task_vars(site: Data, hosts: Data, tmp_path: Path) -> Data:
+def task_vars(site: Data, hosts: Data, tmp_path: Path, authority: tuple[str, str]) -> Data:
     """A healthy site as the action sees it, its secrets complete and encrypted."""
     site["inventory"] = str(tmp_path)
     site["vips"] = {"internal": "10.0.0.10", "public": "10.0.30.10"}
@@ -49,7 +49,8 @@ def task_vars(site: Data, hosts: Data, tmp_path: Path) -> Data:
             "cairn_planes": {},
             "cairn_host": host,
             "cairn_secrets": dict.fromkeys(wanted, "x" * 32)
-            | {f"keepalived_{plane}": "x" for plane in site["planes"]},
+            | {f"keepalived_{plane}": "x" for plane in site["planes"]}
+            | dict(zip(("ca_certificate", "ca_key"), authority, strict=True)),
         }
         for name, host in hosts.items()
     }
@@ -363,6 +364,19 @@ def test_an_error_ends_it_with_every_finding_in_one_table(
         host["cairn_host"]["os"]["version"] = "12"
     task_vars["hostvars"]["compute1"]["cairn_host"]["memory_mb"] = 1
     with pytest.raises(AnsibleActionFail, match=r"3 finding.* nothing was touched"):
+        run()
+
+
+def test_certificates_are_looked_at(
+    run: Callable[[], tuple[Data, list[str]]], task_vars: Data
+) -> None:
+    variables = task_vars["hostvars"]["controller1"]
+    variables["cairn_host"]["records"] = {"certificate-end": "2026-01-01T00:00:00Z"}
+    result, _ = run()
+    assert [(f["host"], f["severity"]) for f in result["findings"]] == [("controller1", "warning")]
+    variables["trust_public_certificate"] = variables["cairn_secrets"]["ca_certificate"]
+    variables["cairn_secrets"]["ca_key"] = "nonsense"
+    with pytest.raises(AnsibleActionFail, match="2 finding"):
         run()
 
 

@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .errors import CairnError
 
 CA_YEARS = 10
+TIME = "%Y-%m-%dT%H:%M:%SZ"  # of records: UTC, ISO 8601
 COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
 KEY_USAGES = (
     "digital_signature",
@@ -101,7 +102,7 @@ def why_renew(
 def due(certificate_pem: str, renew_days: int) -> str:
     """When a certificate is to be renewed: so many days before its end, UTC in ISO 8601."""
     end = x509.load_pem_x509_certificate(certificate_pem.encode()).not_valid_after_utc
-    return (end - datetime.timedelta(days=renew_days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (end - datetime.timedelta(days=renew_days)).strftime(TIME)
 
 
 def sign(
@@ -117,7 +118,8 @@ def sign(
 
     The first subject becomes the common name. Names come from the inventory and never from the
     request, so a host cannot ask for another's. CairnError when the request was not made with the
-    key it holds, or when certificate and key of the authority do not belong together.
+    key it holds, or when certificate and key of the authority do not belong together. Behind the
+    certificate come those between the authority and its root, if it is not one itself.
     """
     request = x509.load_pem_x509_csr(request_pem.encode())
     if not request.is_signature_valid:
@@ -148,7 +150,14 @@ def sign(
         .add_extension(issuer_key, critical=False)
         .sign(key, hashes.SHA256())
     )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    chain = [certificate, *intermediates(authority_pem)]
+    return "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain)
+
+
+def intermediates(authority_pem: str) -> list[x509.Certificate]:
+    """What clients that know only the root need besides a certificate: authorities below it."""
+    found = x509.load_pem_x509_certificates(authority_pem.encode())
+    return [one for one in found if one.issuer != one.subject]
 
 
 def certificate_authority(common_name: str = "Cairn CA") -> tuple[str, str]:

@@ -1,0 +1,191 @@
+"""Preflight's checks of certificates: the site's own, its authority, and what ends soon.
+
+Pure functions on PEM texts. What a check finds would otherwise stop HAProxy in its turn, or be
+noticed by users only. Control node only.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from .certificates import TIME, certificate_subjects, public_bytes
+from .checks import ERROR, WARNING, Finding
+
+CHECK = "certificates"
+SOON = datetime.timedelta(days=60)
+PUBLIC, PUBLIC_KEY = "trust_public_certificate", "trust_public_key"
+AUTHORITY, AUTHORITY_KEY = "cairn_secrets.ca_certificate", "cairn_secrets.ca_key"
+
+
+def check_public(
+    certificate: str, key: str, names: Sequence[str], now: datetime.datetime
+) -> list[Finding]:
+    """The site's own certificate for the public address: its key, its names, its chain, its time.
+
+    names: how clients call the public address. Empty texts stand for no certificate of its own.
+    """
+    if not certificate.strip() and not key.strip():
+        return []
+    if not certificate.strip() or not key.strip():
+        given, lacking = (PUBLIC, PUBLIC_KEY) if certificate.strip() else (PUBLIC_KEY, PUBLIC)
+        return [_error(f"{given} is set and {lacking} is not", f"set {lacking}, or neither")]
+    chain = _certificates(certificate)
+    if not chain:
+        return [_error(f"{PUBLIC} holds no certificate in PEM", "give the certificate's text")]
+    found = _key_findings(PUBLIC_KEY, key, PUBLIC, chain[0])
+    found += [
+        _error(
+            f"{PUBLIC} is not for {name}, but for {_listed(certificate_subjects(chain[0]))}",
+            "get one for that name, or correct cairn_public_name",
+        )
+        for name in names
+        if not _is_for(chain[0], name)
+    ]
+    for number, (lower, upper) in enumerate(pairwise(chain), 1):
+        if not _issued(lower, upper):
+            found.append(
+                _error(
+                    f"certificate {number} in {PUBLIC} was not signed by the one that follows it",
+                    "put the site's certificate first, then each one's issuer",
+                )
+            )
+    return found + _time_findings(PUBLIC, chain, now, "replace it")
+
+
+def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[Finding]:
+    """The site's authority: may sign, has its key, leads up to a root, and goes on for a while."""
+    chain = _certificates(certificate)
+    if not chain:
+        return [_error(f"{AUTHORITY} holds no certificate in PEM", "give the authority's text")]
+    found = _key_findings(AUTHORITY_KEY, key, AUTHORITY, chain[0])
+    try:
+        may_sign = bool(chain[0].extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except x509.ExtensionNotFound:
+        may_sign = False
+    if not may_sign:
+        found.append(
+            _error(f"{AUTHORITY} is not an authority's certificate", "give one with CA:TRUE")
+        )
+    top = chain[0]
+    for upper in chain[1:]:
+        if not _issued(top, upper):
+            break
+        top = upper
+    if not _issued(top, top):
+        found.append(
+            _error(
+                f"{AUTHORITY} leads up to {top.issuer.rfc4514_string()}, which is not in it",
+                "append that certificate, up to the root: OpenSSL accepts nothing without it",
+            )
+        )
+    return found + _time_findings(
+        AUTHORITY, chain, now, "replace it; every host gets a new certificate at the next run"
+    )
+
+
+def check_one_vip(
+    certificate: str, names: Mapping[str, str], vips: Mapping[str, str]
+) -> list[Finding]:
+    """With an own certificate and one VIP for both sides, the two sides must have two names.
+
+    By the name that a client asks for, the load balancer shows one certificate or the other.
+    """
+    same = names["internal"] == names["public"] and vips["internal"] == vips["public"]
+    if not certificate.strip() or not same:
+        return []
+    return [
+        _error(
+            f"{names['public']} is both the internal and the public name of one VIP, for which "
+            f"there are two certificates: {PUBLIC} and the site's authority's",
+            "give the inside a name of its own: cairn_internal_name",
+        )
+    ]
+
+
+def check_host_certificate(host: str, end: str, now: datetime.datetime) -> list[Finding]:
+    """Whether a host's certificate ends soon; end: UTC, ISO 8601, as its record has it."""
+    moment = datetime.datetime.strptime(end, TIME).replace(tzinfo=datetime.UTC)
+    if moment - now > SOON:
+        return []
+    remedy = "make renew; a timer does so where the machine that runs Ansible has systemd"
+    return [Finding(WARNING, CHECK, f"has a certificate that {_ends(moment, now)}", remedy, host)]
+
+
+def _error(text: str, remedy: str) -> Finding:
+    return Finding(ERROR, CHECK, text, remedy)
+
+
+def _certificates(pem: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        return []
+
+
+def _key_findings(
+    name: str, pem: str, of: str, certificate: x509.Certificate
+) -> list[Finding]:  # fmt: skip
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except TypeError:
+        return [
+            _error(f"{name} is encrypted", "decrypt it (openssl pkey); ansible-vault protects it")
+        ]
+    except (ValueError, UnsupportedAlgorithm):
+        return [_error(f"{name} holds no private key in PEM", "give the key's text")]
+    if public_bytes(key.public_key()) != public_bytes(certificate.public_key()):
+        return [_error(f"{name} is not the key of {of}", "give the two that belong together")]
+    return []
+
+
+def _is_for(certificate: x509.Certificate, name: str) -> bool:
+    """Whether a certificate holds for a host name or an address, as RFC 6125 compares them."""
+    names = {subject.lower() for subject in certificate_subjects(certificate)}
+    try:
+        return str(ipaddress.ip_address(name)) in names
+    except ValueError:
+        _, _, parent = name.lower().partition(".")
+        return name.lower() in names or f"*.{parent}" in names
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "no name"
+
+
+def _issued(lower: x509.Certificate, upper: x509.Certificate) -> bool:
+    try:
+        lower.verify_directly_issued_by(upper)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _time_findings(
+    name: str, chain: list[x509.Certificate], now: datetime.datetime, remedy: str
+) -> list[Finding]:
+    first = min(chain, key=lambda one: one.not_valid_after_utc)
+    latest = max(one.not_valid_before_utc for one in chain)
+    which = "" if first is chain[0] else f" (its {first.subject.rfc4514_string()})"
+    if latest > now:
+        return [_error(f"{name} holds only from {_day(latest)} on", "check it, and the clock here")]
+    if first.not_valid_after_utc - now > SOON:
+        return []
+    ended = first.not_valid_after_utc <= now
+    text = f"{name}{which} {_ends(first.not_valid_after_utc, now)}"
+    return [Finding(ERROR if ended else WARNING, CHECK, text, remedy)]
+
+
+def _ends(end: datetime.datetime, now: datetime.datetime) -> str:
+    days = (end - now).days
+    return f"ended on {_day(end)}" if end <= now else f"ends on {_day(end)}, in {days} days"
+
+
+def _day(moment: datetime.datetime) -> str:
+    return f"{moment:%Y-%m-%d}"

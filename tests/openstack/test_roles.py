@@ -219,6 +219,30 @@ def test_the_chassis_script_is_shell_and_never_waits_for_ever(
     assert script.read_text().count("ovs-vsctl") == script.read_text().count("ovs-vsctl --timeout=")
 
 
+def test_a_switch_is_changed_by_its_group_alone(
+    content: Content, ini: Ini, make_model: Callable[..., Model], units: Any
+) -> None:
+    socket = "unix:/run/cairn-ovs/db.sock"
+    assert f"set-manager p{socket} " in content("ovn", "/etc/cairn/ovn/chassis", "compute1")
+    assert ini("neutron", "neutron_ovn_agent.ini", "compute1")["ovs"]["ovsdb_connection"] == socket
+    assert ini("nova", "nova.conf", "compute1")["os_vif_ovs"]["ovsdb_connection"] == socket
+    for role, unit in (("nova", "nova-compute"), ("neutron", "neutron-ovn-agent")):
+        (groups,) = re.findall(r"SupplementaryGroups=(.*)", units(role, "compute1")[unit]["text"])
+        assert "cairn-ovs" in groups.split()
+    manifest = make_model("compute1").manifest("ovn")
+    assert manifest is not None
+    assert manifest["user"]["groups"] == ["cairn-ovs"]
+
+
+def test_no_database_listens_where_every_process_of_a_host_may_call(
+    make_model: Callable[..., Model],
+) -> None:
+    for name in ("controller1", "network1", "compute1"):
+        for role, manifest in make_model(name).manifests().items():
+            shown = json.dumps([manifest["files"], manifest["units"]])
+            assert not re.search(r"ptcp:|tcp:(127|0|\[)[^/]*:66", shown), (name, role)
+
+
 def test_tunnels_run_over_the_service_plane(content: Content) -> None:
     chassis = content("ovn", "/etc/cairn/ovn/chassis", "compute1")
     assert "external-ids:ovn-encap-ip=203.0.113.21" in chassis

@@ -75,12 +75,22 @@ def test_only_gateways_have_the_provider_bridge(host: Any, on: Any, groups: list
     assert external(host, "ovn-cms-options") == ("enable-chassis-as-gw" if gateway else "")
 
 
-def test_the_switchs_database_answers_the_unprivileged_on_the_loopback_only(
-    host: Any, on: Any
-) -> None:
+def test_the_switchs_database_answers_root_and_its_group_only(host: Any, on: Any) -> None:
     on("network", "compute")
-    assert host.run("ovs-vsctl --timeout=10 get-manager").stdout.split() == ["ptcp:6640:127.0.0.1"]
-    assert host.socket("tcp://127.0.0.1:6640").is_listening
+    managers = host.run("ovs-vsctl --timeout=10 get-manager").stdout.split()
+    assert managers == ["punix:/run/cairn-ovs/db.sock"]
+    assert not host.socket("tcp://127.0.0.1:6640").is_listening
+    ask = "ovs-vsctl --timeout=10 --db=unix:/run/cairn-ovs/db.sock show"
+    assert host.run(f"setpriv --reuid=nobody --regid=cairn-ovs --clear-groups {ask}").rc == 0
+    assert host.run(f"setpriv --reuid=nobody --regid=nogroup --clear-groups {ask}").rc != 0
+    for socket in ("/run/cairn-ovs/db.sock", "/run/openvswitch/db.sock"):
+        assert host.file(socket).mode & 0o007 == 0
+
+
+def test_the_group_keeps_its_way_in_over_a_restart_of_the_server(host: Any, on: Any) -> None:
+    on("network", "compute")
+    told = host.run("systemctl show -p UMask --value ovsdb-server.service")
+    assert told.stdout.strip() == "0007"
 
 
 def test_the_chassis_keeps_its_name_over_a_reboot(host: Any, on: Any) -> None:

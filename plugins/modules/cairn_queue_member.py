@@ -55,6 +55,7 @@ Run = Callable[..., str]
 STREAMS = "list_queues", "name", "type", "--formatter", "json", "--vhost"
 # Debian's package has no command for it, as it has for the others, that runs as the right user.
 STREAM_TOOL = "runuser", "--user=rabbitmq", "--", "/usr/lib/rabbitmq/bin/rabbitmq-streams"
+TIMEOUT = 600.0  # seconds for one command
 
 
 class MemberError(Exception):
@@ -63,14 +64,19 @@ class MemberError(Exception):
 
 def run(*words: str) -> str:
     """Run a command of RabbitMQ's to its end; what it prints. MemberError with its last words."""
-    done = subprocess.run(
-        words,
-        cwd="/",  # that the user rabbitmq, too, can read
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    try:
+        done = subprocess.run(
+            words,
+            cwd="/",  # that the user rabbitmq, too, can read
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        raise MemberError(
+            f"{' '.join(words)}: timed out after {TIMEOUT:g} s; see journalctl -u rabbitmq-server"
+        ) from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()[-8:]
         raise MemberError(f"{' '.join(words)}:\n" + "\n".join(said))

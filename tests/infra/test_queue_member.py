@@ -16,6 +16,14 @@ def module(script: Callable[[str], ModuleType]) -> ModuleType:
     return script("plugins/modules/cairn_queue_member.py")
 
 
+def test_a_command_that_hangs_is_an_error_with_its_name(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    with pytest.raises(module.MemberError, match=r"^sleep 60: timed out after 0\.2 s; see journal"):
+        module.run("sleep", "60")
+
+
 class Rabbits:
     """Nodes, as the commands of RabbitMQ see them."""
 

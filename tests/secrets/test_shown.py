@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from cairn import masking, paths, shown, staging
 from cairn.controller import CairnAction
@@ -163,3 +164,22 @@ def test_the_display_masks_once_and_in_its_log(
     display._log(f"b {SECRET}")
     display.display(b"c")
     assert told == [f"a {MASK}", f"b {MASK}", b"c"]
+
+
+def test_a_play_whose_variables_cannot_be_read_ends_with_the_reason_of_its_own(
+    fresh: Masker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown, "_seen", set())
+
+    def refuse(**_: Any) -> None:
+        raise AnsibleError("Decryption failed")
+
+    host = SimpleNamespace(name="a")
+    inventory = SimpleNamespace(get_hosts=lambda pattern: [host] if pattern == "all" else [])
+    manager = SimpleNamespace(_inventory=inventory, _loader=None, get_vars=refuse)
+    play = SimpleNamespace(hosts="stale", get_variable_manager=lambda: manager)
+    shown.learn_of_play(play)
+    manager.get_vars = lambda **_: {"cairn_secrets": {"queue_nova": SECRET}}
+    monkeypatch.setattr(shown, "_seen", set())
+    shown.learn_of_play(play)
+    assert fresh.text(SECRET) == MASK

@@ -9,6 +9,7 @@ URLs.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
 import re
@@ -66,6 +67,7 @@ def mask_urls(text: str) -> str:
         text = masked  # transport_url names several hosts, each with the password
 
 
+@functools.cache
 def names_secret(name: str) -> bool:
     """Whether an option or a variable of this name holds a secret, and not the place of one."""
     return bool(SECRET_NAMES.search(name)) and not name.lower().endswith(PLACES)
@@ -165,6 +167,19 @@ def needles(secrets: Iterable[Any]) -> list[str]:
     return sorted(found, key=lambda text: (-len(text), text))
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in data, keys as well."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(key)
+            yield from _texts(item)
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _texts(item)
+
+
 class Masker:
     """Replaces the secrets of a site in whatever text or data is about to be shown or kept.
 
@@ -195,17 +210,26 @@ class Masker:
         return mask_urls(text) if "://" in text else text
 
     def data(self, value: Any) -> Any:
-        """Data with its texts masked, keys of mappings as well; differences line by line."""
+        """Data with its texts masked, keys of mappings as well; differences line by line.
+
+        Data without any secret, which most is, comes back as it is.
+        """
+        whole = "\n".join(_texts(value))
+        urls = "://" in whole and "@" in whole
+        if urls or any(needle in whole for needle in self.needles):
+            return self._data(value)
+        return value
+
+    def _data(self, value: Any) -> Any:
         if isinstance(value, str):
-            masked = self.text(value)
-            return value if masked == value else masked
+            return self.text(value)
         if isinstance(value, Mapping):
-            found = {self.data(key): self.data(item) for key, item in value.items()}
+            found = {self._data(key): self._data(item) for key, item in value.items()}
             if isinstance(value.get("before"), str) and isinstance(value.get("after"), str):
                 found["before"], found["after"] = self.pair(value["before"], value["after"])
             return found
         if isinstance(value, list | tuple | set):
-            return [self.data(item) for item in value]
+            return [self._data(item) for item in value]
         return value
 
     def pair(self, before: str, after: str) -> tuple[str, str]:

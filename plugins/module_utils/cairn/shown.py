@@ -10,6 +10,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleError
+from ansible.template import Templar
+
 from .masking import Masker, secret_values
 
 KNOWN = Masker()
@@ -30,6 +33,9 @@ def _plain(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> Iter
                 yield str(template(value))
 
 
+_seen: set[str] = set()  # hosts whose variables were read
+
+
 def mask_display(display: Any) -> None:
     """Have this Display (there is one in a process) mask whatever it prints and logs."""
     if getattr(display, "_cairn_masks", False):
@@ -48,16 +54,17 @@ def mask_display(display: Any) -> None:
 
 def learn_of_play(play: Any) -> None:
     """Know the secrets that the hosts of a play have: those of its first host, and the site's."""
-    from ansible.template import Templar
+    # Where variables cannot be read (a wrong vault password), the play itself ends with the reason.
+    with contextlib.suppress(AnsibleError):
+        _learn_of_play(play)
 
+
+def _learn_of_play(play: Any) -> None:
     manager = play.get_variable_manager()
     hosts = manager._inventory.get_hosts(play.hosts) or manager._inventory.get_hosts("all")
     if not hosts or hosts[0].name in _seen:
         return
-    _seen.add(hosts[0].name)
     variables = manager.get_vars(play=play, host=hosts[0])
+    _seen.add(hosts[0].name)
     templar = Templar(loader=manager._loader, variables=variables)
     learn(variables, templar.template)
-
-
-_seen: set[str] = set()

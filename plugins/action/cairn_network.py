@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from cairn.netcommit import NOBODY
 from cairn.networkd import devices, digest, units
 from cairn.peers import all_peers, judge
 from cairn.planes import read_site
@@ -302,10 +303,7 @@ class ActionModule(ActionBase):
             if status and status["applied"] and status["armed"]:
                 return
             if status and not status["armed"]:
-                reason = status["error"] or (
-                    f"the controller did not get through over the new network within {window} s"
-                    + without_link(status)
-                )
+                reason = status["error"] or why_reverted(status, window)
                 raise AnsibleActionFail(
                     f"the network was not changed: {reason}. "
                     "The old configuration is back and the host is reachable"
@@ -383,6 +381,17 @@ class ActionModule(ActionBase):
                 return
             time.sleep(1)
         raise AnsibleActionFail("the host did not restore its old network; look at its console")
+
+
+def why_reverted(status: Mapping[str, Any], window: int) -> str:
+    """Why a change that was applied is taken back before anybody got through."""
+    reason = status.get("reverted")
+    if reason and reason != NOBODY:
+        return str(reason)
+    return (
+        f"the controller did not get through over the new network within {window} s"
+        + without_link(status)
+    )
 
 
 def without_link(status: Mapping[str, Any]) -> str:

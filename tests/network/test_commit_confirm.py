@@ -94,6 +94,29 @@ def test_check_mode_shows_the_units_and_changes_nothing(play: Play, shell: Shell
 
 
 @pytest.mark.usefixtures("settled")
+def test_a_plan_says_what_its_run_then_does(root: Path, play: Play, shell: Shell) -> None:
+    """From both reports, with a unit of somebody else's and one that was changed by hand."""
+    report = root / ".cache/last-run.json"
+    shell("west", "echo '[Match]' > /etc/systemd/network/30-other.network")
+    shell("west", "echo >> /etc/systemd/network/20-cairn-stor0.network")
+    reports = []
+    for more in (["--check", "--diff"], ["--diff"]):
+        done = play(None, *more)
+        assert done.returncode == 0, done.stdout
+        assert "-[Match]" in done.stdout
+        reports.append(json.loads(report.read_text())["hosts"])
+    plan, run = ({name: told(host) for name, host in hosts.items()} for hosts in reports)
+    assert plan == run
+    assert run["west"]["changed"] and not run["east"]["changed"]
+    assert "30-other.network" not in shell("west", "ls /etc/systemd/network")
+
+
+def told(host: dict[str, Any]) -> dict[str, Any]:
+    """What a report says that was done to a host, without what it cost."""
+    return {k: v for k, v in host.items() if k not in ("remote_calls", "failed")}
+
+
+@pytest.mark.usefixtures("settled")
 def test_a_wrong_vlan_reverts_and_names_who_did_not_answer(play: Play, shell: Shell) -> None:
     done = play(SPOILT["wrong VLAN"])
     assert done.returncode != 0

@@ -42,6 +42,7 @@ UNIT_SUFFIXES = (".link", ".netdev", ".network")
 TIMER = "cairn-network-revert"
 APPLIER = "cairn-network-apply"
 BOOT_UNIT = "cairn-network-boot.service"
+NOBODY = "nobody confirmed within the window"
 NETWORKD = (
     "systemd-networkd-wait-online.service",
     "systemd-networkd.socket",
@@ -976,7 +977,7 @@ def main(arguments: list[str]) -> None:
     if arguments == ["apply"]:
         trial.apply()
     elif arguments == ["revert"]:
-        trial.revert("nobody confirmed within the window")
+        trial.revert(NOBODY)
     elif arguments == ["boot"]:
         trial.boot()
     else:

@@ -38,6 +38,7 @@ FLOOR = "floor"  # name of the lab that the floor is measured in
 LAST_PHASE = "verify"  # of `make lab`
 KERNELS = {"kernel", "debian-kernel"}  # as the lab's cache names them
 OPTION = {"nova_config": {"nova.conf": {"api": {"max_limit": 999}}}}
+IDLE_BUDGETS = {"100": "≤ 15 s", "300": "≤ 45 s"}
 Row = tuple[str, str, str]
 
 
@@ -347,7 +348,8 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
             f"{cost['seconds']} s, {cost['processor_seconds']} s of processor, "
             f"{cost['memory_mb']} MiB"
         )
-        table.append((f"{number} idle compute hosts", figure, "≤ 60 s for 100, linear"))
+        budget = IDLE_BUDGETS.get(number, "")
+        table.append((f"{number} idle compute hosts", figure, budget))
     for name in FLOORS:
         if not (floor := result.get(name)):
             continue

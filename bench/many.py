@@ -78,8 +78,8 @@ def prepare(computes: int) -> Path:
     return folder
 
 
-def run(folder: Path, *, record: bool) -> dict[str, float]:
-    """Run site.yml once; wall seconds, processor seconds and the peak memory of one process."""
+def run(folder: Path, *, record: bool, playbook: str = "site.yml") -> dict[str, float]:
+    """Run a playbook once; wall seconds, processor seconds and the peak memory of one process."""
     answers = folder.with_name(f"{folder.name}-answers")
     answers.mkdir(exist_ok=True)
     environment = {
@@ -92,7 +92,7 @@ def run(folder: Path, *, record: bool) -> dict[str, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.monotonic()
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(folder), "playbooks/site.yml"],
+        ["ansible-playbook", "-i", str(folder), f"playbooks/{playbook}"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -102,7 +102,7 @@ def run(folder: Path, *, record: bool) -> dict[str, float]:
     seconds = time.monotonic() - begin
     folder.with_name(f"{folder.name}.log").write_text(done.stdout + done.stderr)
     if done.returncode:
-        raise RuntimeError(f"site.yml failed over simulated hosts: {folder}.log")
+        raise RuntimeError(f"{playbook} failed over simulated hosts: {folder}.log")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "seconds": round(seconds, 1),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import machines, state
+from lab import cli, machines, state
 from lab.inventory import Site
 from lab.run import LabError
 from lab.state import Process, State
@@ -210,3 +210,24 @@ def test_a_disk_is_used_again_when_its_machine_has_let_go_of_it(
                     machines.wait_released(disk, limit)
         finally:
             holder.kill()
+
+
+def test_a_console_is_followed_and_one_that_never_was_is_told(
+    lab: State, site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "check_machine", lambda: None)
+    monkeypatch.setattr(cli, "_hypervisor", lambda *_: None)
+    monkeypatch.setattr(cli.inventory, "read", lambda _: site)
+    monkeypatch.setattr(cli, "State", lambda _: lab)
+    words = ["--inventory", "somewhere", "console", "alpha"]
+    assert cli.main(words) == 1
+    assert "alpha was never started" in capfd.readouterr().err
+    lab.console(site.host("alpha")).parent.mkdir(parents=True)
+    lab.console(site.host("alpha")).write_text("login:\n")
+    run = subprocess.run
+    # As far as a person would follow it.
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **more: run(["timeout", "1", *command], **more)
+    )
+    assert cli.main(words) == 0
+    assert capfd.readouterr().out == "login:\n"

@@ -120,6 +120,17 @@ def test_a_login_that_does_not_become_root_is_explained(
     assert text in " ".join(done.stdout.split()), done.stdout
 
 
+@pytest.mark.usefixtures("settled")
+def test_preflight_names_every_host_whose_login_does_not_become_root(
+    playbook: Callable[..., Done],
+) -> None:
+    done = playbook("playbooks/preflight.yml", ansible_become_password="wrong")
+    assert done.returncode != 0
+    text = " ".join(done.stdout.split())
+    assert "east, west: the password with which debian should become root is wrong" in text, text
+    assert "nothing was touched" in text
+
+
 def test_a_network_is_changed_through_a_jump_host_by_new_connections(settled: Machines) -> None:
     config = settled.root / ".lab" / settled.name / "ssh_config"
     jump = "{{ ' -o ProxyJump=debian@east' if inventory_hostname == 'west' else '' }}"

@@ -232,6 +232,16 @@ Dumper.add_representer(Unsafe, lambda dumper, value: _text(dumper, value, "!unsa
 Dumper.add_representer(Quoted, lambda dumper, value: _text(dumper, value, style="'"))
 
 
+def text_of(content: Mapping[str, Any]) -> str:
+    """Return the text of the secrets file, with every secret in quotes."""
+    quoted = {
+        name: Quoted(value) if type(value) is str else value
+        for name, value in content["cairn_secrets"].items()
+    }
+    shown = {**content, "cairn_secrets": quoted}
+    return HEADER + yaml.dump(shown, Dumper=Dumper, sort_keys=False, width=1000, allow_unicode=True)
+
+
 def make(inventory: Path, roles: Path) -> list[str]:
     """Complete the secrets of `inventory`; return the names that were added."""
     wanted = required(services(roles), planes(inventory, password_of(inventory)))
@@ -241,14 +251,10 @@ def make(inventory: Path, roles: Path) -> list[str]:
     have = content.get("cairn_secrets", {})
     added = missing(wanted, have)
     if added:
-        content["cairn_secrets"] = {
-            name: Quoted(value) if type(value) is str else value
-            for name, value in sorted(complete(wanted, have).items())
-        }
-        text = HEADER + yaml.dump(content, Dumper=Dumper, sort_keys=False, width=1000)
+        content["cairn_secrets"] = dict(sorted(complete(wanted, have).items()))
         if moved := make_folder(inventory):
             print(moved)
-        write(path, vault.encrypt(text))
+        write(path, vault.encrypt(text_of(content)))
     return added
 
 

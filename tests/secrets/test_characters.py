@@ -10,8 +10,11 @@ from __future__ import annotations
 import ast
 import base64
 import configparser
+import contextlib
+import json
 import re
 import string
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -503,3 +506,55 @@ def test_what_is_told_of_a_refused_value_is_where_and_why() -> None:
         oslo.literal({"service_nova": "word\\$word"}, "service_nova")
     assert "cairn_secrets.service_nova: oslo.config reads" in str(caught.value)
     assert "word" not in str(caught.value).replace("password", "")
+
+
+# -- the services' own code -----------------------------------------------------------------------
+
+LETTERS = [*NASTY, *string.punctuation, "x".join(string.punctuation), "x\\$", "%(" * 3 + "%%"]
+OWN_CODE: list[tuple[str, str, Callable[[str], str]]] = [
+    ("glance", "glance_store", lambda v: f"[s]\nkey = {dialects.glance_store(v)}\n"),
+    (
+        "swift",
+        "swift_paste",
+        lambda v: f"[filter:s]\nuse=egg:swift#tempurl\nkey={dialects.swift(v)}\n",
+    ),
+    ("swift", "swift_readconf", lambda v: f"[filter:s]\nkey = {dialects.swift(v)}\n"),
+    (
+        *("swift", "swift_hash"),
+        lambda v: f"[swift-hash]\nswift_hash_path_prefix = {dialects.swift_hash(v)}\n",
+    ),
+    (
+        *("keystone", "sqlalchemy"),
+        lambda v: str(dialects.option("mysql://u:~cairn-secret~x~@h/d", "oslo", {"x": v})),
+    ),
+    (
+        *("nova", "messaging"),
+        lambda v: str(
+            dialects.option(
+                "rabbit://u:~cairn-secret~x~@a:1,u:~cairn-secret~x~@b:2//v", "oslo", {"x": v}
+            )
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("lock", "what", "write"), OWN_CODE, ids=[case[1] for case in OWN_CODE])
+def test_the_services_own_code_reads_back_what_is_written_for_it(
+    lock: str, what: str, write: Callable[[str], str], venv_of: Callable[[str], Path], root: Path
+) -> None:
+    python = venv_of(lock) / "bin/python"
+    cases = []
+    for value in LETTERS:
+        with contextlib.suppress(dialects.DialectError):
+            cases.append((value, write(value)))
+    assert len(cases) > 50
+    done = subprocess.run(
+        [str(python), str(root / "tests/secrets/ask_service.py")],
+        input=json.dumps([[what, text] for _, text in cases]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = [[value, value] if what == "messaging" else value for value, _ in cases]
+    assert json.loads(done.stdout) == wanted

@@ -20,6 +20,8 @@ from cairn import certificates, secrets
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.secrets import characters
+
 PLANES: dict[str, dict[str, Any]] = {
     "management": {"cidr": "198.18.0.0/24", "vip": "198.18.0.10"},
     "storage": {"mtu": 9000},
@@ -365,3 +367,32 @@ def test_the_command_prints_names_and_never_values(site: Path, root: Path) -> No
     assert "keystone_admin" in result.stdout
     for value in opened(site)["cairn_secrets"].values():
         assert value not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_hard_characters_for_the_lab_survive_their_file(
+    new: bool, tool: ModuleType, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tool, site)
+    before = opened(site)["cairn_secrets"]
+    monkeypatch.setattr(characters, "tool", lambda: tool)
+    monkeypatch.setattr(sys, "argv", ["characters", str(site), *(["--new"] if new else [])])
+    characters.main()
+    describe_role(site.parent, "heat", {"queue": True})
+    assert make(tool, site) == ["queue_heat"]
+    text = tool.vault_of(site).decrypt(secrets_file(site).read_bytes()).decode()
+    after = yaml.load(text, tool.Loader)["cairn_secrets"]  # noqa: S506 - a safe one
+    assert secrets.problems(after) == {}
+    kept = {name for name in before if after[name] == before[name]}
+    assert {"ca_certificate", "ca_key"} <= kept
+    assert kept - set(characters.ONCE) <= {"keepalived_management"}
+    assert ("erlang_cookie" in kept) is not new
+    assert after["keystone_admin"] == "0042004200420042"
+    assert len({value for name, value in after.items() if not name.startswith("ca_")}) > 5
+
+
+def test_hard_characters_are_told_to_ansible_as_they_are() -> None:
+    made = characters.hard({f"service_x{n}": "a" * 32 for n in range(40)}, ())
+    for tail in characters.TAILS:
+        assert any(value.endswith(tail) for value in made.values()), tail
+    assert secrets.problems(made) == {}

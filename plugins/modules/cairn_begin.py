@@ -10,6 +10,7 @@ description:
   - Switches them one after the other in a process of its own, which ends at the first that fails.
   - M(cairn_switch) waits for that process, and tells what it has done to the service or does it
     again, so that nothing gets lost of an error.
+  - As an action it takes O(services) as a list, and leaves out what serves already.
 options:
   services:
     description: Staged generation by service, in the order in which they are switched.
@@ -21,9 +22,7 @@ author: [Cairn]
 EXAMPLES = r"""
 - name: Begin on hosts that serve nothing yet
   cairn_begin:
-    services:
-      ovn: 3f2a90c1d2e4
-      nova: 91bc03f5a6d7
+    services: [ovn, neutron, nova]
 """
 
 RETURN = r"""

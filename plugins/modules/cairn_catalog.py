@@ -48,20 +48,35 @@ options:
     type: str
     required: true
   services:
-    description: Services, each with name, type, description, internal and public.
+    description: Services of the catalog.
     type: list
     elements: dict
     required: true
+    suboptions:
+      name: {description: Its name., type: str, required: true}
+      type: {description: Its type., type: str, required: true}
+      description: {description: What it is., type: str, required: true}
+      internal: {description: Its internal URL., type: str, required: true}
+      public: {description: Its public URL., type: str, required: true}
   users:
-    description: Service users, each with name, password, project and roles.
+    description: Service users.
     type: list
     elements: dict
     required: true
+    suboptions:
+      name: {description: Its name., type: str, required: true}
+      password: {description: Its password., type: str, required: true}
+      project: {description: The project that it has its roles in., type: str, required: true}
+      roles: {description: Its roles., type: list, elements: str, required: true}
   domains:
-    description: Domains beside the default one, each with name, admin and the admin's password.
+    description: Domains beside the default one.
     type: list
     elements: dict
     default: []
+    suboptions:
+      name: {description: Its name., type: str, required: true}
+      admin: {description: The user who administers it., type: str, required: true}
+      password: {description: The password of that user., type: str, required: true}
   roles:
     description: Roles that are to be there, whether a service user has them or not.
     type: list

@@ -27,6 +27,8 @@ description:
   - A server that an operator has drained or put into maintenance stays so. With O(state=ready) only
     those come back that this module took out.
   - A host without a running HAProxy has nothing to do.
+  - As an action it takes C(service), whose servers it finds, O(state), and C(generation), the one
+    that is switched to; it calls the load balancer only where something restarts.
 options:
   servers:
     description: What to take out or put back, each as C(backend/server).
@@ -52,7 +54,7 @@ author: Cairn
 EXAMPLES = r"""
 - name: Send new requests to the other controllers
   cairn_drain:
-    servers: [keystone-api/controller1]
+    service: keystone
     state: drain
 """
 

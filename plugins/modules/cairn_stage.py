@@ -9,8 +9,8 @@ short_description: Build and validate new generations beside the running ones
 description:
   - Makes accounts, folders and virtualenvs, writes each service's configuration into a new
     generation and lets the new code validate it. Nothing that runs is touched.
-  - Called by the action plugin of the same name, which decides what is to be staged and packs it.
-    Tasks give that one C(services), or C(only=packages) to install Debian packages and stop there.
+  - As an action it takes C(services), by default all that are stale, or C(only=packages) to install
+    their Debian packages and stop there, decides what is to be staged, and packs it.
   - A plan asks no host; what a new generation changes is told by M(cairn_switch).
 options:
   payload:
@@ -21,9 +21,9 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Stage what is in the variable
+- name: Stage the generation of glance
   cairn_stage:
-    payload: "{{ packed }}"
+    services: [glance]
 """
 
 RETURN = r"""

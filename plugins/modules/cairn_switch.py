@@ -11,8 +11,8 @@ description:
     If one does not get well, the service returns to the generation before, and the error says why.
   - What was changed by hand of the generation is restored, and units that may run with it restart.
   - In check mode it tells the same without doing it.
-  - The action plugin of the same name calls it only where something is due; tasks give that one
-    C(service), and C(generation) to go back.
+  - As an action it takes O(service), and O(generation) to go back; without that one it switches to
+    what the inventory asks for. It calls the host only where something is due.
 options:
   service:
     description: The service to switch.

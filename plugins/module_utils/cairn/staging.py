@@ -342,7 +342,13 @@ def show_difference(
             shown += difference(paths.UNITS / name, unit["text"])
         if unit["dropin"] or hoststate.dropin(name).exists():
             shown += difference(hoststate.dropin(name), unit["dropin"] or "")
-    if old is None or old["id"] == manifest["id"]:
+    if old is None:
+        return shown
+    own = hoststate.read_own(role, old["id"], old)
+    for place, faults in transition.own_faults(old, own).items():
+        if "added" in faults:
+            shown += difference(paths.etc(role) / place.removeprefix("etc/"), "")
+    if old["id"] == manifest["id"]:
         return shown
     kept = {file["path"] for file in manifest["files"]}
     for file in old["files"]:

@@ -8,9 +8,9 @@ module: cairn_migrate
 short_description: Run a service's schema steps of one phase and record that they are done
 description:
   - A first migration that was cut off begins anew, in databases that are empty again.
-  - As an action it takes O(service) and O(phase), and calls the host only where its record says that
-    the steps are due. After an upgrade to another release those after the switch wait for the next
-    run, unless the variable C(contract) asks for them.
+  - As an action it takes O(service) and O(phase), and calls the host only where its record says
+    that the steps are due. After an upgrade to another release those after the switch wait for the
+    next run, unless the variable C(contract) asks for them.
 options:
   service:
     description: The service.

@@ -9,8 +9,8 @@ short_description: Read, make and keep the rings of the object store
 description:
   - A ring's builder file is state. Every controller has all of them, and the newest counts.
   - As an action it takes I(state) and what the inventory wants. That is C(rings), by what the hosts
-    have (C(known)), without C(lost) devices, with C(share) percent of their changes; then C(made), what
-    came of it, and C(keep), a folder for copies on the machine that runs Ansible.
+    have (C(known)), without C(lost) devices, with C(share) percent of their changes; then C(made),
+    what came of it, and C(keep), a folder for copies on the machine that runs Ansible.
 options:
   state:
     description:

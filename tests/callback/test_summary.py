@@ -65,6 +65,72 @@ def test_a_switch_tells_generations_and_restarts(run: summary.Run) -> None:
     assert "restarted: glance-api" in shown
 
 
+SWITCHED: dict[str, Any] = {
+    "changed": True,
+    "service": "svc",
+    "from": "a1",
+    "to": "b2",
+    "restarted": ["api.service"],
+    "reloaded": ["haproxy.service"],
+    "stopped": ["rpcbind.service"],
+    "removed": ["unit old.service", "file /etc/old"],
+    "mended": ["/etc/svc/svc.conf"],
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (False, ["restarted", "reloaded", "stopped", "removed", "mended"]),
+        (True, ["would restart", "would reload", "would stop", "would remove", "would mend"]),
+    ],
+)
+def test_plan_and_run_tell_the_same_of_units_and_files(
+    run: summary.Run, check: bool, told: list[str]
+) -> None:
+    run.check = check
+    run.result("controller1", "cairn_switch", "Switch", SWITCHED)
+    shown = text(run)
+    for words, key in zip(told, summary.DEEDS, strict=True):
+        assert f"{words}: {', '.join(SWITCHED[key])}" in shown
+        assert run.report({})["hosts"]["controller1"][key] == SWITCHED[key]
+
+
+def told_of(*results: dict[str, Any], host: str = "controller1") -> dict[str, Any]:
+    """The report of a run in which a host had these results."""
+    run = summary.Run()
+    for result in results:
+        run.result(host, "cairn_switch", "Switch", result)
+    run.host(host).remote_calls = len(results)
+    return run.report({})
+
+
+def test_a_plan_that_says_what_the_run_did_has_no_differences() -> None:
+    other = {**SWITCHED, "service": "more", "restarted": ["z.service"], "mended": []}
+    assert summary.plan_differences(told_of(SWITCHED, other), told_of(other, SWITCHED)) == []
+    quiet = {"changed": False, **{key: [] for key in summary.DEEDS}}
+    assert summary.plan_differences(told_of(), told_of(quiet)) == []
+
+
+@pytest.mark.parametrize("key", summary.DEEDS)
+def test_what_only_plan_or_run_says_is_a_difference(key: str) -> None:
+    plan, run = told_of(SWITCHED), told_of({**SWITCHED, key: ["other"]})
+    found = summary.plan_differences(plan, run)
+    assert f"controller1: {key} only in the run: other" in found
+    assert f"controller1: {key} only in the plan: {SWITCHED[key][0]}" in found
+    # Twice is not once, either.
+    twice = told_of({**SWITCHED, key: 2 * SWITCHED[key][:1]})
+    assert summary.plan_differences(told_of({**SWITCHED, key: SWITCHED[key][:1]}), twice)
+
+
+def test_other_changes_hosts_and_generations_are_differences_too() -> None:
+    plan = told_of(SWITCHED)
+    assert summary.plan_differences(plan, told_of({**SWITCHED, "to": "c3"}))
+    assert summary.plan_differences(plan, told_of(SWITCHED, {"changed": True, "path": "/x"}))
+    elsewhere = summary.plan_differences(plan, told_of(SWITCHED, host="compute1"))
+    assert {line.partition(":")[0] for line in elsewhere} == {"compute1", "controller1"}
+
+
 BARE: dict[str, Any] = {
     "services": {},
     "records": {},

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -520,3 +521,43 @@ def test_a_switch_tells_what_was_done_ahead_and_by_itself(host, script):
     assert done["seconds"].keys() == {"one.service"}
     again = switching.switch("one", "aaa")
     assert module.told({}, again) == again
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_what_goes_on_in_the_background_is_waited_for_as_long_as_it_may_take(
+    host, monkeypatch, background
+):
+    monkeypatch.setattr(hostwork, "BACKGROUND_WAIT", 30.0)
+    held, free = threading.Event(), threading.Event()
+
+    def hold():
+        with hostwork.host_lock(background=background):
+            held.set()
+            free.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert held.wait(10)
+        threading.Timer(1.5, free.set).start()
+        if background:
+            with hostwork.host_lock(wait=0.1):
+                assert free.is_set()
+        else:
+            with pytest.raises(hostwork.HostError, match="for over 0 s"), hostwork.host_lock(0.1):
+                pass
+    finally:
+        free.set()
+        holder.join()
+    # The mark goes with its holder.
+    with hostwork.host_lock():
+        assert (paths.STATE / "lock").read_text() == ""
+
+
+def test_a_user_or_group_that_is_missing_is_told_and_no_traceback(host):
+    with pytest.raises(hostwork.HostError, match="there is no user nosuch"):
+        hostwork.account_of("nosuch")
+    described = {**manifest(host, "aaa"), "user": {"name": "nosuch"}}
+    with pytest.raises(hostwork.HostError, match="svc: there is no group nosuch"):
+        staging.stage(described)
+    assert hoststate.read_state()["services"].get("svc", {"staged": []})["staged"] == []

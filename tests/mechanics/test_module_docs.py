@@ -40,7 +40,7 @@ def module(request: pytest.FixtureRequest, script: Any) -> ModuleType:
 
 @pytest.fixture
 def spec(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Options:
-    """The argument specification that the module gives to Ansible; none where only its action runs."""
+    """The argument specification that the module gives to Ansible; none without AnsibleModule."""
     if not hasattr(module, "AnsibleModule"):
         return {}
 

@@ -35,7 +35,9 @@ modes = st.sampled_from(("0640", "0600"))
 @st.composite
 def generations(draw: st.DrawFn) -> dict[str, Any]:
     """What a description might say: files by name, and units by theirs."""
-    files = {name: (draw(contents), draw(modes)) for name in (*OWN, *OUTSIDE) if draw(st.booleans())}
+    files = {
+        name: (draw(contents), draw(modes)) for name in (*OWN, *OUTSIDE) if draw(st.booleans())
+    }
     units = {}
     for name in UNITS:
         if draw(st.integers(0, 3)) == 0:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
+from ansible.modules import apt
 from cairn import archives
 from cairn.errors import CairnError
 
+UNKNOWN_PACKAGE = "No package matching"
 HERE = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
 MANIFEST = {"role": "nova", "id": "b", "venv": {"name": "nova-2", "lock": "nova"}}
 
@@ -122,7 +126,7 @@ def test_indexes_that_a_power_cut_emptied_are_fetched_anew(stage, monkeypatch):
     def call(module, arguments, _):
         asked.append(arguments.get("_raw_params", module))
         if len(asked) == 1:
-            raise CairnError("No package matching 'curl' is available")
+            raise CairnError(f"{UNKNOWN_PACKAGE} 'curl' is available")
 
     monkeypatch.setattr(action, "call", call)
     action.apt(["curl"], {}, {})
@@ -137,7 +141,7 @@ def test_a_package_that_no_source_has_is_told_after_one_more_look(stage, monkeyp
     def call(module, *_):
         asked.append(module)
         if module == "ansible.legacy.apt":
-            raise CairnError("No package matching 'nosuch' is available")
+            raise CairnError(f"{UNKNOWN_PACKAGE} 'nosuch' is available")
 
     monkeypatch.setattr(action, "call", call)
     with pytest.raises(CairnError, match="nosuch"):
@@ -165,3 +169,8 @@ def test_a_mirror_that_does_not_answer_is_told_where_apt_fails(stage, monkeypatc
         action.apt(["curl"], {"mirrors": {"http://m/debian": why}}, {})
     assert str(failed.value).startswith(told)
     assert ("run again" in str(failed.value)) is bool(why)
+
+
+def test_a_package_that_nobody_knows_is_told_by_ansibles_apt_in_these_words():
+    # The one text of another program's that a decision hangs on.
+    assert UNKNOWN_PACKAGE in inspect.getsource(apt)

@@ -1,8 +1,8 @@
 """The plan is the run, on the lab's cloud: what `--check` reports, the run that follows it does.
 
-Every change is planned and made, and both last-run.json are held against each other. All of them are
-cheap, and each is taken back, which is planned and compared as well: the lab ends as it was. The
-project is a copy, whose roles a test may change.
+Every change is planned and made, and both last-run.json are held against each other. All of them
+are cheap, and each is taken back, which is planned and compared as well: the lab ends as it was.
+The project is a copy, whose roles a test may change.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def test_a_new_service(lab: Lab) -> None:
         assert lab.same(ONE_ROLE, *extra(role=NEW))["hosts"][HOST]["changed"] == []
     finally:
         shutil.rmtree(role)
-        for host in lab.cloud.on(HOST, "hostname").split():
+        inventory = yaml.safe_load((lab.tree / lab.cloud.inventory / "hosts.yml").read_text())
+        for host in inventory["all"]["children"]["controller"]["hosts"]:
             lab.cloud.on(
                 host,
                 f"systemctl disable --now {NEW} || true; rm -rf /etc/{NEW} "

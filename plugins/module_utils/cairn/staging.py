@@ -345,9 +345,9 @@ def show_difference(
     if old is None:
         return shown
     own = hoststate.read_own(role, old["id"], old)
-    for place, faults in transition.own_faults(old, own).items():
+    for name, faults in transition.own_faults(old, own).items():
         if "added" in faults:
-            shown += difference(paths.etc(role) / place.removeprefix("etc/"), "")
+            shown += difference(paths.etc(role) / name.removeprefix("etc/"), "")
     if old["id"] == manifest["id"]:
         return shown
     kept = {file["path"] for file in manifest["files"]}
@@ -380,9 +380,9 @@ def shown_content(
     """
     if "content" in file:
         return str(file["content"])
-    kept = paths.generation(manifest["role"], manifest["id"]) / kept_path(file["path"])
     if "sha256" in file:
-        return read_text(kept)
+        whole = hoststate.restorable(manifest["role"], manifest["id"], file)
+        return read_text(whole) if whole else "(nobody knows: it was changed on the host)\n"
     try:
         return file_content(file, manifest["venv"]).decode(errors="replace")
     except hostwork.HostError:

@@ -144,7 +144,7 @@ def turns(tmp_path: Path) -> Callable[..., list[list[str]]]:
     (tmp_path / "rollback.yml").write_text(
         yaml.safe_dump([{**play, "tasks": [work]} for play in plays], sort_keys=False)
     )
-    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+    (tmp_path / "ansible.cfg").write_text(f"[defaults]\nfilter_plugins = {ROOT}/filter_plugins\n")
     everyone = [host for hosts in GROUPS.values() for host in hosts]
     groups = {**GROUPS, "rollback_yes": everyone[::-1]}
     inventory = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in groups.items()}

@@ -79,6 +79,46 @@ def test_all_roles_are_compiled_before_any_task() -> None:
         assert set(map(str, templates.texts(controller.role_file(path)))) <= keys, path
 
 
+class Loader:
+    """A plugin loader that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def get(self, name: str) -> str | None:
+        self.asked.append(name)
+        if name == "join":
+            raise KeyError(name)
+        return None if name == "min" else f"the plugin {name}"
+
+
+def test_what_is_no_plugin_is_searched_for_once() -> None:
+    loader = Loader()
+    templates.know_missing(loader, ["join", "min", "default"])
+    templates.know_missing(loader, ["join", "min", "default"])
+    assert loader.asked == ["join", "min", "default"]
+    for name in ("join", "min"):
+        with pytest.raises(KeyError):
+            loader.get(name)
+    assert loader.get("default") == "the plugin default"
+    assert loader.get("other") == "the plugin other"
+    assert loader.asked == ["join", "min", "default", "default", "other"]
+
+
+def test_filters_of_jinja_ansible_and_cairn_work_as_before() -> None:
+    templates.load_plugins()
+    templar = Templar(loader=DataLoader(), variables={"a": [3, 1, 2]})
+    for expression, value in (
+        ("{{ a | min }}-{{ a | join('') }}", "1-312"),
+        ("{{ a | union([4]) | sort }}", [1, 2, 3, 4]),
+        ("{{ 1 is even }}", False),
+        ("{{ a is subset([1, 2, 3]) }}", True),
+    ):
+        assert templar.template(trust_as_template(expression)) == value
+    with pytest.raises(AnsibleError, match="nonesuch"):
+        templar.template(trust_as_template("{{ a | nonesuch }}"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     values=st.lists(

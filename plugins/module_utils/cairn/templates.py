@@ -9,7 +9,7 @@ come in when it runs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -78,6 +78,36 @@ def warm(value: Any, **settings: Any) -> None:
 
 def load_plugins() -> None:
     """Load all filters and tests; a worker would else import its own, one by one."""
-    for loader in (filter_loader, test_loader):
+    environment = AnsibleEnvironment()
+    for loader, intercept in (
+        (filter_loader, environment.filters),
+        (test_loader, environment.tests),
+    ):
         for _plugin in loader.all():
             pass
+        know_missing(loader, intercept._jinja_builtins)
+
+
+def know_missing(loader: Any, names: Iterable[str]) -> None:
+    """Let `loader` remember which of Jinja's own `names` are no plugins; may be repeated.
+
+    Ansible searches its collections for `min` or `join` each time before it takes Jinja's.
+    """
+    find = loader.get
+    if getattr(find, "knows", False):
+        return
+    missing = set()
+    for name in names:
+        try:
+            if find(name) is None:
+                missing.add(name)
+        except KeyError:
+            missing.add(name)
+
+    def get(name: str, *args: Any, **keywords: Any) -> Any:
+        if name in missing:
+            raise KeyError(name)
+        return find(name, *args, **keywords)
+
+    get.knows = True  # type: ignore[attr-defined]
+    loader.get = get

@@ -558,3 +558,9 @@ def test_the_services_own_code_reads_back_what_is_written_for_it(
     assert done.returncode == 0, done.stderr
     wanted = [[value, value] if what == "messaging" else value for value, _ in cases]
     assert json.loads(done.stdout) == wanted
+
+
+def test_a_secret_that_comes_from_a_vault_is_text_to_yaml_too() -> None:
+    vaulted = trust_as_template("tiger")  # of a class of Ansible's own, as vaulted text is
+    assert type(vaulted) is not str
+    assert dialects.yaml_text(vaulted) == '"tiger"'

@@ -257,7 +257,8 @@ def yaml_text(text: str) -> str:
 
     Not JSON: its escapes of characters beyond U+FFFF are two halves, which YAML does not join.
     """
-    written = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**9)
+    plain = str.__str__(text)  # what comes from a vault is text of a class of Ansible's own
+    written = yaml.safe_dump(plain, default_style='"', allow_unicode=True, width=10**9)
     return str(written).removesuffix("\n")
 
 

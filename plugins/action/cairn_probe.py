@@ -39,15 +39,17 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec({"required": {"type": "bool", "default": True}})
         site = task_vars["cairn_site"]
-        arguments: dict[str, Any] = {
+        variables = task_vars["hostvars"][task_vars["inventory_hostname"]]
+        given = {name: variables[name] for name in proxies.VARIABLES if name in variables}
+        index, proxy = proxies.asked_through(given, site)
+        arguments = {
             "names": [n for n in site["names"].values() if not hostnames.problem(n)],
             "etc": etc_folders(of_site(DESCRIBED, site)),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
-            "devices": devices(task_vars["hostvars"][task_vars["inventory_hostname"]], site),
+            "devices": devices(variables, site),
+            "index": index,
+            "index_proxy": proxy,
         }
-        variables = task_vars["hostvars"][task_vars["inventory_hostname"]]
-        given = {name: variables[name] for name in proxies.VARIABLES if name in variables}
-        arguments["index"], arguments["index_proxy"] = proxies.asked_through(given, site)
         user = str(task_vars.get("ansible_user") or self._play_context.remote_user or "")
         before = time.time()
         try:

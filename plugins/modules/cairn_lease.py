@@ -16,6 +16,7 @@ module: cairn_lease
 short_description: Takes or gives up the lease under which a run changes the site
 description:
   - A lease that another run holds is left to it, and returned as RV(other).
+  - As an action it takes O(state) alone, and knows itself who this run is.
 options:
   state:
     description: Whether this run is to hold the lease.
@@ -36,7 +37,6 @@ EXAMPLES = r"""
 - name: Keep other runs away
   cairn_lease:
     state: held
-    holder: {token: 9f1c 4242 181818, user: ann, host: deploy1, pid: 4242, playbook: site.yml}
 """
 
 RETURN = r"""

@@ -7,6 +7,7 @@ cloud's public address, where nobody answers here.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -123,3 +124,42 @@ def test_an_inventory_elsewhere(
     path = f"PATH={ROOT}/.venv/bin:$PATH"
     done = run(f"{path} ansible-playbook -i {site} playbooks/preflight.yml", checkout, environment)
     assert done.returncode == 0, done.stdout[-6000:]
+
+
+def test_overrides_in_several_places_make_what_they_would_make_in_one(
+    checkout: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """In a real run, by the generation of nova that a compute host should have."""
+    vnc, pinned = "vnc: {enabled: false}", "compute: {cpu_dedicated_set: 4-15}"
+    places = {
+        "none": {},
+        "split": {
+            "group_vars/all/nova.yml": f"nova_config: {{nova.conf: {{{vnc}}}}}\n",
+            "group_vars/compute.yml": f"nova_config: {{nova.conf: {{{pinned}}}}}\n",
+        },
+        "whole": {"host_vars/compute1.yml": f"nova_config: {{nova.conf: {{{vnc}, {pinned}}}}}\n"},
+    }
+    path, generations = f"PATH={ROOT}/.venv/bin:$PATH", {}
+    for place, files in places.items():
+        site = tmp_path / place
+        shutil.copytree(ROOT / "inventories/example", site)
+        for name, text in {**EDITED, **files}.items():
+            with (site / name).open("a") as file:
+                file.write(text)
+        assert run(f"make secrets INVENTORY={site}", checkout, environment).returncode == 0
+        if place != "none":
+            shutil.copy(tmp_path / "none/group_vars/all/secrets.yml", site / "group_vars/all")
+            shutil.copy(tmp_path / "none/.vault-password", site)
+        words = (
+            f"{path} ansible-playbook -i {site} playbooks/preflight.yml --limit compute1,storage1"
+        )
+        done = run(words, checkout, environment)
+        assert done.returncode == 0, done.stdout[-6000:]
+        answers = (
+            json.loads((checkout / f"answers/{h}.json").read_text())
+            for h in ("compute1", "storage1")
+        )
+        compute, storage = (answer["services"] for answer in answers)
+        generations[place] = compute["nova"]["current"]
+        assert "nova" not in storage
+    assert generations["split"] == generations["whole"] != generations["none"]

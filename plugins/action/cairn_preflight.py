@@ -99,6 +99,26 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
     ]
 
 
+def operator_findings(task_vars: Any) -> list[Any]:
+    """Whether the operator's machine can be reached as the inventory says it."""
+    found = []
+    for name in task_vars["groups"].get(checks.OPERATOR, ()):
+        variables, problem, said = task_vars["hostvars"][name], "", {}
+        for variable in ("ansible_host", "ansible_connection"):
+            try:
+                said[variable] = str(variables.get(variable) or "")
+            except AnsibleError as error:
+                problem = problem or f"{variable}: {error}"
+        found += checks.check_operator(
+            name,
+            said.get("ansible_host", ""),
+            said.get("ansible_connection", ""),
+            problem,
+            task_vars["cairn_site"]["hosts"],
+        )
+    return found
+
+
 def host_findings(task_vars: Any) -> list[Any]:
     """The checks of every host of this play."""
     hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
@@ -219,7 +239,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
         found = inventory_findings(task_vars, self._templar.template) + host_findings(task_vars)
-        found += window_findings(task_vars)
+        found += window_findings(task_vars) + operator_findings(task_vars)
         found += certificate_findings(task_vars)
         found += lease_findings(task_vars, bool(self._task.check_mode))
         given = load_extra_vars(self._loader)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible import constants
 from ansible.template import Templar
 from cairn import catalogue, layers
 from cairn.controller import CairnAction
@@ -103,6 +104,32 @@ def test_overrides_are_merged_by_option(hostvars: Write) -> None:
     }
     values = layers.values_of("nova_config", layers.layers(found, "c2"))
     assert merged(values)["nova.conf"]["DEFAULT"] == {"debug": False}
+
+
+def test_several_files_of_one_group_are_merged_too(hostvars: Write) -> None:
+    """Ansible itself would take only the last one's."""
+    more = "nova_config: {nova.conf: {DEFAULT: {debug: 5}, quota: {cores: 7}}}\n"
+    for name in ("group_vars/all/zz.yml", "group_vars/all/zz/deeper.yml"):
+        found = hostvars({**NOVA, name: more})
+        values = layers.values_of("nova_config", layers.layers(found, "c2"))
+        assert merged(values)["nova.conf"] == {
+            "vnc": {"enabled": False},
+            "DEFAULT": {"debug": 5},
+            "quota": {"cores": 7},
+            "compute": {"cpu_dedicated_set": "4-15"},
+        }
+
+
+def test_ansibles_hash_behaviour_changes_nothing(
+    hostvars: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for behaviour in ("replace", "merge"):
+        monkeypatch.setattr(constants, "DEFAULT_HASH_BEHAVIOUR", behaviour)
+        found = hostvars(NOVA)
+        variables = {**found.raw_get("c1"), "hostvars": found}
+        made.append(layers.overrides(variables, "c1", {"nova_config": 3}, lambda value: value))
+    assert made[0] == made[1]
 
 
 def test_the_command_line_wins_by_option(hostvars: Write) -> None:

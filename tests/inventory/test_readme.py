@@ -19,8 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HEADING = "## A physical site in ten lines"
 EDITED = {
-    # SSH to hosts that are not there is the one thing that the example cannot have.
-    "group_vars/all/site.yml": "ansible_connection: refusing\n",
+    # Hosts that are not there cannot be reached, and a test's machine is to keep no timer.
+    "group_vars/all/site.yml": "ansible_connection: refusing\noperator_renewal: false\n",
 }
 
 
@@ -55,10 +55,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(checkout: Path) -> dict[str, str]:
     """An operator's, in which hosts are simulated and $EDITOR writes what is to be edited."""
     editor = checkout / "edit"
-    cases = "".join(f"    */{name}) printf '{text}' >> $1 ;;\n" for name, text in EDITED.items())
+    quoted = {name: text.replace("\n", "\\n") for name, text in EDITED.items()}
+    cases = "".join(f"    */{name}) printf '{text}' >> $1 ;;\n" for name, text in quoted.items())
     editor.write_text(
         "#!/bin/sh\nwhile [ $# -gt 0 ]; do\n  [ -f $1 ] || exit 1\n  echo edited $1\n"
-        f"  case $1 in\n{cases}  esac\n  shift\ndone\n".replace("\\n'", "\\\\n'")
+        f"  case $1 in\n{cases}  esac\n  shift\ndone\n"
     )
     editor.chmod(0o755)
     (checkout / "answers").mkdir()

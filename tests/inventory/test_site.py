@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ansible.plugins.loader import filter_loader, init_plugin_loader
 
 from .conftest import Write
 
@@ -64,3 +65,20 @@ def test_its_own_file_settles_it(problems: Callable[..., list[str]]) -> None:
 def test_foreign_hosts_need_nothing_of_cairns(problems: Callable[..., list[str]]) -> None:
     more = "    switches: {hosts: {leaf1: }}\n    deployment: {hosts: {localhost: }}\n"
     assert problems({"hosts.yml": EXAMPLE["hosts.yml"] + more}) == []
+
+
+def test_an_operator_that_has_only_what_is_said_for_all(
+    script: Callable[[str], ModuleType], hostvars: Write
+) -> None:
+    """ansible_host of the example is counted by a number that the operator's machine has not."""
+    files = {k: v for k, v in EXAMPLE.items() if k != "group_vars/operator.yml"}
+    init_plugin_loader()
+    filter_loader.add_directory(str(ROOT / "filter_plugins"))
+    found = hostvars(files)
+    action = script("plugins/action/cairn_preflight.py")
+    groups = found._inventory.get_groups_dict()
+    task_vars = {"hostvars": found, "groups": groups, "cairn_site": {"hosts": {}}}
+    (finding,) = action.operator_findings(task_vars)
+    assert (finding.host, finding.severity) == ("localhost", "error")
+    assert "'cairn_host_number' is undefined" in finding.text
+    assert "inventories/example/group_vars/operator.yml" in finding.remedy

@@ -331,6 +331,24 @@ def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Dat
     assert texts(action, task_vars) == []
 
 
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({"ansible_connection": "local", "ansible_host": "localhost"}, None),
+        ({"ansible_host": "192.0.2.9"}, None),  # another machine, by SSH
+        ({}, "is the machine that runs Ansible, but its ansible_connection is not local"),
+    ],
+)
+def test_the_operator_has_a_connection_of_its_own(
+    variables: Data, text: str | None, action: ModuleType, task_vars: Data
+) -> None:
+    name = "elsewhere1" if "ansible_host" in variables else "localhost"
+    task_vars["groups"]["operator"] = [name]
+    task_vars["hostvars"][name] = variables
+    found = action.operator_findings(task_vars)
+    assert [f.text for f in found] == ([text] if text else [])
+
+
 @pytest.fixture
 def run(
     action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch

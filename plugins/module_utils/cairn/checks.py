@@ -420,6 +420,26 @@ def check_operator_become(
     ]
 
 
+def check_operator(
+    name: str, address: str, connection: str, problem: str, managed: Collection[str]
+) -> list[Finding]:
+    """A host of the group operator can be reached: what is said for all hosts is not for it.
+
+    address, connection: its ansible_host and ansible_connection ("" if not set); problem: why one
+    of them cannot be templated. managed: hosts that Cairn manages and has reached already.
+    """
+    remedy = "give the group its own, as inventories/example/group_vars/operator.yml does"
+    if problem:
+        return [
+            Finding(ERROR, "operator", f"its connection cannot be told: {problem}", remedy, name)
+        ]
+    here = {"localhost", "127.0.0.1", "::1"}
+    if {name, address} & here and connection != "local" and name not in managed:
+        text = "is the machine that runs Ansible, but its ansible_connection is not local"
+        return [Finding(ERROR, "operator", text, remedy, name)]
+    return []
+
+
 def _first_line(host: Mapping[str, Any]) -> str:
     return (str(host.get("msg", "")).strip().splitlines() or ["no answer"])[0]
 

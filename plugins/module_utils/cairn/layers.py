@@ -21,10 +21,22 @@ from .sources import typed, variable_file
 
 
 class Layer(NamedTuple):
-    """What one group or the host itself says; `name` is the group's or the host's."""
+    """What one group or the host itself says; `name` is the group's or the host's.
+
+    Of a folder of files, `values` is what Ansible makes of it; `files` reads them one by one.
+    """
 
     name: str
     values: Mapping[str, Any]
+    files: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+
+    def values_of(self, variable: str) -> list[Any]:
+        """The values of a variable, weakest first: several where several files set it."""
+        if variable not in self.values:
+            return []
+        found = [content[variable] for content in self.files() if variable in content]
+        last = self.values[variable]
+        return found if found and found[-1] == last else [*found, last]
 
 
 def groups_of(hostvars: Any, host: str) -> list[str]:
@@ -52,16 +64,32 @@ def layers(hostvars: Any, host: str) -> list[Layer]:
     def stated(entities: Sequence[Any]) -> Iterable[Layer]:
         return (Layer(e.name, e.get_vars()) for e in entities)
 
+    def reading(folder: Path, kind: str, name: str) -> Callable[[], list[Mapping[str, Any]]]:
+        def read() -> list[Mapping[str, Any]]:
+            paths = loader.find_vars_files(str(folder / f"{kind}_vars"), name)
+            contents = (
+                loader.load_from_file(path, cache="all", unsafe=True, trusted_as_template=True)
+                for path in paths
+            )
+            return [content for content in contents if isinstance(content, Mapping)]
+
+        return read
+
+    def kind(entity: Any) -> str:
+        return "host" if entity is me else "group"
+
     def files(entities: Sequence[Any]) -> Iterable[Layer]:
-        return (
-            Layer(e.name, get_vars_from_inventory_sources(loader, [source], [e], "task"))
-            for source in inventory._sources
-            for e in entities
-        )
+        for source in inventory._sources:
+            folder = Path(source) if Path(source).is_dir() else Path(source).parent
+            for e in entities:
+                values = get_vars_from_inventory_sources(loader, [source], [e], "task")
+                yield Layer(e.name, values, reading(folder, kind(e), e.name))
 
     def beside_playbook(entities: Sequence[Any]) -> Iterable[Layer]:
-        folder = loader.get_basedir()
-        return (Layer(e.name, get_vars_from_path(loader, folder, [e], "task")) for e in entities)
+        folder = Path(loader.get_basedir())
+        for e in entities:
+            values = get_vars_from_path(loader, str(folder), [e], "task")
+            yield Layer(e.name, values, reading(folder, kind(e), e.name))
 
     readers: dict[str, tuple[Callable[[Sequence[Any]], Iterable[Layer]], Sequence[Any]]] = {
         "all_inventory": (stated, everyone),
@@ -113,7 +141,7 @@ def values_of(name: str, found: Iterable[Layer], final: Any = None) -> list[Any]
     `final` is what Ansible has in the end; where the inventory does not explain it (-e, set_fact),
     it is the strongest.
     """
-    values = [layer.values[name] for layer in found if name in layer.values]
+    values = [value for layer in found for value in layer.values_of(name)]
     if final is not None and (not values or final != values[-1]):
         values.append(final)
     return values

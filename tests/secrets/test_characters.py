@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from cairn import catalogue, dialects, oslo
 from cairn.errors import DescriptionError
@@ -87,7 +88,7 @@ def canaries(secrets: dict[str, str]) -> dict[str, str]:
     """Secrets that can be found in any text, in whatever way it is written."""
     named = {name: f"Canary{number:03}Canary" for number, name in enumerate(sorted(secrets))}
     named["heat_auth_encryption_key"] = named["heat_auth_encryption_key"].ljust(32, "x")
-    named |= {name: value[6:] for name, value in named.items() if name.startswith("keepalived_")}
+    named |= {name: value[6:14] for name, value in named.items() if name.startswith("keepalived_")}
     return named | {name: secrets[name] for name in PUBLIC}
 
 
@@ -118,7 +119,7 @@ def files(
     model: Model, values: Mapping[str, str], roles: list[str] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """All files of a host with these secrets; what Jinja has made of descriptions is kept."""
-    model.secrets = values
+    model.secrets = read_by_ansible(values)
     for role in roles if roles is not None else model.roles():
         model._done.pop(("manifest", role), None)
         for file in (model.manifest(role) or {"files": []})["files"]:
@@ -127,6 +128,14 @@ def files(
 
 
 # -- readers --------------------------------------------------------------------------------------
+
+
+def read_by_ansible(values: Mapping[str, str]) -> dict[str, Any]:
+    """The values as Ansible has them once it has read them from a file."""
+    text = yaml.safe_dump(dict(values), allow_unicode=False)
+    found: dict[str, Any] = DataLoader().load(text, file_name="/site/secrets.yml")
+    assert str not in {type(value) for value in found.values()}
+    return found
 
 
 class Oslo:
@@ -443,7 +452,7 @@ def test_the_operators_clouds_yaml_is_read_back(
 ) -> None:
     variables = {
         "ansible_managed": "made",
-        "cairn_secrets": {"keystone_admin": value},
+        "cairn_secrets": read_by_ansible({"keystone_admin": value}),
         "operator_cloud": "cairn",
         "operator_ca_file": "",
         "__operator_site": make_model().site,

@@ -63,13 +63,19 @@ def text(value: Any) -> str:
     """Return a secret; DialectError when YAML made something else of it than text."""
     if isinstance(value, str):
         if "~cairn-secret~" in value:
-            raise DialectError(
-                "~cairn-secret~ is what Cairn itself writes where secrets will stand"
-            )
-        return value
+            raise DialectError("~cairn-secret~ is what Cairn writes where a secret will stand")
+        return plain(value)
     kinds = {bool: "boolean", int: "number", float: "number", list: "list", dict: "mapping"}
     what = next((word for kind, word in kinds.items() if isinstance(value, kind)), "date")
     raise DialectError(f"YAML reads a {what} there, not text")
+
+
+def plain(text: str) -> str:
+    """Return `text` as Python's own type: Ansible's strings know where they come from.
+
+    YAML's writer refuses these, and nothing else needs to know.
+    """
+    return "".join((text, ""))
 
 
 def one_line(text: str) -> str:
@@ -257,8 +263,7 @@ def yaml_text(text: str) -> str:
 
     Not JSON: its escapes of characters beyond U+FFFF are two halves, which YAML does not join.
     """
-    plain = str.__str__(text)  # what comes from a vault is text of a class of Ansible's own
-    written = yaml.safe_dump(plain, default_style='"', allow_unicode=True, width=10**9)
+    written = yaml.safe_dump(plain(text), default_style='"', allow_unicode=True, width=10**9)
     return str(written).removesuffix("\n")
 
 

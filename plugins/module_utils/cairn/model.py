@@ -104,11 +104,25 @@ class Model:
                 **self._variables,
                 **{k: v for k, v in own.items() if k != f"{role}_service"},
                 "cairn_me": self.me,
+                "cairn_host_lines": self.host_lines(),
             }
             if role == "loadbalancer":
                 self._done[key]["cairn_frontends"] = self.frontends()
         found: dict[str, Any] = self._done[key]
         return found
+
+    def host_lines(self) -> str:
+        """The hosts of the site as lines of /etc/hosts.
+
+        Text, since Jinja would take six steps a line, for each line on each host.
+        """
+        if ("host_lines", "") not in self._done:
+            self._done["host_lines", ""] = "\n".join(
+                f"{host['addresses']['management']} {name}"
+                for name, host in self.site["hosts"].items()
+            )
+        lines: str = self._done["host_lines", ""]
+        return lines
 
     def part(self, role: str, name: str) -> Any:
         """One key of a role's description, templated; None when it is not there."""

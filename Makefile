@@ -101,12 +101,14 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 journals: setup  ## what the lab's hosts complain of in their journals, and nobody knows yet (ARGS=--boot)
 	@python -m tests.journals --inventory $(notdir $(INVENTORY:/=)) $(ARGS)
 
-.PHONY: test bad-days ha lint unit labs venvs molecule bench
+.PHONY: test bad-days day-two ha lint unit labs venvs molecule bench
 test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@tools/setup --browser
 	@python tools/run_tests.py
 bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/baddays/…)
 	@python tools/run_tests.py bad-days $(ARGS)
+day-two: setup  ## changes of many kinds, each planned, made and taken back: plan and run must agree (or ARGS=tests/day2/…)
+	@python tools/run_tests.py day-two $(ARGS)
 ha: export CAIRN_LAB := lab-ha
 ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/ha/…)
 	@python tools/run_tests.py ha $(ARGS)

@@ -1,7 +1,7 @@
 """Run the project's tests: `run_tests.py [GROUP]`.
 
-Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]` and `ha [TEST…]`. Without
-one it runs all but the last two, each of which takes as long as everything else.
+Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]`, `day-two [TEST…]` and `ha
+[TEST…]`. Without one it runs all but the last three, each of which takes about as long as all else.
 
 Every step runs even when one before it failed, except that without a lab nothing is tried in it.
 Three lanes run at the same time: the roles are built up one after another, each is proved behind
@@ -43,6 +43,8 @@ JOURNALS = "journals"
 SEARCH = f"python -m tests.{JOURNALS}"
 # What hurts the cloud, and what is too slow for every day.
 BAD_DAYS = ("baddays", "emulated")
+# What operators change in a year, each change planned, carried out and taken back.
+DAY_TWO = ("day2",)
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
@@ -149,7 +151,7 @@ def labs(root: Path) -> list[Step]:
 
 def lab(root: Path) -> list[Step]:
     """Return the tests of the whole cloud, and of labs of their own beside it."""
-    apart = (*OWN_LABS, *BAD_DAYS, "ha", JOURNALS)
+    apart = (*OWN_LABS, *BAD_DAYS, *DAY_TWO, "ha", JOURNALS)
     rest = " ".join(f"--ignore=tests/{name}" for name in apart)
     return [
         *labs(root),
@@ -169,6 +171,15 @@ def bad_days(root: Path, which: Sequence[str] = ()) -> list[Step]:
     return [
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
         Step("bad-days", f"pytest -q -m lab {tests}", junit=True),
+    ]
+
+
+def day_two(root: Path, which: Sequence[str] = ()) -> list[Step]:
+    """Return what an operator does to a cloud in use, all by default."""
+    tests = " ".join(which or [f"tests/{name}" for name in DAY_TWO])
+    return [
+        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
+        Step("day-two", f"pytest -q -m lab {tests}", junit=True),
     ]
 
 
@@ -346,6 +357,8 @@ def plan(words: Sequence[str], root: Path) -> list[Step]:
         return [*machines(root), *molecule(root, chosen)]
     if group == "bad-days":
         return [*machines(root), *bad_days(root, chosen)]
+    if group == "day-two":
+        return [*machines(root), *day_two(root, chosen)]
     if group == "ha":
         return ha(root, chosen)
     groups = {
@@ -358,7 +371,7 @@ def plan(words: Sequence[str], root: Path) -> list[Step]:
     if group not in groups or chosen:
         sys.exit(
             f"error: {' '.join(words)!r}: use lint, unit, labs, lab, molecule [ROLE…], "
-            "bad-days [TEST…] or ha [TEST…]"
+            "bad-days [TEST…], day-two [TEST…] or ha [TEST…]"
         )
     return groups[group]
 

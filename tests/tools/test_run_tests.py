@@ -171,10 +171,11 @@ def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) 
     (labs,) = [step for step in tool.lab(root) if step.name == "labs"]
     (cloud,) = [step for step in tool.lab(root) if step.name == "cloud"]
     (bad,) = [step for step in tool.bad_days(root) if step.name == "bad-days"]
+    (two,) = [step for step in tool.day_two(root) if step.name == "day-two"]
     (ha,) = [step for step in tool.ha(root) if step.name == "ha"]
     (last,) = [step for step in tool.lab(root) if step.name == "journals"]
     for folder in folders:
-        named = [f"tests/{folder}" in step.command for step in (labs, bad, ha, last)]
+        named = [f"tests/{folder}" in step.command for step in (labs, bad, two, ha, last)]
         ignored = f"--ignore=tests/{folder}" in cloud.command
         assert [*named, not ignored].count(True) == 1, folder
 

@@ -42,6 +42,7 @@ TARGETS = {
     "journals": ("tests.journals", "tests/journals/test_lab.py", r"journals"),
     "test": (RUNNER, ".ci/run", r"make test"),
     "bad-days": (f"{RUNNER} bad-days", "tests/tools/test_run_tests.py", r"bad.days"),
+    "day-two": (f"{RUNNER} day-two", "tests/tools/test_run_tests.py", r"day_two"),
     "ha": (f"{RUNNER} ha", "tests/tools/test_run_tests.py", r"\bha\b"),
     "lint": (f"{RUNNER} lint", RUNNER, r"def lint\(root"),
     "unit": (f"{RUNNER} unit", RUNNER, r"def unit\(root"),

@@ -106,7 +106,7 @@ def test_one_floating_ip_leads_to_ports_of_several(
     try:
         cloud.compute.wait_for_server(server, wait=300)
         (port,) = cloud.network.ports(device_id=server.id)
-        cloud.network.create_port_forwarding(
+        forwarding = cloud.network.create_port_forwarding(
             floatingip_id=address.id,
             internal_port_id=port.id,
             internal_ip_address=port.fixed_ips[0]["ip_address"],
@@ -124,6 +124,7 @@ def test_one_floating_ip_leads_to_ports_of_several(
 
         status = wait(f"an answer of {url}", SECONDS, answers, interval=2)
         assert status["address"].startswith(port.fixed_ips[0]["ip_address"])
+        cloud.network.delete_port_forwarding(forwarding, address)
     finally:
         cloud.network.delete_ip(address)
         cloud.compute.delete_server(server)

@@ -11,10 +11,11 @@ from ansible.module_utils.cairn import proof_cloud
 from ansible.module_utils.cairn.proof_cloud import PREFIX, ProofError
 from openstack import exceptions
 
-KINDS = ("projects", "users", "keypairs", "flavors", "servers", "ips", "routers", "ports",
-         "networks", "security_groups", "images")  # fmt: skip
+KINDS = ("projects", "users", "keypairs", "flavors", "servers", "forwardings", "ips", "routers",
+         "ports", "networks", "security_groups", "images")  # fmt: skip
 # What must be gone before what: a service refuses the other order.
 DEPENDS = {
+    "ips": ("forwardings",),
     "routers": ("ips", "ports"),
     "ports": ("servers",),
     "networks": ("ports", "routers"),
@@ -43,6 +44,8 @@ class Cloud:
             "images": "delete_image",
         }.items():
             setattr(proxy, verb, self.remover(kind))
+        proxy.port_forwardings = lambda ip: self.lister("forwardings")(project_id=ip.project_id)
+        proxy.delete_port_forwarding = lambda one, _ip: self.remove("forwardings", one)
         proxy.delete_keypair = self.delete_keypair
         proxy.delete_server = self.delete_server
         proxy.wait_for_delete = self.wait_for_delete
@@ -130,6 +133,7 @@ def add_run(cloud: Cloud, name: str) -> None:
     cloud.add("ports", f"{name}-interface", project_id=project, device_id=router.id,
               device_owner="network:router_interface")  # fmt: skip
     cloud.add("ips", name, project_id=project)
+    cloud.add("forwardings", name, project_id=project)
     cloud.add("security_groups", "default", project_id=project)
     cloud.add("security_groups", name, project_id=project)
 

@@ -483,10 +483,15 @@ def sweep_project(admin: Any, project: Any, remove: Callable[..., bool]) -> None
         compute.delete_server(server, force=True)
         return GOING
 
+    def withdraw(address: Any) -> None:
+        for forwarding in network.port_forwardings(address):
+            network.delete_port_forwarding(forwarding, address)
+        network.delete_ip(address)
+
     found = compute.servers(details=False, all_projects=True, project_id=project.id)
     servers = [one for one in list(found) if remove("server", one, begin, one)]
     for address in network.ips(project_id=project.id):
-        remove("floating IP", address, network.delete_ip, address)
+        remove("floating IP", address, withdraw, address)
     for router in network.routers(project_id=project.id):
         for port in network.ports(device_id=router.id):
             if port.device_owner == "network:router_interface":

@@ -357,6 +357,7 @@ class CallbackModule(CallbackBase):
         mask_display(self._display)
         self.run = Run()
         self.calls = CallCounter()
+        self.broken: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Begin."""
@@ -378,8 +379,15 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Note a failure; one that the play goes on from is the play's own business."""
+        broken = self.broken.pop((result.host.name, result.task._uuid), None)
         if not ignore_errors:
-            self.run.failure(result.host.name, result.task.get_name(), result.result)
+            told = {"results": broken} if broken else result.result
+            self.run.failure(result.host.name, result.task.get_name(), told)
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        """Note an item of a loop that failed: the task's own result does not tell which did."""
+        key = (result.host.name, result.task._uuid)
+        self.broken.setdefault(key, []).append({**result.result, "failed": True})
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Note a host that does not answer."""

@@ -233,6 +233,7 @@ def general(text: str) -> str:
     text = re.sub(r"^\d{4}-\d\d-\d\d \S+ \d+ ", "", text)
     text = re.sub(r"\[[^]]*req-[^]]*\] ", "", text)
     text = re.sub(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", "<id>", text)
+    text = re.sub(r"\btx[0-9a-f]{21}-[0-9a-f]+", "<tx>", text)
     return re.sub(r"0x[0-9a-f]+|\b\d{2,}\b", "<n>", text)
 
 

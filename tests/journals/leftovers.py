@@ -94,12 +94,13 @@ def problems(host: str, state: Mapping[str, Any], wanted: Mapping[str, Sequence[
             found.append(f"iSCSI session to volume {volume[1]}, which is attached to nothing here")
     found += [f"dnsmasq, though OVN answers DHCP: {words}" for words in dnsmasq(state)]
     helpers, services = Counter[tuple[str, str]](), Counter[str]()
-    for unit, _, words in state["processes"]:
+    for unit, owner, words in state["processes"]:
         if words.startswith("sudo\0"):
             continue
         if helper := HELPER.search(words):
             helpers[unit, helper[1]] += 1
-        elif "python" in words.partition("\0")[0]:
+        elif owner != "0" and not PROXY.search(words):
+            # A service may call its processes whatever it likes; its helpers are root's.
             services[unit] += 1
     found += [
         f"{count} x privsep-helper of {unit} for {context}, {services[unit]} processes to ask it"

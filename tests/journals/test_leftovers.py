@@ -14,7 +14,7 @@ VOLUME = "7a1f6f2e-6a0d-4f0e-8f6a-5a7d1a9be001"
 PROXY = f"haproxy\0-f\0/var/lib/neutron/ovn-metadata-proxy/{NETWORK}.conf\0"
 GUEST = f"/usr/bin/qemu-system-x86_64\0-name\0guest=instance-00000001\0-uuid\0{SERVER}\0"
 HELPER = "/v/bin/python\0/v/bin/privsep-helper\0--privsep_context\0neutron.privileged.default\0"
-AGENT = "/v/bin/python\0/v/bin/neutron-ovn-agent\0"
+AGENT = "neutron-ovn-agent: ServiceWrapper worker(0)"  # by setproctitle
 UNIT = "neutron-ovn-agent.service"
 WANTED: dict[str, list[str]] = {"networks": [NETWORK], "servers": [SERVER], "volumes": [VOLUME]}
 NOTHING: dict[str, list[str]] = {"networks": [], "servers": [], "volumes": []}
@@ -23,7 +23,7 @@ SESSION = f"tcp: [1] 198.18.1.31:3260,1 iqn.2010-10.org.openstack:volume-{VOLUME
 
 def state(*words: str, namespaces: list[str] | None = None, sessions: str = "") -> dict[str, Any]:
     return {
-        "processes": [[UNIT, "0", one] for one in words],
+        "processes": [[UNIT, "993" if one == AGENT else "0", one] for one in words],
         "namespaces": namespaces or [],
         "sessions": sessions.splitlines(),
     }

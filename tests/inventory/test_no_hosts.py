@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -68,6 +70,13 @@ def test_tags_are_refused_by_every_playbook(option: str, tmp_path: Path) -> None
         assert done.returncode == 1, done.stdout
         said = f"{name}: nothing was done: Cairn's tasks have no tags, so {option} nova would not"
         assert said in done.stderr
+
+
+def test_molecules_own_tags_are_no_choice(script: Callable[[str], ModuleType]) -> None:
+    module = script("plugins/callback/cairn_no_hosts.py")
+    site = ROOT / "playbooks/site.yml"
+    assert module.refused_tags(site, ["all"], ["notest", "molecule-notest"]) == ""
+    assert "--skip-tags nova" in module.refused_tags(site, ["all"], ["notest", "nova"])
 
 
 def test_a_playbook_of_the_sites_own_may_have_tags(tmp_path: Path) -> None:

@@ -210,8 +210,8 @@ def certificate_findings(task_vars: Any) -> list[Any]:
     return list(found)
 
 
-def lease_findings(task_vars: Any, plan: bool) -> list[Any]:
-    """Whether another run is changing the site; `plan`: this one only says what it would do."""
+def lease_findings(task_vars: Any) -> list[Any]:
+    """Whether another run is changing the site."""
     if boolean(task_vars.get(lease.TAKE_OVER, False)):
         return []
     mine = lease.holder("", os.getppid())
@@ -222,8 +222,7 @@ def lease_findings(task_vars: Any, plan: bool) -> list[Any]:
     }
     return list(
         checks.check_lease(
-            {name: lease.sentence(o) for name, o in told.items() if not lease.has_ended(o, mine)},
-            plan,
+            {name: lease.sentence(o) for name, o in told.items() if not lease.has_ended(o, mine)}
         )
     )
 
@@ -241,7 +240,7 @@ class ActionModule(ActionBase):
         found = inventory_findings(task_vars, self._templar.template) + host_findings(task_vars)
         found += window_findings(task_vars) + operator_findings(task_vars)
         found += certificate_findings(task_vars)
-        found += lease_findings(task_vars, bool(self._task.check_mode))
+        found += lease_findings(task_vars)
         given = load_extra_vars(self._loader)
         found += checks.check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
         errors = [f for f in found if f.severity == checks.ERROR]

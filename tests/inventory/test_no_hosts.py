@@ -75,7 +75,7 @@ def test_tags_are_refused_by_every_playbook(option: str, tmp_path: Path) -> None
 def test_molecules_own_tags_are_no_choice(script: Callable[[str], ModuleType]) -> None:
     module = script("plugins/callback/cairn_no_hosts.py")
     site = ROOT / "playbooks/site.yml"
-    assert module.refused_tags(site, ["all"], ["notest", "molecule-notest"]) == ""
+    assert module.refused_tags(site, ["all"], ["notest", "molecule-idempotence-notest"]) == ""
     assert "--skip-tags nova" in module.refused_tags(site, ["all"], ["notest", "nova"])
 
 

@@ -339,10 +339,13 @@ def check_api_names(
     return found
 
 
-def check_lease(running: Mapping[str, str], plan: bool) -> list[Finding]:
-    """No other run is changing the site; running: controller to who runs what since when."""
+def check_lease(running: Mapping[str, str]) -> list[Finding]:
+    """No other run is changing the site; running: controller to who runs what since when.
+
+    A run that turns out to have something to change is refused when it asks for the lease.
+    """
     return [
-        Finding(WARNING if plan else ERROR, "lease", f"{sentence}", lease.REMEDY, name)
+        Finding(WARNING, "lease", sentence, lease.REMEDY, name)
         for name, sentence in running.items()
     ]
 

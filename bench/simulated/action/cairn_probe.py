@@ -79,7 +79,7 @@ class ActionModule(real()):  # type: ignore[misc]
             "listening": [],
             "folders": {},
             "network": {"hash": me["network"], "trial": False, "drift": []},
-            "mirrors": {"http://deb.debian.org/debian": ""},
+            "mirrors": {"http://mirror.example/debian": ""},
             "resolved": {},
             "peers": [],
             "dpkg_unfinished": False,

@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
 VARIABLES = ("cairn_http_proxy", "cairn_https_proxy", "cairn_no_proxy", "cairn_pypi_index")
-PYPI = "https://pypi.org/simple"
 LOCAL = ("localhost", "127.0.0.0/8", "::1")
 
 
@@ -67,12 +66,16 @@ def index(url: str) -> dict[str, str]:
 def asked_through(variables: Mapping[str, Any], site: Mapping[str, Any]) -> tuple[str, str]:
     """The package index without its login, and the proxy by which it is reached ("" for none).
 
-    Both are empty where one of the variables is no URL, which preflight reports.
+    Both are empty without an index of the site's own, for uv knows its default by itself, and where one
+    of the variables is no URL, which preflight reports.
     """
     urls = [str(variables.get(name) or "") for name in VARIABLES if name != "cairn_no_proxy"]
     if any(url and url_problem(url, (*SCHEMES, "file")) for url in urls):
         return "", ""
-    parts = urlsplit(str(variables.get("cairn_pypi_index") or PYPI))
+    given = variables.get("cairn_pypi_index")
+    if not given:
+        return "", ""
+    parts = urlsplit(str(given))
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     found = environment(variables, site)
     direct = is_excepted(parts.hostname or "", listed(found.get("no_proxy")))

@@ -66,8 +66,8 @@ def index(url: str) -> dict[str, str]:
 def asked_through(variables: Mapping[str, Any], site: Mapping[str, Any]) -> tuple[str, str]:
     """The package index without its login, and the proxy by which it is reached ("" for none).
 
-    Both are empty without an index of the site's own, for uv knows its default by itself, and where one
-    of the variables is no URL, which preflight reports.
+    Both are empty without an index of the site's own, for uv knows its default by itself, and where
+    one of the variables is no URL, which preflight reports.
     """
     urls = [str(variables.get(name) or "") for name in VARIABLES if name != "cairn_no_proxy"]
     if any(url and url_problem(url, (*SCHEMES, "file")) for url in urls):

@@ -103,7 +103,7 @@ def admin_cloud(config: Path, name: str) -> Any:
         region = openstack.config.OpenStackConfig(
             config_files=[str(config)], load_envvars=False
         ).get_one(name)
-        # Whoever runs this may have a proxy in the environment: it leads to the outside.
+        # The caller's environment may name a proxy, which leads outside.
         host = urlsplit(region.config["auth"]["auth_url"]).hostname or ""
         os.environ.update(proxies.exempt(os.environ, [host]))
         return openstack.connection.Connection(config=region)

@@ -33,7 +33,7 @@ from cairn.secrets import SecretsError, complete, missing, not_text, required  #
 
 HEADER = "---\n# Made by `make secrets`. Values may be changed with `make edit-secrets`.\n"
 EDIT = "make edit-secrets INVENTORY=…"
-DOCS = "see docs/secrets.md"
+DOCS = "see docs/manage-secrets.md"
 
 
 def services(roles: Path) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The controller's side of commit-confirm; see the module of the same name and docs/planes.md."""
+"""Control node's side of commit-confirm: see its module and docs/explanation/networks.md."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ActionModule(CairnAction):
                 "objects; nothing was changed:\n  "
                 + "\n  ".join(stranded)
                 + "\n  → bring the builders back to /var/lib/cairn/rings of a controller: from a "
-                "backup, or from a ring (docs/swift.md tells how)"
+                "backup, or from a ring (docs/change-object-storage.md)"
             )
         circumstances = {
             "lost": list(self.argument("lost")),

@@ -61,7 +61,7 @@ def test_each_refusal_is_a_finding_that_says_how_to_mend_it(case: str) -> None:
     answer, text, remedy = REFUSED[case]
     (finding,) = checks.check_reachable("x", {**answer, "login": "debian"}, ["compute"])
     assert (finding.severity, finding.check, finding.text) == (checks.ERROR, "login", text)
-    assert remedy in finding.remedy and "Non-root login" in finding.remedy
+    assert remedy in finding.remedy and "docs/set-up-logins.md" in finding.remedy
 
 
 def test_an_unreachable_host_refused_nothing() -> None:

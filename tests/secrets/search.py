@@ -31,7 +31,7 @@ ROOT_HOME = "/root"
 VENVS = Path("/opt/cairn/venvs")
 # Keys that were made on the host itself.
 OWN_KEYS = ("etc/cairn/tls/host.key", "var/lib/keystone/*-keys/*")
-# Readable by a group of several services on purpose: docs/certificates.md.
+# Readable by a group of several services on purpose: docs/manage-certificates.md.
 SHARED = {"/etc/cairn/tls/host.key": "cairn-tls"}
 SHORTEST_LINE = 40  # of a PEM text; shorter ones are its frame
 

@@ -6,7 +6,7 @@ import configparser
 from typing import Any
 
 # They make mounts or network namespaces for the whole host, which a sandbox would keep from it.
-# docs/secrets.md says so.
+# docs/explanation/secrets.md says so.
 SEE_ALL = {"cinder-backup", "cinder-volume", "neutron-ovn-agent", "nova-compute"}
 
 

@@ -31,7 +31,7 @@ PUBLIC = {"ca_certificate"}
 UNIT = "cairn-trace"
 PLACE = f"/run/{UNIT}"
 CONTROL = "control"
-# docs/secrets.md tells who sees these.
+# docs/explanation/secrets.md tells who sees these.
 DOCUMENTED = ("CHAP password: ",)
 START = f"""
 set -eu

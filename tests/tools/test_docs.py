@@ -21,7 +21,7 @@ ENTRIES = {
 def test_customers_are_told_every_endpoint_of_the_catalog(kind: str, root: Path) -> None:
     path = re.sub(r"%\(\w+\)s", "<project>", ENTRIES[kind].get("path", ""))
     endpoint = f"https://cloud.example:{ENTRIES[kind]['port']}{path}"
-    assert f"| `{endpoint}` | `{kind}` |\n" in (root / "docs/customers.md").read_text()
+    assert f"| `{endpoint}` | `{kind}` |\n" in (root / "docs/use-the-cloud.md").read_text()
 
 
 def test_the_readme_has_endpoint_and_settings_in_each_language(root: Path) -> None:

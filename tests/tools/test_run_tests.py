@@ -206,10 +206,10 @@ def test_every_make_target_that_is_named_is_there(root: Path) -> None:
     rules = set(re.findall(r"(?m)^([a-z-]+):", makefile))
     phony = set(" ".join(re.findall(r"(?m)^\.PHONY: (.+)$", makefile)).split())
     assert phony == rules
-    pages = [root / "README.md", *(root / "docs").glob("*.md")]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md")]
     told = {
         name
         for page in pages
-        for name in re.findall(r"(?:`|^    |\n)make ([a-z-]+)", page.read_text(), re.M)
+        for name in re.findall(r"(?:`|^    |```sh\n)make ([a-z-]+)", page.read_text(), re.M)
     }
     assert told <= rules

@@ -61,9 +61,10 @@ MEASUREMENTS = {
     "floor": r"bench\.measure_floor\(\)",
     "floor-built": r"bench\.measure_floor_built\(\)",
 }
-# In code a line may begin with the verb; in a guide an indented line is a command.
+# In code and prose a line may begin with the verb; in a block of a guide such a line is a command.
 QUOTED = re.compile(r"`make ([a-z][a-z-]*)")
-COMMAND = re.compile(r"^    make ([a-z][a-z-]*)", re.MULTILINE)
+COMMAND = re.compile(r"^ *make ([a-z][a-z-]*)", re.MULTILINE)
+BLOCK = re.compile(r"^ *```sh\n.*?^ *```$|^    make .*$", re.MULTILINE | re.DOTALL)
 
 
 def targets(root: Path) -> set[str]:
@@ -74,7 +75,8 @@ def targets(root: Path) -> set[str]:
 def named(path: Path) -> set[str]:
     """Return the targets that a file tells to make."""
     text = path.read_text()
-    return set(QUOTED.findall(text) + (COMMAND.findall(text) if path.suffix == ".md" else []))
+    blocks = BLOCK.findall(text) if path.suffix == ".md" else []
+    return set(QUOTED.findall(text) + COMMAND.findall("\n".join(blocks)))
 
 
 def dry(root: Path, *words: str) -> str:

@@ -48,7 +48,7 @@ def test_the_environment_names_the_default_inventory(tool: ModuleType) -> None:
 def test_ansible_vault_works_on_the_file_of_an_inventory(
     root: Path, tmp_path: Path, command: str, elsewhere: bool
 ) -> None:
-    """As docs/secrets.md says it, with ansible's own configuration and no -i."""
+    """As docs/manage-secrets.md says it, with ansible's own configuration and no -i."""
     site = tmp_path / "inventories/site"
     path = site / "group_vars/all/secrets.yml"
     path.parent.mkdir(parents=True)

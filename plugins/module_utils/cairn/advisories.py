@@ -122,9 +122,7 @@ def read_database(paths: Sequence[Path]) -> Database:
                 database.add(record)
                 number += 1
         if not number:
-            raise AuditError(
-                f"{path}: no advisory in it; save one as docs/mechanics.md says under Audit"
-            )
+            raise AuditError(f"{path}: no advisory in it; save one as docs/audit.md says")
         if before == len(database.by_package) == 0:
             raise AuditError(f"{path}: {number} advisories, none about a PyPI package")
     return database
@@ -144,7 +142,7 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
     elif path.is_file():
         yield path.name, path.read_text()
     else:
-        raise AuditError(f"{path} is not there; save one as docs/mechanics.md says under Audit")
+        raise AuditError(f"{path} is not there; save one as docs/audit.md says")
 
 
 def _yaml(text: str) -> Any:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-DOCUMENTED = 'docs/planes.md, "Non-root login"'
+DOCUMENTED = "docs/set-up-logins.md"
 SUDOERS = "/etc/sudoers.d/cairn with the line: {user} ALL=(ALL:ALL) NOPASSWD: ALL"
 # What sudo and Ansible say, to what it means and how to mend it.
 REFUSALS = (

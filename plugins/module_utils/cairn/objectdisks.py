@@ -66,7 +66,7 @@ def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
             return Judgement(
                 MISSING,
                 f"disk {name} ({path}) {_state(device)}; its objects are served by other copies",
-                "replace it under the same name, or put it into swift_lost (docs/swift.md)",
+                "replace it under the same name, or list it in swift_lost (docs/replace-a-disk.md)",
             )
         if device is not None:
             return Judgement(WRONG, f"disk {name} ({path}) {_state(device)}", "replace it")

@@ -110,7 +110,7 @@ def judge(
                     f"{_some(one.changes)} would change, and {leader}, which changes databases, "
                     "queues and the catalog for all controllers, is left out of this run",
                     f"run over {leader}, too; while it is off, take it out of the inventory's "
-                    "groups (docs/controllers.md)",
+                    "groups (docs/replace-a-host.md)",
                     name,
                 )
             )

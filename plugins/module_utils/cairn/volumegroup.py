@@ -80,7 +80,7 @@ def plan(name: str, disks: Sequence[Disk], host: Mapping[str, Any]) -> Plan:
     if LOST in (members or ()):
         found.wrong(
             f"volume group {name} lacks a disk",
-            "bring the disk back, or see docs/services.md on a lost disk",
+            "bring the disk back, or see docs/replace-a-disk.md",
         )
     if not found.problems:
         (found.create if members is None else found.extend).extend(new)

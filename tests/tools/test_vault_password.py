@@ -136,7 +136,7 @@ def test_a_wrong_password_is_told_with_both_files(tool: ModuleType, site: Path) 
         tool.password(str(site), {})
     said = str(caught.value)
     assert said.startswith(f"{site}/group_vars/all/secrets.yml: the vault password does not open")
-    assert f"{site}/.vault-password holds another site's" in said
+    assert f"{site}/.vault-password holds the password of another site" in said
 
 
 def test_a_file_that_is_no_vault_is_left_to_others(tool: ModuleType, tmp_path: Path) -> None:

@@ -125,6 +125,16 @@ molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance
 bench: setup  ## measure the lab against the budgets of the design
 	@python -m bench.bench $(ARGS)
 
+.PHONY: release
+release: setup  ## a release of what is committed: VERSION=0.3.0 names it, changelog.d tells what is new
+	@test -n "$(VERSION)" || { echo "release: VERSION=… is missing" >&2; exit 1; }
+	@test -z "$$(git status --porcelain --untracked-files=no)" || { echo "release: commit your changes first" >&2; exit 1; }
+	@! git rev-parse -q --verify "refs/tags/v$(VERSION)" >/dev/null || { echo "release: v$(VERSION) is there already" >&2; exit 1; }
+	uv version --frozen --quiet $(VERSION)
+	towncrier build --yes --version $(VERSION)
+	git commit --quiet --message "Release $(VERSION)" pyproject.toml CHANGELOG.md changelog.d
+	git tag --annotate --message "Cairn $(VERSION)" v$(VERSION)
+
 .PHONY: clean
 clean:  ## forget caches of this tree (the lab and .venv stay)
 	rm -rf .cache .ansible .mypy_cache .ruff_cache .pytest_cache

@@ -231,9 +231,9 @@ def test_the_commands_of_the_guide_are_understood(
     tool: ModuleType, commands: list[list[str]], root: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(root / "releases/2026.1", tmp_path / "2026.1")
-    guide = (root / "docs/explanation/how-a-run-works.md").read_text()
+    guide = (root / "docs/update-locks.md").read_text()
     (tmp_path / "c.txt").write_text("Django===4.2.28\n")
-    told = re.findall(r"^    make lock (.*?)(?:  #.*)?$", guide, re.M)
+    told = re.findall(r"^make lock (.*?)(?:  #.*)?$", guide, re.M)
     assert len(told) == 3
     for line in told:
         words = dict(word.split("=", 1) for word in shlex.split(line))

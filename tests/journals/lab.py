@@ -1,7 +1,8 @@
 """Searches the journals of a lab's hosts, and counts what is left on them.
 
-`python -m tests.journals mark` notes the time from which on `make test` wants to know;
-`python -m tests.journals` tells what nobody knows since then, or since the hosts' last boot.
+`python -m tests.journals mark` notes the time from which on `make test` wants to know. Each
+`python -m tests.journals --new` searches what was said since the one before it, or since the mark,
+so that several of them together read the journals once. Without a mark the hosts' last boot counts.
 """
 
 from __future__ import annotations
@@ -11,31 +12,55 @@ import shlex
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lab.state import State
 from tests.deployed import ROOT, Cloud
 
-from . import complaints, leftovers
+from . import complaints, known, leftovers
+
+# A complaint of several lines may begin before the time from which on is searched; it belongs to
+# the search before.
+EARLIER = 60
 
 
-def marked(lab: str) -> Path:
-    """The file with the time of a lab's mark."""
-    return ROOT / ".cache" / "tests" / f"journals-since-{lab}"
+@dataclass
+class Mark:
+    """From when on a lab's journals are searched, and what came of the searches since then."""
+
+    time: float
+    searched: float = 0
+    met: list[str] = field(default_factory=list)  # entries of known.yml
+
+    @property
+    def next(self) -> float:
+        """From when on the next search reads."""
+        return self.searched or self.time
 
 
-def mark(lab: str) -> None:
-    """What was said before now is not asked for."""
-    path = marked(lab)
+def place(lab: str) -> Path:
+    """The file with a lab's mark."""
+    return ROOT / ".cache" / "tests" / f"journals-{lab}.json"
+
+
+def save(lab: str, mark: Mark) -> None:
+    """Write a lab's mark."""
+    path = place(lab)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{time.time():.0f}\n")
+    path.write_text(json.dumps(asdict(mark), indent=1) + "\n")
 
 
-def since(lab: str) -> float | None:
-    """The time of the mark; None where there is none, which stands for the last boot."""
-    path = marked(lab)
-    return float(path.read_text()) if path.exists() else None
+def set_mark(lab: str) -> None:
+    """What was said before now is not asked for."""
+    save(lab, Mark(time.time()))
+
+
+def marked(lab: str) -> Mark | None:
+    """A lab's mark; None where there is none, which stands for the last boot."""
+    path = place(lab)
+    return Mark(**json.loads(path.read_text())) if path.exists() else None
 
 
 def hosts(cloud: Cloud) -> list[str]:
@@ -43,23 +68,44 @@ def hosts(cloud: Cloud) -> list[str]:
     return sorted(State(cloud.name).running())
 
 
-def heard(cloud: Cloud, from_then_on: float | None) -> list[complaints.Complaint]:
-    """The complaints in all hosts' journals."""
+def heard(cloud: Cloud, since: float | None) -> list[complaints.Complaint]:
+    """The complaints in all hosts' journals that begin after `since`, or after the last boot.
+
+    A host searches its own journal: what ssh would have to carry otherwise takes minutes.
+    """
+    code = shlex.quote(Path(complaints.__file__).read_text())
+    journal = complaints.command(since - EARLIER if since else None)
 
     def of(host: str) -> list[complaints.Complaint]:
-        # The newest journal is large, and ssh waits for the whole of it.
-        output = cloud.on(host, complaints.command(from_then_on), timeout=900)
-        return complaints.complaints(complaints.read(host, output.splitlines()))
+        output = cloud.on(host, f"set -o pipefail; {journal} | python3 -c {code}", timeout=900)
+        return complaints.of_json(host, output)
 
     with ThreadPoolExecutor(4) as pool:
-        return [one for found in pool.map(of, hosts(cloud)) for one in found]
+        found = [one for ones in pool.map(of, hosts(cloud)) for one in ones]
+    return [one for one in found if one.lines[0].time >= (since or 0)]
 
 
 def search(
-    cloud: Cloud, from_then_on: float | None, known: Sequence[complaints.Known] | None = None
-) -> complaints.Report:
+    cloud: Cloud, since: float | None, entries: Sequence[known.Known] | None = None
+) -> known.Report:
     """What nobody knows of, and which entries of the list were not met."""
-    return complaints.search(heard(cloud, from_then_on), known or complaints.load())
+    return known.search(heard(cloud, since), entries or known.load())
+
+
+def search_new(cloud: Cloud) -> known.Report:
+    """What nobody knows of since the last search of this kind, or the mark.
+
+    An entry of the list that any of these searches has met counts as met. Without a mark it is as
+    if the hosts' last boot were one.
+    """
+    begun, mark = time.time(), marked(cloud.name) or Mark(0)
+    entries = known.load()
+    found = [one for one in heard(cloud, mark.next or None) if one.lines[0].time < begun]
+    report = known.search(found, entries)
+    met = {str(entry) for entry in entries if entry.matched} | set(mark.met)
+    report.stale = [entry for entry in report.stale if str(entry) not in met]
+    save(cloud.name, Mark(mark.time, begun, sorted(met)))
+    return report
 
 
 def left(cloud: Cloud, wanted: dict[str, dict[str, list[str]]]) -> list[str]:

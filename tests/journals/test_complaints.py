@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from . import complaints
+from . import complaints, known
 from .complaints import Complaint, Line
 
 HEAD = "2026-11-30 22:33:47.123 812 ERROR ovsdbapp.event "
@@ -138,36 +138,36 @@ def test_journald_is_read_with_what_systemd_says_of_a_unit() -> None:
 # -- the list of what is known --------------------------------------------------------------------
 
 
-def known(tmp_path: Path, text: str) -> list[complaints.Known]:
+def entries_of(tmp_path: Path, text: str) -> list[known.Known]:
     path = tmp_path / "known.yml"
     path.write_text(text)
-    return complaints.load(path)
+    return known.load(path)
 
 
 ENTRY = "- {unit: 'ceilo*', text: 'updating .*#', reason: it is harmless for this test}\n"
 
 
 def test_what_is_known_is_no_finding_and_counts_for_its_entry(tmp_path: Path) -> None:
-    entries = known(tmp_path, ENTRY)
-    report = complaints.search(found(POOL, unit="ceilometer-notification"), entries)
+    entries = entries_of(tmp_path, ENTRY)
+    report = known.search(found(POOL, unit="ceilometer-notification"), entries)
     assert (report.unknown, report.stale) == ({}, [])
     assert entries[0].matched == 1
 
 
 def test_the_same_of_another_unit_is_a_finding_and_the_entry_is_stale(tmp_path: Path) -> None:
-    entries = known(tmp_path, ENTRY)
-    report = complaints.search(found(POOL, unit="other"), entries)
+    entries = entries_of(tmp_path, ENTRY)
+    report = known.search(found(POOL, unit="other"), entries)
     assert report.stale == entries
     assert "other on host1 (error)" in str(report)
 
 
 def test_a_seldom_entry_may_meet_nothing(tmp_path: Path) -> None:
-    assert complaints.search([], known(tmp_path, ENTRY.replace("}", ", seldom: true}"))).stale == []
+    assert known.search([], entries_of(tmp_path, ENTRY.replace("}", ", seldom: true}"))).stale == []
 
 
 def test_complaints_that_differ_in_times_and_ids_only_are_told_once() -> None:
     again = POOL.replace("22:41:10.100 900", "23:01:10.517 901")
-    report = complaints.search(found(POOL) + found(again), [])
+    report = known.search(found(POOL) + found(again), [])
     ((_, met),) = report.unknown.items()
     assert len(met) == 2
     assert str(report).startswith("2 x nova-api")
@@ -187,8 +187,8 @@ def test_an_entry_that_would_hide_too_much_is_refused(
     entry: str, text: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=text):
-        known(tmp_path, entry)
+        entries_of(tmp_path, entry)
 
 
 def test_the_list_itself_is_right() -> None:
-    assert complaints.load()
+    assert known.load()

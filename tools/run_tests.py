@@ -24,17 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cairn import catalogue
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 LOGS = ROOT / ".cache/tests"
-# The order in which the roles build the cloud on one another.
-ROLES = (
-    *("base", "trust", "chrony", "network"),
-    *("mysql", "rabbitmq", "memcached", "loadbalancer"),
-    *("keystone", "placement", "glance", "ovn", "neutron", "nova"),
-    *("iscsi", "cinder", "swift", "heat", "gnocchi", "ceilometer", "horizon"),
-    "operator",
-)
 RELEASE = "2026.1"
 # Folders of tests marked `lab` that start machines of their own.
 OWN_LABS = ("guest", "lab", "network")
@@ -123,13 +117,21 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
 
     What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
     """
-    there = [role for role in ROLES if (root / "molecule" / role / "molecule.yml").exists()]
+    described = catalogue.descriptions()
+    # Networks come before every service, the operator's files after all of them.
+    order = ["network", *catalogue.order(described), "operator"]
+    there = [role for role in order if (root / "molecule" / role / "molecule.yml").exists()]
     unknown = sorted(set(roles) - set(there))
     if unknown:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
     tested = [role for role in there if not roles or role in roles]
+    needed = {"network"} if set(tested) - {"network"} else set()
+    for role in tested:
+        needed |= catalogue.basis(role, described) if role in described else set()
+    if "operator" in tested:
+        needed |= set(described)
     steps = []
-    for role in there[: there.index(tested[-1]) + 1] if tested else []:
+    for role in [role for role in there if role in needed | set(tested)]:
         # The lab is up already: no other scenario has to create it.
         which = f"--no-shared-state --scenario-name {role}"
         build = f"converge-{role}"

@@ -193,11 +193,6 @@ def test_journals_are_searched_after_everything_that_was_done_since_the_mark(
     assert mark.command.endswith("--inventory lab-ha")
 
 
-def test_every_role_has_its_place_in_the_build_order(tool: ModuleType, root: Path) -> None:
-    scenarios = {path.parent.name for path in root.glob("molecule/*/molecule.yml")} - {"default"}
-    assert scenarios <= set(tool.ROLES)
-
-
 def test_an_unknown_group_is_told(tool: ModuleType, root: Path) -> None:
     with pytest.raises(SystemExit, match="'everything': use lint"):
         tool.plan(["everything"], root)

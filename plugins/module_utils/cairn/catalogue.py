@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import graphlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .errors import DescriptionError
 from .manifest import catalog_entries, chosen
 from .units import by_uwsgi
 
@@ -40,6 +42,34 @@ def of_site(
 ) -> dict[str, Mapping[str, Any]]:
     """Those descriptions whose services the site has."""
     return {role: told for role, told in described.items() if chosen(role, told, site)}
+
+
+def order(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return all roles, each behind those that its description names under `after`.
+
+    site.yml's plays are held against the same by a test.
+    """
+    sorter = graphlib.TopologicalSorter({role: after(role, described) for role in described})
+    try:
+        return list(sorter.static_order())
+    except graphlib.CycleError as error:
+        raise DescriptionError(
+            f"services wait for one another: {' → '.join(error.args[1])}"
+        ) from None
+
+
+def after(role: str, described: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the roles that a description names under `after`; all of them must exist."""
+    named = list(described[role].get("after", []))
+    unknown = sorted(set(named) - set(described))
+    if unknown:
+        raise DescriptionError(f"{role}_service: after names {unknown[0]!r}, which is no service")
+    return named
+
+
+def basis(role: str, described: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return all roles that must be deployed before one, near and far."""
+    return {one for name in after(role, described) for one in (name, *basis(name, described))}
 
 
 def catalog_types(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

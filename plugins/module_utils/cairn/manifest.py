@@ -22,6 +22,7 @@ DESCRIPTION_KEYS = {
     "summary",
     "optional",
     "with",
+    "after",
     "groups",
     "user",
     "lock",

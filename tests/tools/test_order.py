@@ -1,0 +1,97 @@
+"""One order of services: their descriptions name what comes before, and everything follows that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from cairn import catalogue
+from cairn.errors import DescriptionError
+
+DESCRIBED = catalogue.descriptions()
+
+
+def misplaced(sequence: list[str]) -> list[str]:
+    """Return what comes before something that it needs."""
+    place = {role: number for number, role in enumerate(sequence)}
+    return [
+        f"{role} before {needed}"
+        for role in set(place) & set(DESCRIBED)
+        for needed in catalogue.basis(role, DESCRIBED)
+        if needed in place and place[needed] > place[role]
+    ]
+
+
+def deployed(plays: list[Mapping[str, Any]]) -> list[str]:
+    """Return the roles that plays carry out whole, each at its first play."""
+    found: dict[str, None] = {}
+    for play in plays:
+        found |= dict.fromkeys(play.get("roles", []))
+        for task in play.get("tasks", []):
+            included = task.get("ansible.builtin.include_role", {})
+            if included and "tasks_from" not in included:
+                found |= {included["name"]: None}
+    return list(found)
+
+
+def test_every_service_comes_after_what_it_needs() -> None:
+    order = catalogue.order(DESCRIBED)
+    assert sorted(order) == sorted(DESCRIBED)
+    assert misplaced(order) == []
+    assert misplaced(["nova", "keystone"]) == ["nova before keystone"]
+
+
+def test_only_the_base_needs_nothing() -> None:
+    assert [role for role in DESCRIBED if not catalogue.basis(role, DESCRIBED)] == ["base"]
+
+
+@pytest.mark.parametrize(
+    ("described", "error"),
+    [
+        ({"a": {"after": ["b"]}}, "a_service: after names 'b', which is no service"),
+        ({"a": {"after": ["b"]}, "b": {"after": ["a"]}}, "services wait for one another: a → b"),
+    ],
+)
+def test_an_order_that_cannot_be_is_named(described: Any, error: str) -> None:
+    with pytest.raises(DescriptionError, match=error):
+        catalogue.order(described)
+
+
+def test_the_plays_of_a_run_follow_it(root: Path) -> None:
+    plays = deployed(yaml.safe_load((root / "playbooks/site.yml").read_text()))
+    assert set(DESCRIBED) <= set(plays), "a service has no play"
+    assert misplaced(plays) == []
+
+
+def test_molecule_follows_it_and_builds_what_a_role_needs(
+    root: Path, script: Callable[[str], ModuleType]
+) -> None:
+    tool = script("tools/run_tests.py")
+
+    def built(*roles: str) -> list[str]:
+        names = [step.name.partition("-")[::2] for step in tool.molecule(root, roles)]
+        return [role for verb, role in names if verb == "converge"]
+
+    everything = built()
+    assert set(everything) == {
+        path.parent.name for path in root.glob("molecule/*/molecule.yml")
+    } - {"default"}
+    assert (everything[0], everything[-1]) == ("network", "operator")
+    assert misplaced(everything) == []
+    assert set(built("memcached")) == {"network", "base", "memcached"}
+    assert set(built("swift")) == {"network", "swift", *catalogue.basis("swift", DESCRIBED)}
+    assert built("network") == ["network"]
+    assert built("operator") == everything
+
+
+def test_the_guides_tables_follow_it(root: Path) -> None:
+    page = (root / "docs/explanation/services.md").read_text()
+    table = page.partition("| service |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| (\w+) \|", table, re.M)
+    assert sorted(named) == sorted(catalogue.optional(DESCRIBED))
+    assert misplaced(named) == []

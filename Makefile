@@ -91,9 +91,7 @@ renew: setup  ## certificates of hosts that are due, and nothing else
 rotate-keys: setup  ## new keys for keystone's tokens and stored credentials
 	$(PLAYBOOK) playbooks/rotate-keys.yml $(ARGS)
 openstack: setup  ## the openstack command as administrator: ARGS='server list'
-	@test -x $(INVENTORY)/.operator/openstack || { echo "$(INVENTORY)/.operator/openstack is missing: make site \
-	INVENTORY=$(INVENTORY) writes it on the host of the group operator (docs/first-day.md)" >&2; exit 1; }
-	@$(INVENTORY)/.operator/openstack $(ARGS)
+	@python tools/openstack.py $(INVENTORY) $(ARGS)
 
 # -- proof
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import secrets as random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,16 +17,14 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
-from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.plugins.loader import init_plugin_loader
-from ansible.vars.hostvars import HostVars
-from ansible.vars.manager import VariableManager
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "plugins/module_utils"))
 
+from cairn.inventories import Inventory, password_file, password_of  # noqa: E402
 from cairn.planes import GROUPS  # noqa: E402
 from cairn.secrets import SecretsError, complete, missing, not_text, required  # noqa: E402
 
@@ -53,16 +50,12 @@ def planes(inventory: Path, password: str = "") -> dict[str, dict[str, Any]]:
     `password` opens what is encrypted. Hosts that differ add up; without any host what is said for
     all counts. SecretsError when there are no planes, or Ansible cannot read the inventory.
     """
-    loader = DataLoader()
-    loader.set_vault_secrets([("default", VaultSecret(password.encode()))] if password else [])
     found: dict[str, dict[str, Any]] = {}
     try:
-        manager = InventoryManager(loader=loader, sources=[str(inventory)])
-        hostvars = HostVars(manager, VariableManager(loader, manager), loader)
-        groups = manager.get_groups_dict()
-        hosts = list(dict.fromkeys(h for g in GROUPS for h in groups.get(g, ())))
+        known = Inventory(inventory, password)
+        hosts = list(dict.fromkeys(h for g in GROUPS for h in known.groups.get(g, ())))
         for host in hosts or ["localhost"]:
-            declared = hostvars[host].get("cairn_planes") or {}
+            declared = known.variables(host).get("cairn_planes") or {}
             if not isinstance(declared, Mapping):
                 raise SecretsError(f"{host}: cairn_planes is {declared!r}; it must be a mapping")
             for name, plane in declared.items():
@@ -83,40 +76,6 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SecretsError(f"{path}: holds no mapping")
     return content
-
-
-def password_file(inventory: Path) -> Path:
-    """Return where the vault password of an inventory is kept."""
-    elsewhere = os.environ.get("CAIRN_VAULT_PASSWORD_FILE")
-    return Path(elsewhere) if elsewhere else inventory / ".vault-password"
-
-
-def encrypted(inventory: Path) -> list[Path]:
-    """Return the files of an inventory in which anything is encrypted."""
-    paths = (p for p in sorted(inventory.rglob("*")) if p.is_file())
-    return [path for path in paths if b"$ANSIBLE_VAULT;" in path.read_bytes()]
-
-
-def password_of(inventory: Path) -> str:
-    """Return the vault password, "" for a new site that has none yet.
-
-    SecretsError, with what to do, when the one that is needed is missing or does not fit.
-    """
-    path = password_file(inventory)
-    if not path.exists():
-        locked = encrypted(inventory)
-        if not locked:
-            return ""
-        raise SecretsError(
-            f"{inventory}: no vault password: {path} is missing, and {locked[0]} is encrypted. Put "
-            f"the password there, or name its file in CAIRN_VAULT_PASSWORD_FILE; {DOCS}"
-        )
-    answer = subprocess.run(
-        [ROOT / "tools/vault-password", "-i", inventory.resolve()], capture_output=True, text=True
-    )
-    if answer.returncode:
-        raise SecretsError(answer.stderr.strip().removeprefix("error: "))
-    return answer.stdout.strip()
 
 
 def vault_of(inventory: Path) -> VaultLib:

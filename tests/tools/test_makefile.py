@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 Make = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -47,12 +49,57 @@ def test_which_service_goes_back_has_to_be_told(make: Make) -> None:
     assert "SERVICE=… is missing" in asked.stderr
 
 
-def test_without_an_operator_the_command_is_explained(root: Path, tmp_path: Path) -> None:
+def openstack(root: Path, inventory: Path) -> subprocess.CompletedProcess[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    asked = subprocess.run(
-        ["make", "--assume-old=setup", "openstack", f"INVENTORY={tmp_path}", "ARGS=token issue"],
-        cwd=root, env=own, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    words = ["openstack", f"INVENTORY={inventory}", "ARGS=token issue"]
+    return subprocess.run(
+        ["make", "--assume-old=setup", *words],
+        cwd=root,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """An inventory with an operator."""
+    (tmp_path / "site/group_vars/all").mkdir(parents=True)
+    (tmp_path / "site/hosts.yml").write_text("operator: {hosts: {localhost: {}}}\n")
+    return tmp_path / "site"
+
+
+def test_without_an_operator_the_command_is_explained(root: Path, site: Path) -> None:
+    (site / "hosts.yml").write_text("controller: {hosts: {localhost: {}}}\n")
+    asked = openstack(root, site)
     assert asked.returncode
-    assert f"{tmp_path}/.operator/openstack is missing: make site" in asked.stderr
+    assert f"{site}/.operator/openstack is missing: make site INVENTORY={site}" in asked.stderr
     assert "group operator" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "folder"),
+    [
+        ({}, "site/.operator"),
+        ({"cairn_operator_dir": "{{ inventory_dir }}/../{{ kept }}", "kept": "a b"}, "a b"),
+        ({"cairn_operator_dir": "no", "operator_directory": "{{ inventory_dir }}/x"}, "site/x"),
+    ],
+)
+@pytest.mark.parametrize("inventory", ["site", "site/hosts.yml"])
+def test_the_command_is_found_where_the_role_writes_it(
+    root: Path, site: Path, variables: dict[str, str], folder: str, inventory: str
+) -> None:
+    (site / "group_vars/all/site.yml").write_text(yaml.safe_dump(variables))
+    # Cloud names and such may stand beside secrets, which have to be opened.
+    secret = site / "group_vars/all/secrets.yml"
+    secret.write_text("cairn_secrets: {one: word}\n")
+    (site / ".vault-password").write_text("word\n")
+    vault = [Path(sys.executable).with_name("ansible-vault"), "encrypt", secret]
+    subprocess.run(vault, cwd=root, check=True, capture_output=True)
+    command = site.parent / folder / "openstack"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\necho "$0 was asked: $*"\n')
+    command.chmod(0o755)
+    asked = openstack(root, site.parent / inventory)
+    assert asked.stdout == f"{command} was asked: token issue\n", asked.stderr

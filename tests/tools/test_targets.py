@@ -38,7 +38,7 @@ TARGETS = {
     "rollback": ("playbooks/rollback.yml", "tests/baddays/test_back.py", r"rollback\.yml"),
     "renew": ("playbooks/renew.yml", "tests/bench/test_bench.py", r"renew\.yml"),
     "rotate-keys": ("playbooks/rotate-keys.yml", "tests/baddays/test_keys.py", r"rotate-keys\.yml"),
-    "openstack": (".operator/openstack", "tests/tools/test_makefile.py", r'"openstack"'),
+    "openstack": ("tools/openstack.py", "tests/tools/test_makefile.py", r'"openstack"'),
     "journals": ("tests.journals", "tests/journals/test_lab.py", r"journals"),
     "test": (RUNNER, ".ci/run", r"make test"),
     "bad-days": (f"{RUNNER} bad-days", "tests/tools/test_run_tests.py", r"bad.days"),

@@ -1,0 +1,74 @@
+"""An inventory as Ansible reads it, and its vault password, for tools that run no playbook.
+
+Runs on the control node.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultSecret
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from .catalogue import PROJECT
+from .secrets import SecretsError
+
+
+class Inventory:
+    """An inventory: its groups, and the templated variables of its hosts."""
+
+    def __init__(self, path: Path, password: str = "") -> None:
+        """Read it; `password` opens what is encrypted. AnsibleError where Ansible cannot."""
+        loader = DataLoader()
+        secrets = [("default", VaultSecret(password.encode()))] if password else []
+        loader.set_vault_secrets(secrets)
+        manager = InventoryManager(loader=loader, sources=[str(path)])
+        self._variables = HostVars(manager, VariableManager(loader, manager), loader)
+        self.groups: dict[str, list[str]] = manager.get_groups_dict()
+
+    def variables(self, host: str) -> Any:
+        """The variables of a host, by name; each is templated when it is asked for."""
+        return self._variables[host]
+
+
+def password_file(inventory: Path) -> Path:
+    """Return where the vault password of an inventory is kept."""
+    elsewhere = os.environ.get("CAIRN_VAULT_PASSWORD_FILE")
+    return Path(elsewhere) if elsewhere else inventory / ".vault-password"
+
+
+def encrypted(inventory: Path) -> list[Path]:
+    """Return the files of an inventory in which anything is encrypted."""
+    paths = (p for p in sorted(inventory.rglob("*")) if p.is_file())
+    return [path for path in paths if b"$ANSIBLE_VAULT;" in path.read_bytes()]
+
+
+def password_of(inventory: Path) -> str:
+    """Return the vault password, "" for a new site that has none yet.
+
+    SecretsError, with what to do, when the one that is needed is missing or does not fit.
+    """
+    path = password_file(inventory)
+    if not path.exists():
+        locked = encrypted(inventory)
+        if not locked:
+            return ""
+        raise SecretsError(
+            f"{inventory}: no vault password: {path} is missing, and {locked[0]} is encrypted. Put "
+            f"the password there, or name its file in CAIRN_VAULT_PASSWORD_FILE; "
+            "see docs/manage-secrets.md"
+        )
+    answer = subprocess.run(
+        [PROJECT / "tools/vault-password", "-i", inventory.resolve()],
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode:
+        raise SecretsError(answer.stderr.strip().removeprefix("error: "))
+    return answer.stdout.strip()

@@ -1,6 +1,7 @@
 """The openstack command of a site, as administrator: `openstack.py inventories/<site> server list`.
 
-`make openstack` runs this. It starts the one that the role operator wrote, wherever the site has its operator's files.
+`make openstack` runs this. It starts the command that the role operator wrote, wherever the site
+has its operator's files.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ PHASE = tools/phase
 .PHONY: help
 help:  ## list the targets
 	@echo "make TARGET [INVENTORY=$(INVENTORY)] [LAB=$(LAB)] [ARGS='more arguments']"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^# -- / {print "\n" substr($$0, 6)} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' \
+	    $(MAKEFILE_LIST)
 
 # -- set-up
 
@@ -122,6 +123,8 @@ molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance
 	@python tools/run_tests.py molecule $(ROLE)
 bench: setup  ## measure the lab against the budgets of the design
 	@python -m bench.bench $(ARGS)
+
+# -- this repository
 
 .PHONY: release
 release: setup  ## a release of what is committed: VERSION=0.3.0 names it, changelog.d tells what is new

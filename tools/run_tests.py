@@ -3,25 +3,28 @@
 Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]`, `day-two [TEST…]` and `ha
 [TEST…]`. Without one it runs all but the last three, each of which takes about as long as all else.
 
-Every step runs even when one before it failed, except that without a lab nothing is tried in it.
-Three lanes run at the same time: the roles are built up one after another, each is proved behind
-that while the next is being built, and what does not touch the cloud runs beside both. Output goes
-to the terminal, of the first lane at once, of the others when a step ends, and to
-`.cache/tests/<step>.log`; the last line counts.
+Every step runs even when one before it failed, except those that cannot work without it. Three
+lanes run at the same time: roles are built up one after another, each is proved behind that while
+the next is being built, and what does not touch the cloud runs beside both. The output of a step is
+in `.cache/tests/<step>.log`; the first lane's is shown as it comes, another's when its step ends. A
+table shows what came of each stage, and the last line counts tests and says what was left out.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
 import shlex
 import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from cairn import catalogue
@@ -36,40 +39,51 @@ OWN_LABS = ("guest", "lab", "network")
 # the one before ended, so that a complaint is shown by the step that brought it about.
 JOURNALS = "journals"
 SEARCH = f"python -m tests.{JOURNALS}"
-# What hurts the cloud, and what is too slow for every day.
-BAD_DAYS = ("baddays", "emulated")
-# What operators change in a year, each change planned, carried out and taken back.
-DAY_TWO = ("day2",)
+# Folders of tests that run by themselves, because they hurt the cloud or take long.
+IN_USE = {"bad-days": ("baddays", "emulated"), "day-two": ("day2",), "ha": ("ha",)}
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
 
+# Lanes: one step of each runs at a time.
+CLOUD, PROOFS, BESIDE = "lane of the cloud", "lane of proofs", "lane beside the cloud"
+# What begins the reason of a step that came too late.
+LATE = "the machine is too slow:"
+
+
 @dataclass(frozen=True)
 class Step:
-    """One command that passes or fails; `junit` names the file in which pytest counts its tests."""
+    """One command that passes or fails."""
 
     name: str
     command: str
-    junit: bool = False
-    needed: bool = False  # without it the rest of its lane makes no sense
-    beside: bool = False  # has nothing to do with the cloud in the lab
-    after: str = ""  # the step of the cloud's lane behind which this one comes
-    alone: bool = False  # waits for all that comes behind others
+    stage: str = ""  # what the table at the end counts it under
+    lane: str = CLOUD
+    junit: bool = False  # pytest counts its tests in a file
+    needed: bool = False  # the rest of its lane cannot work without it
+    needs: tuple[str, ...] = ()  # steps of other lanes without which it cannot work
+    follows: tuple[str, ...] = ()  # steps or whole lanes that must have ended, well or not
+    within: float = math.inf  # left out when its turn comes later in the run than so many seconds
+
+
+def part(stage: str, *steps: Step, lane: str = CLOUD) -> list[Step]:
+    """Return steps that are counted together and run in one lane."""
+    return [replace(step, stage=stage, lane=lane) for step in steps]
 
 
 @dataclass
-class Count:
-    """How many tests passed, failed and were skipped."""
+class Result:
+    """What came of a step: its tests, and why it did not run where it did not."""
 
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
+    counts: Counter[str]
+    begin: float
+    end: float
+    cause: str = ""
 
-    def __add__(self, other: Count) -> Count:
-        """Return both together."""
-        return Count(
-            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
-        )
+    @property
+    def well(self) -> bool:
+        """Whether it ran and nothing failed."""
+        return not self.cause and not self.counts["failed"]
 
 
 def python_paths(root: Path) -> list[str]:
@@ -77,7 +91,8 @@ def python_paths(root: Path) -> list[str]:
     folders = (
         *("bench", "filter_plugins", "guest", "lab", "plugins", "tools"),
         # What runs only in the lab would else show its mistakes after an hour.
-        *(f"tests/{name}" for name in (*BAD_DAYS, "customer", "flows", "ha", "secrets", JOURNALS)),
+        *(f"tests/{name}" for name in IN_USE["bad-days"]),
+        *(f"tests/{name}" for name in ("customer", "flows", "ha", "secrets", JOURNALS)),
     )
     found = [name for name in folders if any((root / name).rglob("*.py"))]
     return [*found, "tools/vault-password"]
@@ -85,31 +100,42 @@ def python_paths(root: Path) -> list[str]:
 
 def lint(root: Path) -> list[Step]:
     """Return the steps that read the source only."""
-    return [
-        Step("ruff", "ruff check .", beside=True),
-        Step("ruff-format", "ruff format --check .", beside=True),
-        Step("mypy", f"mypy {' '.join(python_paths(root))}", beside=True),
-        Step("yamllint", "yamllint --strict .", beside=True),
-        Step("ansible-lint", "ansible-lint --strict", beside=True),
-    ]
+    return part(
+        "lint",
+        Step("ruff", "ruff check ."),
+        Step("ruff-format", "ruff format --check ."),
+        Step("mypy", f"mypy {' '.join(python_paths(root))}"),
+        Step("yamllint", "yamllint --strict ."),
+        Step("ansible-lint", "ansible-lint --strict"),
+        lane=BESIDE,
+    )
 
 
-def unit(root: Path) -> list[Step]:
+def unit() -> list[Step]:
     """Return the tests that need no lab; with the release's code at hand its validator judges."""
-    return [
-        Step("venvs", f"python tools/venvs.py --release {RELEASE} --if-possible", beside=True),
-        Step("unit", "pytest -q -m 'not lab'", junit=True, beside=True),
-    ]
+    return part(
+        "unit",
+        Step("venvs", f"python tools/venvs.py --release {RELEASE} --if-possible"),
+        Step("unit", "pytest -q -m 'not lab'", junit=True),
+        lane=BESIDE,
+    )
 
 
-def machines(root: Path, inventory: str = LAB) -> list[Step]:
+def labs() -> list[Step]:
+    """Return the tests that start machines of their own: the lab itself, networks, the guest."""
+    apart = " ".join(f"tests/{name}" for name in OWN_LABS)
+    return part("labs", Step("labs", f"pytest -q -m lab {apart}", junit=True), lane=BESIDE)
+
+
+def machines(inventory: str = LAB, within: float = math.inf) -> list[Step]:
     """Return what everything in a lab begins with."""
-    return [
-        Step("lab-up", f"python -m lab --inventory {inventory} up", needed=True),
+    return part(
+        "machines",
+        Step("lab-up", f"python -m lab --inventory {inventory} up", needed=True, within=within),
         Step("secrets", f"python tools/site_secrets.py {inventory}", needed=True),
         # Journals are searched from here on: a lab may have an older history.
         Step("journals-mark", f"{SEARCH} mark --inventory {Path(inventory).name}"),
-    ]
+    )
 
 
 def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
@@ -136,116 +162,97 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
         which = f"--no-shared-state --scenario-name {role}"
         build = f"converge-{role}"
         if role in tested:
-            steps.append(Step(f"check-{role}", f"molecule check {which}"))
-        steps.append(Step(build, f"molecule converge {which}", needed=role not in tested))
+            steps += part("roles", Step(f"check-{role}", f"molecule check {which}"))
+        steps += part("roles", Step(build, f"molecule converge {which}", needed=role not in tested))
         if role in tested:
-            steps += [
-                Step(f"{name}-{role}", f"molecule {name} {which}", after=build)
-                for name in ("idempotence", "verify")
-            ]
+            proofs = ("idempotence", "verify")
+            steps += part(
+                "roles",
+                *(Step(f"{p}-{role}", f"molecule {p} {which}", needs=(build,)) for p in proofs),
+                lane=PROOFS,
+            )
     return steps
 
 
-def labs(root: Path) -> list[Step]:
-    """Return the tests that start machines of their own: the lab itself, networks, the guest."""
-    apart = " ".join(f"tests/{name}" for name in OWN_LABS)
-    return [Step("labs", f"pytest -q -m lab {apart}", junit=True, beside=True)]
-
-
-def lab(root: Path) -> list[Step]:
-    """Return the tests of the whole cloud, and of labs of their own beside it."""
-    apart = (*OWN_LABS, *BAD_DAYS, *DAY_TWO, "ha", JOURNALS)
+def cloud() -> list[Step]:
+    """Return the tests of the whole cloud."""
+    apart = (*OWN_LABS, *(name for names in IN_USE.values() for name in names), JOURNALS)
     rest = " ".join(f"--ignore=tests/{name}" for name in apart)
-    return [
-        *labs(root),
-        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, alone=True),
+    return part(
+        "cloud",
+        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, follows=(PROOFS,)),
         Step("journals-site", f"{SEARCH} --new"),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
         Step("journals-verify", f"{SEARCH} --new"),
         Step("cloud", f"pytest -q -m lab {rest}", junit=True),
         Step("journals", f"pytest -q -m lab tests/{JOURNALS}", junit=True),
-    ]
+    )
 
 
-def bad_days(root: Path, which: Sequence[str] = ()) -> list[Step]:
-    """Return what hurts the cloud: power cuts, full disks, wrong input; it must be well before.
+def in_use(group: str, which: Sequence[str] = ()) -> list[Step]:
+    """Return what a cloud in use is put through, all by default; it must be well before.
 
-    `which` names the tests, all by default.
+    Three controllers have a lab of their own (CAIRN_LAB).
     """
-    tests = " ".join(which or [f"tests/{name}" for name in BAD_DAYS])
-    return [
-        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
-        Step("bad-days", f"pytest -q -m lab {tests}", junit=True),
-    ]
+    inventory = "inventories/lab-ha" if group == "ha" else LAB
+    tests = " ".join(which or [f"tests/{name}" for name in IN_USE[group]])
+    first = [Step("site", f"ansible-playbook -i {inventory} playbooks/site.yml", needed=True)]
+    last = []
+    if group == "ha":
+        first.append(Step("journals", f"{SEARCH} --inventory {Path(inventory).name}"))
+    if group == "day-two":
+        last.append(Step("journals", f"pytest -q -m lab tests/{JOURNALS}", junit=True))
+    tried = Step(group, f"pytest -q -m lab {tests}", junit=True)
+    return [*machines(inventory), *part(group, *first, tried, *last)]
 
 
-def day_two(root: Path, which: Sequence[str] = ()) -> list[Step]:
-    """Return what an operator does to a cloud in use, all by default."""
-    tests = " ".join(which or [f"tests/{name}" for name in DAY_TWO])
-    return [
-        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
-        Step("day-two", f"pytest -q -m lab {tests}", junit=True),
-        Step("journals", f"pytest -q -m lab tests/{JOURNALS}", junit=True),
-    ]
+CHOOSING = ("molecule", *IN_USE)
+GROUPS = ("lint", "unit", "labs", "lab", *CHOOSING)
 
 
-def ha(root: Path, which: Sequence[str] = ()) -> list[Step]:
-    """Return what three controllers are put through, in a lab of their own (CAIRN_LAB)."""
-    inventory = "inventories/lab-ha"
-    return [
-        *machines(root, inventory),
-        Step("site", f"ansible-playbook -i {inventory} playbooks/site.yml", needed=True),
-        Step("journals", f"{SEARCH} --inventory {Path(inventory).name}"),
-        Step("ha", f"pytest -q -m lab {' '.join(which) or 'tests/ha'}", junit=True),
-    ]
+def plan(
+    root: Path,
+    group: str | None = None,
+    which: Sequence[str] = (),
+    cloud_within: float | None = None,
+) -> list[Step]:
+    """Return the steps of a group, or of everything.
+
+    With `cloud_within` the lab's kernel and image are built before all else, which takes a machine
+    the longer the slower it is, and the cloud is left out when it took more than so many seconds.
+    """
+    match group:
+        case "lint":
+            return lint(root)
+        case "unit":
+            return unit()
+        case "labs":
+            return labs()
+        case "lab":
+            return [*machines(), *labs(), *cloud()]
+        case "molecule":
+            return [*machines(), *molecule(root, which)]
+        case "bad-days" | "day-two" | "ha":
+            return in_use(group, which)
+    beside = [*lint(root), *unit(), *labs()]
+    rest = [*molecule(root), *cloud()]
+    if cloud_within is None:
+        return [*beside, *machines(), *rest]
+    first = part("image", Step("image", "python -m lab build"))
+    beside[0] = replace(beside[0], follows=("image",))
+    return [*first, *beside, *machines(within=cloud_within), *rest]
 
 
-def junit_count(path: Path) -> Count:
+def junit_counts(path: Path) -> Counter[str]:
     """Return what pytest counted in its JUnit file."""
-    counts = Count()
+    counts: Counter[str] = Counter()
     for suite in ElementTree.parse(path).iter("testsuite"):  # noqa: S314 - pytest wrote it just now
-        numbers = {
-            key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")
-        }
-        failed = numbers["failures"] + numbers["errors"]
-        skipped = numbers["skipped"]
-        counts += Count(numbers["tests"] - failed - skipped, failed, skipped)
-    return counts
-
-
-def run(step: Step, logs: Path, show: Callable[[str], None]) -> Count:
-    """Run one step, keeping its output and handing it line by line to `show`."""
-    show(f"== {step.name}: {step.command}")
-    junit = logs / f"{step.name}.xml"
-    junit.unlink(missing_ok=True)
-    command = shlex.split(step.command) + ([f"--junitxml={junit}"] if step.junit else [])
-    begin = time.monotonic()
-    with (logs / f"{step.name}.log").open("w") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            cwd=ROOT,
-            env={**os.environ, "NO_COLOR": "1", "PATH": f"{TOOLS}:{os.environ['PATH']}"},
+        tests, failures, errors, skipped = (
+            int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")
         )
-        assert process.stdout is not None  # noqa: S101 - for mypy
-        for line in process.stdout:
-            show(line.rstrip("\n"))
-            log.write(line)
-            log.flush()
-        status = process.wait()
-    count = Count(passed=int(status == 0), failed=int(status != 0))
-    if step.junit and junit.exists():
-        counted = junit_count(junit)
-        # A runner that dies after its tests has failed, whatever they said.
-        died = Count(counted.passed, 1, counted.skipped)
-        count = counted if counted.failed or not status else died
-    told = "ok" if not count.failed else f"FAILED (exit {status})"
-    show(f"== {step.name}: {told}, {time.monotonic() - begin:.0f} s\n")
-    return count
+        failed = failures + errors
+        counts.update(passed=tests - failed - skipped, failed=failed, skipped=skipped)
+    return counts
 
 
 def tell(text: str) -> None:
@@ -253,148 +260,152 @@ def tell(text: str) -> None:
     print(text, flush=True)
 
 
-@dataclass
-class Result:
-    """What came of some steps: their tests, and the names of those that failed."""
-
-    count: Count = field(default_factory=Count)
-    failed: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)  # steps with skipped tests, and how many
-
-
-class Lanes:
-    """Steps in lanes that run at the same time."""
-
-    def __init__(self, steps: Sequence[Step], logs: Path) -> None:
-        """Part `steps`; what they print goes to the folder `logs`."""
-        self.logs = logs
-        self.beside = [step for step in steps if step.beside]
-        self.behind = [step for step in steps if step.after]
-        self.cloud = [step for step in steps if not step.beside and not step.after]
-        self.outcome: dict[str, bool] = {}
-        self.news = threading.Condition()
-
-    def ended(self, step: Step, *, well: bool) -> None:
-        """Tell the other lanes how a step ended."""
-        with self.news:
-            self.outcome[step.name] = well
-            self.news.notify_all()
-
-    def failed_before(self, step: Step) -> str:
-        """Wait for what a step comes behind; the name of what failed of it, or nothing."""
-        behind = {one.name for one in self.behind} if step.alone else {step.after} - {""}
-        with self.news:
-            self.news.wait_for(lambda: behind <= self.outcome.keys())
-            return "" if self.outcome.get(step.after, True) else step.after
-
-    def run_lane(self, steps: Sequence[Step], *, live: bool) -> Result:
-        """Run steps one after another; after a needed one that failed, the rest are left out.
-
-        Unless `live`, a step is shown when it has ended, so that it does not mix with another's
-        output.
-        """
-        result, broken = Result(), ""
-        try:
-            for step in steps:
-                if missing := broken or self.failed_before(step):
-                    tell(f"== {step.name}: not run, since {missing} failed")
-                    self.ended(step, well=False)
-                    continue
-                shown: list[str] = []
-                count = run(step, self.logs, tell if live else shown.append)
-                if shown:
-                    tell("\n".join(shown))
-                result.count += count
-                if count.skipped:
-                    result.skipped.append(f"{step.name} ({count.skipped})")
-                if count.failed:
-                    result.failed.append(step.name)
-                    broken = step.name if step.needed else ""
-                self.ended(step, well=not count.failed)
-        finally:
-            # Whatever went wrong in this program: no other lane may wait for ever.
-            for step in steps:
-                if step.name not in self.outcome:
-                    self.ended(step, well=False)
-        return result
-
-    def run(self) -> list[Result]:
-        """Run all lanes to their end."""
-        with ThreadPoolExecutor(2) as pool:
-            others = [
-                pool.submit(self.run_lane, lane, live=not self.cloud)
-                for lane in (self.behind, self.beside)
-            ]
-            return [self.run_lane(self.cloud, live=True), *(other.result() for other in others)]
-
-
-def run_all(
-    steps: Sequence[Step], logs: Path, left_out: Sequence[str] = (), reason: str = ""
-) -> Count:
-    """Run the steps, each in its lane; say what failed.
-
-    `left_out` names steps that would have belonged here, for `reason`: each counts as skipped.
-    """
-    logs.mkdir(parents=True, exist_ok=True)
-    results = Lanes(steps, logs).run()
-    total = sum((result.count for result in results), Count())
-    failed = [name for result in results for name in result.failed]
-    if failed:
-        tell(f"failed: {', '.join(failed)}; their output is in {logs}")
-    skipped = [name for result in results for name in result.skipped]
-    if skipped:
-        tell(f"tests were skipped in: {', '.join(skipped)}; why stands in {logs}/*.xml")
-    if left_out:
-        total += Count(skipped=len(left_out))
-        tell(f"THE CLOUD IS NOT TESTED: {reason}; left out: {', '.join(left_out)}")
-    tell(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
-    return total
-
-
-WITHOUT_CLOUD = "without-cloud"
-
-
-def plan(words: Sequence[str], root: Path) -> list[Step]:
-    """Return the steps that the command line asks for; everything when it is empty."""
-    if not words:
-        return [*lint(root), *unit(root), *machines(root), *molecule(root), *lab(root)]
-    group, *chosen = words
-    if group == "molecule":
-        return [*machines(root), *molecule(root, chosen)]
-    if group == "bad-days":
-        return [*machines(root), *bad_days(root, chosen)]
-    if group == "day-two":
-        return [*machines(root), *day_two(root, chosen)]
-    if group == "ha":
-        return ha(root, chosen)
-    groups = {
-        "lint": lint(root),
-        "unit": unit(root),
-        "labs": labs(root),
-        "lab": [*machines(root), *lab(root)],
-        WITHOUT_CLOUD: [*lint(root), *unit(root), *labs(root)],
-    }
-    if group not in groups or chosen:
-        sys.exit(
-            f"error: {' '.join(words)!r}: use lint, unit, labs, lab, molecule [ROLE…], "
-            "bad-days [TEST…], day-two [TEST…] or ha [TEST…]"
+def run(step: Step, logs: Path, *, live: bool) -> Result:
+    """Run one step; its output is kept, and shown at once or when it has ended."""
+    begin = time.monotonic()
+    if live:
+        tell(f"== {step.name}: {step.command}")
+    log, junit = logs / f"{step.name}.log", logs / f"{step.name}.xml"
+    junit.unlink(missing_ok=True)
+    with log.open("w") as kept:
+        process = subprocess.Popen(
+            shlex.split(step.command) + ([f"--junitxml={junit}"] if step.junit else []),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if live else kept,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "1", "PATH": f"{TOOLS}:{os.environ['PATH']}"},
         )
-    return groups[group]
+        for line in process.stdout or ():
+            tell(line.rstrip("\n"))
+            kept.write(line)
+            kept.flush()
+        status = process.wait()
+    counts = junit_counts(junit) if step.junit and junit.exists() else Counter(passed=status == 0)
+    if status and not counts["failed"]:
+        # Also a test runner that dies after its tests has failed, whatever they said.
+        counts["failed"] = 1
+    result = Result(counts, begin, time.monotonic())
+    if not live:
+        tell(f"== {step.name}: {step.command}\n{log.read_text(errors='replace')}".rstrip("\n"))
+    outcome = "ok" if result.well else f"FAILED (exit {status})"
+    tell(f"== {step.name}: {outcome}, {result.end - begin:.0f} s\n")
+    return result
+
+
+def edges(steps: Sequence[Step]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Return for each step those that must have ended before it, and those that must be well."""
+    before: dict[str, set[str]] = {}
+    required: dict[str, set[str]] = {}
+    for number, step in enumerate(steps):
+        lane = [other for other in steps[:number] if other.lane == step.lane]
+        required[step.name] = {other.name for other in lane if other.needed} | set(step.needs)
+        awaited = required[step.name] | set(step.follows)
+        before[step.name] = {other.name for other in lane[-1:]}
+        before[step.name] |= {other.name for other in steps if {other.name, other.lane} & awaited}
+    return before, required
+
+
+def run_all(steps: Sequence[Step], logs: Path, began: float) -> dict[str, Result]:
+    """Run the steps, each when those before it have ended; `began` is when the run did."""
+    logs.mkdir(parents=True, exist_ok=True)
+    named = {step.name: step for step in steps}
+    live = CLOUD if any(step.lane == CLOUD for step in steps) else steps[0].lane
+    before, required = edges(steps)
+    results: dict[str, Result] = {}
+    running: dict[Future[Result], str] = {}
+    sorter = TopologicalSorter(before)
+    sorter.prepare()
+    with ThreadPoolExecutor(len(steps)) as pool:
+        while sorter.is_active():
+            ready = sorter.get_ready()
+            for name in ready:
+                step, now = named[name], time.monotonic()
+                missing = [other for other in sorted(required[name]) if not results[other].well]
+                if missing:
+                    cause = results[missing[0]].cause or f"{missing[0]} failed"
+                elif now - began > step.within:
+                    cause = f"{LATE} {now - began:.0f} s had passed, the limit is {step.within:.0f}"
+                else:
+                    running[pool.submit(run, step, logs, live=step.lane == live)] = name
+                    continue
+                tell(f"== {name}: not run: {cause}")
+                results[name] = Result(Counter(skipped=1), now, now, cause)
+                sorter.done(name)
+            if not ready:  # what is left out makes others ready
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    results[name] = future.result()
+                    sorter.done(name)
+    return results
+
+
+def minutes(seconds: float) -> str:
+    """Return a time as people read it."""
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def summary(steps: Sequence[Step], results: Mapping[str, Result], logs: Path) -> list[str]:
+    """Return what came of the stages, as lines; the last one counts."""
+    lines = [f"{'stage':12}{'result':12}{'passed':>9}{'failed':>9}{'skipped':>9}   time"]
+    total: Counter[str] = Counter()
+    left_out: dict[str, str] = {}
+    for stage in dict.fromkeys(step.stage for step in steps):
+        inside = {step.name: results[step.name] for step in steps if step.stage == stage}
+        counts = sum((result.counts for result in inside.values()), Counter[str]())
+        total += counts
+        causes = [result.cause for result in inside.values() if result.cause]
+        ran = [result for result in inside.values() if not result.cause]
+        outcome = "FAILED" if counts["failed"] else "ok" if ran and not causes else "left out"
+        if causes and not counts["failed"]:
+            left_out[stage] = causes[0]
+        took = max(r.end for r in ran) - min(r.begin for r in ran) if ran else 0.0
+        numbers = "".join(f"{counts[key]:9}" for key in ("passed", "failed", "skipped"))
+        lines.append(f"{stage:12}{outcome:12}{numbers}   {minutes(took)}")
+    failed = [name for name, result in results.items() if result.counts["failed"]]
+    if failed:
+        lines.append(f"failed: {', '.join(failed)}; their output is in {logs}")
+    skipped = [
+        f"{name} ({result.counts['skipped']})"
+        for name, result in results.items()
+        if result.counts["skipped"] and not result.cause
+    ]
+    if skipped:
+        lines.append(f"tests were skipped in: {', '.join(skipped)}; {logs}/*.xml has the reasons")
+    last = f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped"
+    if left_out:
+        last += f"; LEFT OUT: {', '.join(left_out)}: {'; '.join(dict.fromkeys(left_out.values()))}"
+    return [*lines, last]
 
 
 def main() -> int:
-    """Run the command; return its exit code.
-
-    `without-cloud REASON` is for a machine that is too slow for the whole: what it leaves out is
-    named and counted as skipped.
-    """
-    words, reason, left_out = sys.argv[1:], "", []
-    if words[:1] == [WITHOUT_CLOUD] and len(words) == 2:
-        reason = words.pop()
-        chosen = {step.name for step in plan(words, ROOT)}
-        left_out = [step.name for step in plan([], ROOT) if step.name not in chosen]
-    total = run_all(plan(words, ROOT), LOGS, left_out, reason)
-    return 0 if total.passed and not total.failed else 1
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(description="Run the project's tests.")
+    parser.add_argument("group", nargs="?", choices=GROUPS, help="everything by default")
+    parser.add_argument("which", nargs="*", help="roles, or paths of tests")
+    parser.add_argument("--since", type=float, help="when set-up began, in seconds of the epoch")
+    parser.add_argument(
+        "--cloud-within",
+        type=float,
+        metavar="SECONDS",
+        help="build the lab's kernel and image before all else, and leave the cloud out when more "
+        "than so many seconds have passed by then",
+    )
+    asked = parser.parse_args()
+    if asked.which and asked.group not in CHOOSING:
+        parser.error(f"{asked.group} takes no names; {', '.join(CHOOSING)} do")
+    steps = plan(ROOT, asked.group, asked.which, asked.cloud_within)
+    now = time.monotonic()
+    began = now - (time.time() - asked.since) if asked.since else now
+    results = run_all(steps, LOGS, began)
+    if asked.since:
+        steps = [Step("set-up", "", stage="set-up"), *steps]
+        results = {"set-up": Result(Counter(passed=1), began, now), **results}
+    tell("\n".join(summary(steps, results, LOGS)))
+    passed = any(result.counts["passed"] for result in results.values())
+    return 0 if passed and not any(result.counts["failed"] for result in results.values()) else 1
 
 
 if __name__ == "__main__":

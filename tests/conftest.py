@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
@@ -17,7 +18,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import ansible.module_utils
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
@@ -30,8 +30,33 @@ from cairn.secrets import required
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Modules import ours as `ansible.module_utils.cairn`, as they do in the archive sent to a host.
-ansible.module_utils.__path__.append(str(ROOT / "plugins/module_utils"))
+
+class OneName(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives modules, which import `ansible.module_utils.x`, the very `x` that tests import.
+
+    In the archive that is sent to a host there is the first name only.
+    """
+
+    OURS = re.compile(r"ansible\.module_utils\.((?:cairn|cairn_host)(?:\..+)?)")
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """A spec for names of ours."""
+        return importlib.machinery.ModuleSpec(name, self) if self.OURS.fullmatch(name) else None
+
+    def create_module(self, spec: Any) -> ModuleType:
+        """The module that has the other name."""
+        found = self.OURS.fullmatch(spec.name)
+        assert found
+        module = importlib.import_module(found[1])
+        self.spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run already."""
+        module.__spec__ = importlib.util.find_spec(module.__name__)
+
+
+sys.meta_path.insert(0, OneName())
 
 
 @pytest.fixture(scope="session")

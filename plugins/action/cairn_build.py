@@ -9,7 +9,7 @@ from cairn import catalogue
 from cairn.archives import Archive, assign, folder, platform, prune
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
-from cairn.hostwork import pack
+from cairn.wire import pack
 
 
 class ActionModule(BuildingAction):

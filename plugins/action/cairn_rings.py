@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from cairn import paths, rings
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
-from cairn.hostwork import pack
 from cairn.manifest import digest
-from cairn.ringwork import builder_version, decode, encode
+from cairn.rings import builder_version
+from cairn.wire import decode, encode, pack
 
 RECORD, DUE = "swift-rings", "due-swift"
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
-from cairn.hoststate import POLICY
-from cairn.hostwork import pack
 from cairn.manifest import Manifest
 from cairn.model import Model
+from cairn.paths import POLICY
 from cairn.transition import STAGING
+from cairn.wire import pack
 
 # apt writes its indexes without waiting for the disk: a power cut leaves them empty, but new and
 # under their names, and apt never fetches them again.

@@ -52,7 +52,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostvenv, hostwork, staging
+from ansible.module_utils.cairn import hostvenv, hostwork, staging, wire
 from ansible.module_utils.cairn.hoststate import read_state
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     )
     result: dict[str, Any] = {"changed": False, "built": {}, "archives": {}}
     try:
-        build_all(hostwork.unpack(module.params["payload"]), result)
+        build_all(wire.unpack(module.params["payload"]), result)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(state=read_state(), **result)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn import hostwork, paths
-from ansible.module_utils.cairn.hoststate import read_lease
+from ansible.module_utils.cairn.records import read_lease
 
 DOCUMENTATION = r"""
 module: cairn_lease

@@ -62,7 +62,7 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import firstschema, hostwork, staging
+from ansible.module_utils.cairn import firstschema, hostwork, records, staging
 
 
 def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
@@ -73,11 +73,11 @@ def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
         steps.append({"step": rest, "seconds": 0.0})
     if asked["release"]:
         # Before they run: steps that are cut off may have taken the way back already.
-        hostwork.record(f"contracted-{asked['service']}", asked["release"])
+        records.record(f"contracted-{asked['service']}", asked["release"])
     staging.migrate(asked["service"], asked["generation"], asked["phase"], steps)
     # In this order: what a record calls done is not to be emptied.
     firstschema.end(marked)
-    hostwork.record(asked["record"], asked["value"])
+    records.record(asked["record"], asked["value"])
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ formatted:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn import hostwork, objectdisks
-from ansible.module_utils.cairn.hoststate import read_records
+from ansible.module_utils.cairn.records import read_records
 
 
 def main() -> None:

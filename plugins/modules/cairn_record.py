@@ -28,7 +28,7 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn import hostwork, records
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     )
     try:
         with hostwork.refusals():
-            changed = hostwork.record(module.params["name"], module.params["value"])
+            changed = records.record(module.params["name"], module.params["value"])
     except hostwork.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed)

@@ -45,12 +45,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, ringwork
+from ansible.module_utils.cairn import hostwork, ringwork, wire
 
 
 def made(payload: dict[str, Any]) -> dict[str, Any]:
     """The rings that are asked for, as plain data."""
-    contents = {name: ringwork.decode(text) for name, text in payload["builders"].items()}
+    contents = {name: wire.decode(text) for name, text in payload["builders"].items()}
     found = ringwork.make(
         Path(payload["venv"]), payload["rings"], contents, **payload["circumstances"]
     )
@@ -61,8 +61,8 @@ def made(payload: dict[str, Any]) -> dict[str, Any]:
                 "changed": ring.changed,
                 "version": ring.version,
                 "due": ring.due,
-                "builder": ringwork.encode(ring.builder),
-                "ring": ringwork.encode(ring.ring),
+                "builder": wire.encode(ring.builder),
+                "ring": wire.encode(ring.ring),
             }
             for name, ring in found.items()
         },
@@ -73,8 +73,8 @@ def made(payload: dict[str, Any]) -> dict[str, Any]:
 def given(payload: dict[str, Any]) -> dict[str, Any]:
     """Write builders, rings and records; `done` names the files."""
     done = ringwork.give(
-        {name: ringwork.decode(text) for name, text in payload["builders"].items()},
-        {name: ringwork.decode(text) for name, text in payload["rings"].items()},
+        {name: wire.decode(text) for name, text in payload["builders"].items()},
+        {name: wire.decode(text) for name, text in payload["rings"].items()},
         payload["records"],
     )
     return {"done": done, "changed": bool(done)}
@@ -89,7 +89,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    payload = hostwork.unpack(module.params["payload"]) if module.params["payload"] else {}
+    payload = wire.unpack(module.params["payload"]) if module.params["payload"] else {}
     try:
         with hostwork.refusals():
             if module.params["state"] == "known":

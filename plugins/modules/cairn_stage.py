@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging
+from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging, wire
 from ansible.module_utils.cairn.hoststate import read_change
 
 
@@ -81,7 +81,7 @@ def main() -> None:
         argument_spec={"payload": {"type": "str", "required": True, "no_log": True}},
         supports_check_mode=False,
     )
-    payload = hostwork.unpack(module.params["payload"])
+    payload = wire.unpack(module.params["payload"])
     result: dict[str, Any] = {"changed": False, "staged": {}}
     try:
         stage_all(payload, result)

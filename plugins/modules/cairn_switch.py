@@ -71,7 +71,7 @@ to:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging, switching
+from ansible.module_utils.cairn import hostvenv, hostwork, paths, staging, switching, wire
 from ansible.module_utils.cairn.hoststate import link_name, read_change
 
 LISTS = ("removed", "stopped", "reloaded", "restarted", "mended")
@@ -103,7 +103,7 @@ def plan(asked: dict[str, Any]) -> dict[str, Any]:
     """What a switch would do, in the words of one that has done it."""
     role, ident = asked["service"], generation(asked["service"], asked["generation"])
     packed = asked["manifest"]
-    done, diff = switching.plan(role, ident, hostwork.unpack(packed) if packed else None)
+    done, diff = switching.plan(role, ident, wire.unpack(packed) if packed else None)
     return {**done, "to": ident, "diff": diff}
 
 

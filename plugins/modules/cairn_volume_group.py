@@ -42,7 +42,7 @@ done:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn import hostwork, volumegroup
-from ansible.module_utils.cairn.hoststate import read_records
+from ansible.module_utils.cairn.records import read_records
 
 
 def main() -> None:

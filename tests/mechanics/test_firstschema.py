@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils.cairn import firstschema, hostwork
+from cairn import firstschema, hostwork
 
 MARK = firstschema.MARK
 
@@ -80,7 +80,7 @@ def migrate(script, monkeypatch, server):
     def work(databases, steps, release=""):
         recorded = []
         monkeypatch.setattr(module.staging, "migrate", lambda *_: steps())
-        monkeypatch.setattr(module.hostwork, "record", lambda *words: recorded.append(words))
+        monkeypatch.setattr(module.records, "record", lambda *words: recorded.append(words))
         told = []
         asked = dict.fromkeys(("service", "generation", "phase", "record", "value"), "x")
         try:

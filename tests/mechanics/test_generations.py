@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from cairn import health, hoststate, hostwork, paths, staging, switching
+from cairn import health, hoststate, hostwork, paths, staging, switching, wire
 
 from . import fakehost
 from .fakehost import UNIT, described_unit, manifest
@@ -430,7 +430,7 @@ def test_differences_are_shown_without_secrets(host):
 
 def test_packing_is_reversible():
     value = {"a": [1, "two", None], "ü": "ß"}
-    assert hostwork.unpack(hostwork.pack(value)) == value
+    assert wire.unpack(wire.pack(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.cairn import hoststate
+from cairn import hoststate
 
 SYSTEMCTL = """#!/bin/sh
 echo "$1" >>"$0.calls"

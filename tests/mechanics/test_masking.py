@@ -13,7 +13,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import yaml
-from cairn.masking import MASK, Masker, mask_pair, mask_urls, secret_values
+from cairn.masker import Masker, secret_values
+from cairn.masking import MASK, mask_pair, mask_urls
 
 HARD = [
     "Zr9xQ2mB7vLk4pTn",

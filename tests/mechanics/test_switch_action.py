@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from cairn.hostwork import unpack
+from cairn.wire import unpack
 
 WANTED = {"id": "new", "release": "2026.1", "units": []}
 TOLD = {"changed": True, "from": "old", "to": "new", "restarted": ["a.service"]}

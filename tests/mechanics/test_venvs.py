@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.cairn import hostvenv, hostwork, paths
-from cairn import archives
+from cairn import archives, hostvenv, hostwork, paths
 from cairn.archives import Archive, assign
 
 UV = Path(sys.executable).with_name("uv")

@@ -14,9 +14,18 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import hostvenv, hostwork, paths, proof_cloud
 from ansible.template import Templar, trust_as_template
-from cairn import archives, checks, health, hostfacts, proxies
+from cairn import (
+    archives,
+    checks,
+    health,
+    hostfacts,
+    hostvenv,
+    hostwork,
+    paths,
+    proof_cloud,
+    proxies,
+)
 from cairn.checks import ERROR, WARNING
 
 Data = dict[str, Any]

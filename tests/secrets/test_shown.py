@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from cairn import masking, paths, shown, staging
+from cairn import paths, shown, staging
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
-from cairn.masking import MASK, Masker
+from cairn.masker import PUBLIC, Masker, needles
+from cairn.masking import MASK
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def strays(text: str, variables: dict[str, Any]) -> set[str]:
     return {
         name
         for name, value in variables["cairn_secrets"].items()
-        if name not in masking.PUBLIC and any(needle in text for needle in masking.needles([value]))
+        if name not in PUBLIC and any(needle in text for needle in needles([value]))
     }
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from cairn import hostwork, rings, ringwork
+from cairn import hostwork, rings, ringwork, wire
 
 
 def aged(cls: Any, content: bytes, hours: float) -> bytes:
@@ -20,7 +20,7 @@ def aged(cls: Any, content: bytes, hours: float) -> bytes:
 def answer(cls: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """The rings that were asked for, or why they are refused."""
     contents = {
-        name: aged(cls, ringwork.decode(text), asked["hours"])
+        name: aged(cls, wire.decode(text), asked["hours"])
         for name, text in asked["contents"].items()
     }
     try:
@@ -37,8 +37,8 @@ def told(builder: Any, ring: ringwork.Made) -> dict[str, Any]:
         "changed": ring.changed,
         "due": ring.due,
         "version": ring.version,
-        "builder": ringwork.encode(ring.builder),
-        "ring": ringwork.encode(ring.ring),
+        "builder": wire.encode(ring.builder),
+        "ring": wire.encode(ring.ring),
         "parts": {ringwork.device_of(dev).name: dev["parts"] for dev in ringwork.devices(builder)},
         "rows": [
             [ringwork.device_of(builder.devs[ident]).name for ident in row]

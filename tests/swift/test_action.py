@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from cairn.errors import CairnError
-from cairn.hostwork import unpack
 from cairn.manifest import digest
-from cairn.ringwork import encode
+from cairn.wire import encode, unpack
 
 WANTED = {
     "object": {

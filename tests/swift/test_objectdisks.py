@@ -246,7 +246,7 @@ def test_what_the_kernel_lets_nobody_else_use_is_held(tmp_path: Path) -> None:
 def test_mkfs_is_never_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(objectdisks.hostwork, "must", lambda command, *_, **__: ran.append(command))
-    monkeypatch.setattr(objectdisks.hostwork, "record", lambda *_: True)
+    monkeypatch.setattr(objectdisks.records, "record", lambda *_: True)
     monkeypatch.setattr(objectdisks.hostwork, "ensure_directory", lambda _: [])
     objectdisks.make_filesystem(DISK, "root", erase=False)
     assert [command[0] for command in ran] == ["mkfs.xfs", "udevadm"]

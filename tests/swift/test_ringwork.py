@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import ringwork
+from cairn import rings, ringwork, wire
 from cairn.hostwork import HostError
 
 Make = Callable[..., dict[str, Any]]
@@ -98,7 +98,7 @@ def test_a_builder_file_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps({"version": 1, "devs": Evil()}, 2)
     with pytest.raises(pickle.UnpicklingError, match=r"no posix\.mkdir in it"):
-        ringwork.builder_version(content)
+        rings.builder_version(content)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +113,7 @@ def first(make: Make) -> dict[str, Any]:
 
 
 def test_the_version_of_swifts_own_file_is_read(first: dict[str, Any]) -> None:
-    assert ringwork.builder_version(ringwork.decode(first["builder"])) == first["version"]
+    assert rings.builder_version(wire.decode(first["builder"])) == first["version"]
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import proof_cloud
-from ansible.module_utils.cairn.proof_cloud import PREFIX, ProofError
+from cairn import proof_cloud
+from cairn.proof_cloud import PREFIX, ProofError
 from openstack import exceptions
 
 KINDS = ("projects", "users", "keypairs", "flavors", "servers", "forwardings", "ips", "routers",

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import proof_cloud
-from ansible.module_utils.cairn.proof_cloud import ProofError
+from cairn import proof_cloud
+from cairn.proof_cloud import ProofError
 from keystoneauth1.exceptions import ConnectFailure
 from openstack import exceptions
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from ansible.module_utils.cairn import proof_cloud, proof_meters
-from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from cairn import proof_cloud, proof_meters
+from cairn.proof_cloud import ProofError, Run
 from keystoneauth1.exceptions import EndpointNotFound
 from openstack import exceptions
 

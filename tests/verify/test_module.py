@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import playbook, proof_cloud
-from ansible.module_utils.cairn.proof_cloud import ProofError, Run
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar
+from cairn import playbook, proof_cloud
+from cairn.proof_cloud import ProofError, Run
 
 BEGAN = 1764000000.0
 

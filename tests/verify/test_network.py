@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from ansible.module_utils.cairn import proof_network
-from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from cairn import proof_network
+from cairn.proof_cloud import ProofError, Run
 
 ADDRESS = "10.254.254.17"
 

@@ -10,8 +10,8 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
-from ansible.module_utils.cairn import proof_objects
-from ansible.module_utils.cairn.proof_cloud import ProofError
+from cairn import proof_objects
+from cairn.proof_cloud import ProofError
 
 ROOT = Path(__file__).resolve().parents[2]
 # "Signature Calculations for the Authorization Header", Amazon S3 API reference.

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from ansible.module_utils.cairn import proof_reach
-from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from cairn import proof_reach
+from cairn.proof_cloud import ProofError, Run
 
 KEY = "ssh-ed25519 AAAA"
 

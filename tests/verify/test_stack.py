@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import proof_cloud, proof_stack
-from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from cairn import proof_cloud, proof_stack
+from cairn.proof_cloud import ProofError, Run
 from openstack import exceptions
 
 ENDPOINT = "https://198.18.30.10:8004/v1/project1"

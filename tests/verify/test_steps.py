@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible.module_utils.cairn import proof
-from ansible.module_utils.cairn.proof import Fact, Line, Trace
+from cairn import proof
+from cairn.proof import Fact, Line, Trace
 
 BEGAN = 1764000000.0
 GLOBAL = "req-6d6c2f7e-0a7e-4f0e-9a55-0d6f0f2f7a10"

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from ansible.module_utils.cairn import proof_cloud, proof_volume
-from ansible.module_utils.cairn.proof_cloud import ProofError, Run
+from cairn import proof_cloud, proof_volume
+from cairn.proof_cloud import ProofError, Run
 
 GIB = 1024**3
 

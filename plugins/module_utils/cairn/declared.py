@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from . import hostwork
+from . import hostwork, records
 
 
 def keep(module: Any, name: str, work: Callable[[dict[str, Any], bool], list[str]]) -> None:
@@ -18,7 +18,7 @@ def keep(module: Any, name: str, work: Callable[[dict[str, Any], bool], list[str
     try:
         changes = work(module.params, module.check_mode)
         if not module.check_mode and module.params["record"]:
-            hostwork.record(name, module.params["record"])
+            records.record(name, module.params["record"])
     except (hostwork.HostError, OSError, ValueError, subprocess.TimeoutExpired) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changes), changes=changes)

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import paths, transition
+from . import paths, records, transition
 from .transition import FileState, Seen
 
 UNFINISHED = re.compile(
@@ -273,13 +273,6 @@ def cause(kind: str, what: str, text: str) -> dict[str, str]:
     return {"kind": kind, "what": what, "text": text}
 
 
-def read_records() -> dict[str, str]:
-    """Small facts that roles keep on the host, by name."""
-    if not paths.RECORDS.is_dir():
-        return {}
-    return {p.name: p.read_text() for p in paths.RECORDS.iterdir() if p.is_file()}
-
-
 def read_state() -> dict[str, Any]:
     """Everything the controller needs to decide what is stale on this host.
 
@@ -292,23 +285,14 @@ def read_state() -> dict[str, Any]:
     packages, unfinished = dpkg_state()
     return {
         "services": read_services(roles, packages),
-        "records": read_records(),
+        "records": records.read_records(),
         "venvs": read_venvs(),
         "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
         "packages": packages,
         "dpkg_unfinished": unfinished,
         "policy_left": policy_left(),
-        "lease": read_lease(),
+        "lease": records.read_lease(),
     }
-
-
-def read_lease() -> dict[str, Any] | None:
-    """Who is changing the site, as this controller was told; None where nobody is."""
-    try:
-        found = json.loads(paths.LEASE.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "token" in found else None
 
 
 def read_change(roles: Collection[str]) -> dict[str, Any]:
@@ -361,7 +345,7 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
     return services
 
 
-def policy_left(path: Path = POLICY) -> bool:
+def policy_left(path: Path = paths.POLICY) -> bool:
     """Whether daemons are kept from starting, though no package run is under way."""
     try:
         return path.read_text() == POLICY_TEXT

@@ -6,12 +6,10 @@ links are made under a temporary name and renamed.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
 import fcntl
 import grp
-import json
 import os
 import pwd
 import re
@@ -19,7 +17,6 @@ import secrets
 import stat
 import subprocess
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,16 +55,6 @@ def refusals() -> Iterator[None]:
         yield
     except OSError as error:
         raise refusal(error) from error
-
-
-def pack(value: Any) -> str:
-    """Data as one opaque string: it travels as a single module argument that is never logged."""
-    return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
-
-
-def unpack(text: str) -> Any:
-    """The data that `pack` packed."""
-    return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
 @contextlib.contextmanager
@@ -460,13 +447,3 @@ def ensure_directory(entry: Mapping[str, Any]) -> list[str]:
         finally:
             os.close(descriptor)
     return done
-
-
-def record(name: str, value: str) -> bool:
-    """Keep a small fact on the host; True when it was another before."""
-    paths.RECORDS.mkdir(parents=True, exist_ok=True)
-    path = paths.RECORDS / name
-    if path.exists() and path.read_text() == value:
-        return False
-    write_atomic(path, value.encode(), 0o644, "root", "root")
-    return True

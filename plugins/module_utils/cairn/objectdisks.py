@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import hostwork
+from . import hostwork, records
 from .blockdevices import contents, is_named, name_of, read_device, read_labels
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,5}")
@@ -203,5 +203,5 @@ def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None
             ["mkfs.xfs", "-L", label(name), "-p", prototype.name, path], f"formatting {path}"
         )
     hostwork.must(["udevadm", "settle", "--timeout=30"], "waiting for the label")
-    hostwork.record(record(name), path)
+    records.record(record(name), path)
     hostwork.ensure_directory({"path": f"/srv/node/{name}"})

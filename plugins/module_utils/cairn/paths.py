@@ -14,6 +14,8 @@ UV_CACHE = Path("/var/cache/cairn/uv")
 ARCHIVES = Path("/var/cache/cairn/archives")
 UNITS = Path("/etc/systemd/system")
 SUDOERS = Path("/etc/sudoers.d")
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Keeps daemons from starting while packages are installed; Ansible's apt writes it."""
 
 VENV_COMPLETE = ".cairn-complete"
 """Written last into a virtualenv: without it the virtualenv is half-made and is made anew."""

@@ -8,13 +8,11 @@ controllers hold.
 
 from __future__ import annotations
 
-import base64
 import copy
 import gzip
 import importlib
 import io
 import json
-import pickle
 import shutil
 import site
 import struct
@@ -25,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import hostwork, rings
+from . import hostwork, rings, wire
+from .records import record
 
 BUILDERS = Path("/var/lib/cairn/rings")
 RINGS = Path("/var/lib/swift/rings")
@@ -36,35 +35,7 @@ WORTHWHILE = 1.0
 REBALANCED = {"create", "replicas", "add", "place", "weight", "remove"}
 
 
-def encode(content: bytes) -> str:
-    """A file as text."""
-    return base64.b64encode(content).decode()
-
-
-def decode(text: str) -> bytes:
-    """The file that `encode` made text of."""
-    return base64.b64decode(text)
-
-
 # --- what a host has --------------------------------------------------------------------------
-
-
-class BuilderFile(pickle.Unpickler):
-    """Reads a builder file: plain data and arrays, and nothing that a file may ask to be run.
-
-    The operator's machine reads files that came from hosts, and must not do what they say.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Know arrays only."""
-        if (module, name) in (("array", "array"), ("array", "_array_reconstructor")):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"a builder file has no {module}.{name} in it")
-
-
-def builder_version(content: bytes) -> int:
-    """The version of a builder file; it rises with every change. UnpicklingError if it is none."""
-    return int(BuilderFile(io.BytesIO(content)).load()["version"])
 
 
 def ring_version(path: Path) -> int:
@@ -86,7 +57,10 @@ def read(
     found = {}
     for path in sorted(builders.glob("*.builder")):
         content = path.read_bytes()
-        found[path.stem] = {"version": builder_version(content), "content": encode(content)}
+        found[path.stem] = {
+            "version": rings.builder_version(content),
+            "content": wire.encode(content),
+        }
     return {
         "builders": found,
         "rings": {
@@ -398,10 +372,10 @@ def give(
     for name, content in builders.items():
         path = builder_folder / f"{name}.builder"
         there = path.read_bytes() if path.exists() else None
-        if there and builder_version(there) > builder_version(content):
+        if there and rings.builder_version(there) > rings.builder_version(content):
             raise hostwork.HostError(
-                f"{path} is of version {builder_version(there)}, newer than "
-                f"{builder_version(content)}: somebody changed it meanwhile, run again"
+                f"{path} is of version {rings.builder_version(there)}, newer than "
+                f"{rings.builder_version(content)}: somebody changed it meanwhile, run again"
             )
         if there != content:
             fresh_builders.append((path, content))
@@ -415,7 +389,7 @@ def give(
         hostwork.write_atomic(path, content, 0o644, "root", "root")
         done.append(path.name)
     for name, value in records.items():
-        hostwork.record(name, value)
+        record(name, value)
     return done
 
 
@@ -426,7 +400,7 @@ def back_up(path: Path) -> None:
     folder = path.parent / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(path.stat().st_mtime))
-    version = builder_version(path.read_bytes())
+    version = rings.builder_version(path.read_bytes())
     shutil.copy2(path, folder / f"{path.stem}-{version}-{stamp}.builder")
     kept = sorted(folder.glob(f"{path.stem}-[0-9]*.builder"), key=lambda p: p.stat().st_mtime)
     for old in kept[:-KEPT_BACKUPS]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from cairn import objectdisks, rings
 from cairn.oslo import addresses
+from cairn_host import objectdisks, rings
 
 REALM = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -48,12 +48,13 @@ class OneName(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         found = self.OURS.fullmatch(spec.name)
         assert found
         module = importlib.import_module(found[1])
-        self.spec = module.__spec__
+        spec.loader_state = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has run already."""
-        module.__spec__ = importlib.util.find_spec(module.__name__)
+        """It has run already, under its own name."""
+        assert module.__spec__
+        module.__spec__ = module.__spec__.loader_state
 
 
 sys.meta_path.insert(0, OneName())

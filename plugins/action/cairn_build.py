@@ -9,7 +9,7 @@ from cairn import catalogue
 from cairn.archives import Archive, assign, folder, platform, prune
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
-from cairn.wire import pack
+from cairn_host.wire import pack
 
 
 class ActionModule(BuildingAction):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cairn import paths
 from cairn.controller import DeclaringAction
 from cairn.model import Model
 from cairn.oslo import CA_FILE, KEYSTONE_PORT, service_url
+from cairn_host import paths
 
 
 class ActionModule(DeclaringAction):

@@ -27,7 +27,7 @@ from cairn import (
 )
 from cairn.layers import file_in_force
 from cairn.sources import shadowed_files, variable_files
-from cairn.volumegroup import path_of
+from cairn_host.volumegroup import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cairn import paths, rings
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
 from cairn.manifest import digest
-from cairn.rings import builder_version
-from cairn.wire import decode, encode, pack
+from cairn_host import paths, rings
+from cairn_host.rings import builder_version
+from cairn_host.wire import decode, encode, pack
 
 RECORD, DUE = "swift-rings", "due-swift"
 

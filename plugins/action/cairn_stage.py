@@ -9,9 +9,9 @@ from cairn.building import BuildingAction
 from cairn.errors import CairnError
 from cairn.manifest import Manifest
 from cairn.model import Model
-from cairn.paths import POLICY
-from cairn.transition import STAGING
-from cairn.wire import pack
+from cairn_host.paths import POLICY
+from cairn_host.transition import STAGING
+from cairn_host.wire import pack
 
 # apt writes its indexes without waiting for the disk: a power cut leaves them empty, but new and
 # under their names, and apt never fetches them again.

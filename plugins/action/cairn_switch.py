@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from cairn import catalogue, layers
 from cairn.controller import CairnAction
-from cairn.wire import pack
+from cairn_host.wire import pack
 
 NOTHING: dict[str, Any] = {
     "changed": False,

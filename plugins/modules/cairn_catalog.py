@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import declared, hostwork
-from ansible.module_utils.cairn.catalog import Declaration
+from ansible.module_utils.cairn_host import declared, hostwork
+from ansible.module_utils.cairn_host.catalog import Declaration
 
 DOCUMENTATION = r"""
 module: cairn_catalog

@@ -64,8 +64,8 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn.hostwork import HostError, must, refusals, write_atomic
-from ansible.module_utils.cairn.records import record
+from ansible.module_utils.cairn_host.hostwork import HostError, must, refusals, write_atomic
+from ansible.module_utils.cairn_host.records import record
 
 TLS = Path("/etc/cairn/tls")
 KEY = TLS / "host.key"

@@ -50,8 +50,8 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import declared
-from ansible.module_utils.cairn.mariadb import DatabaseError, masked, quoted, sql
+from ansible.module_utils.cairn_host import declared
+from ansible.module_utils.cairn_host.mariadb import DatabaseError, masked, quoted, sql
 
 Change = tuple[str, str]  # what it does, in words; and in SQL
 NAME = re.compile(r"[A-Za-z0-9_]+")

@@ -63,7 +63,7 @@ path:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn_host import hostwork
 
 
 def found(path: Path) -> dict[str, Any]:

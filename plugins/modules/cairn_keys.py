@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork
+from ansible.module_utils.cairn_host import hostwork
 
 DOCUMENTATION = r"""
 module: cairn_keys

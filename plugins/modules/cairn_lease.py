@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, paths
-from ansible.module_utils.cairn.records import read_lease
+from ansible.module_utils.cairn_host import hostwork, paths
+from ansible.module_utils.cairn_host.records import read_lease
 
 DOCUMENTATION = r"""
 module: cairn_lease

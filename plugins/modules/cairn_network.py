@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import netcommit
+from ansible.module_utils.cairn_host import netcommit
 
 DOCUMENTATION = r"""
 module: cairn_network

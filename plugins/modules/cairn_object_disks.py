@@ -38,8 +38,8 @@ formatted:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, objectdisks
-from ansible.module_utils.cairn.records import read_records
+from ansible.module_utils.cairn_host import hostwork, objectdisks
+from ansible.module_utils.cairn_host.records import read_records
 
 
 def main() -> None:

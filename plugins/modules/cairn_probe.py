@@ -8,12 +8,12 @@ import pwd
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn.aptsources import ask
-from ansible.module_utils.cairn.blockdevices import read_device, read_labels
-from ansible.module_utils.cairn.hostfacts import read_host
-from ansible.module_utils.cairn.hoststate import read_state
-from ansible.module_utils.cairn.ping import ask_peers
-from ansible.module_utils.cairn.volumegroup import read_volume_groups
+from ansible.module_utils.cairn_host.aptsources import ask
+from ansible.module_utils.cairn_host.blockdevices import read_device, read_labels
+from ansible.module_utils.cairn_host.hostfacts import read_host
+from ansible.module_utils.cairn_host.hoststate import read_state
+from ansible.module_utils.cairn_host.ping import ask_peers
+from ansible.module_utils.cairn_host.volumegroup import read_volume_groups
 
 DOCUMENTATION = r"""
 module: cairn_probe

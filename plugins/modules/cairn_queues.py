@@ -70,7 +70,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import declared, hostwork
+from ansible.module_utils.cairn_host import declared, hostwork
 
 ALGORITHM = "rabbit_password_hashing_sha256"
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}

@@ -28,7 +28,7 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, records
+from ansible.module_utils.cairn_host import hostwork, records
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, ringwork, wire
+from ansible.module_utils.cairn_host import hostwork, ringwork, wire
 
 
 def made(payload: dict[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ domain:
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import proof_host
+from ansible.module_utils.cairn_host import proof_host
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn import hostwork, volumegroup
-from ansible.module_utils.cairn.records import read_records
+from ansible.module_utils.cairn_host import hostwork, volumegroup
+from ansible.module_utils.cairn_host.records import read_records
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from cairn import hostwork, volumegroup
 from cairn.checks import check_shared_disks, check_volume_group
-from cairn.volumegroup import plan
+from cairn_host import hostwork, volumegroup
+from cairn_host.volumegroup import plan
 
 Data = dict[str, Any]
 NAME = "cinder-volumes"

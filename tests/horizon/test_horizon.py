@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import requests
 from ansible.errors import AnsibleFilterError
-from cairn import hostwork, paths, staging
 from cairn.manifest import Manifest
 from cairn.model import Model
+from cairn_host import hostwork, paths, staging
 
 MakeModel = Callable[..., Model]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import health, hoststate, hostwork, paths
+from cairn_host import health, hoststate, hostwork, paths
 
 ME = getpass.getuser()
 MINE = grp.getgrgid(os.getgid()).gr_name

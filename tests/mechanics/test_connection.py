@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
-from cairn import archives, hostvenv, paths
+from cairn import archives
 from cairn.errors import CairnError
+from cairn_host import hostvenv, paths
 
 
 def test_an_archive_that_root_packed_can_be_fetched_by_anybody(

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from cairn import declared, hostwork, paths
 from cairn.controller import DeclaringAction
 from cairn.manifest import digest
+from cairn_host import declared, hostwork, paths
 
 WANTED = {"things": ["a"]}
 

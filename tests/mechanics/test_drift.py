@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import hoststate, hostwork, paths, staging, switching, transition
+from cairn_host import hoststate, hostwork, paths, staging, switching, transition
 
 from . import fakehost
 from .fakehost import Systemd, described_file, described_unit, manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from cairn import firstschema, hostwork
+from cairn_host import firstschema, hostwork
 
 MARK = firstschema.MARK
 

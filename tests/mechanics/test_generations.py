@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from cairn import health, hoststate, hostwork, paths, staging, switching, wire
+from cairn_host import health, hoststate, hostwork, paths, staging, switching, wire
 
 from . import fakehost
 from .fakehost import UNIT, described_unit, manifest

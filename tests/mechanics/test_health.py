@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from cairn import health
+from cairn_host import health
 
 
 @pytest.fixture

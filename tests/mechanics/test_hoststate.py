@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cairn import hoststate
+from cairn_host import hoststate
 
 SYSTEMCTL = """#!/bin/sh
 echo "$1" >>"$0.calls"

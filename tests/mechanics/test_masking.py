@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import yaml
 from cairn.masker import Masker, secret_values
-from cairn.masking import MASK, mask_pair, mask_urls
+from cairn_host.masking import MASK, mask_pair, mask_urls
 
 HARD = [
     "Zr9xQ2mB7vLk4pTn",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cairn import oslo_validate
+from cairn_host import oslo_validate
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import hoststate, hostwork, paths, staging, switching
 from cairn.manifest import digest
+from cairn_host import hoststate, hostwork, paths, staging, switching
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 

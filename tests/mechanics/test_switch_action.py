@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from cairn.wire import unpack
+from cairn_host.wire import unpack
 
 WANTED = {"id": "new", "release": "2026.1", "units": []}
 TOLD = {"changed": True, "from": "old", "to": "new", "restarted": ["a.service"]}

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cairn import archives, hostvenv, hostwork, paths
+from cairn import archives
 from cairn.archives import Archive, assign
+from cairn_host import hostvenv, hostwork, paths
 
 UV = Path(sys.executable).with_name("uv")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import netcommit, netstate
+from cairn_host import netcommit, netstate
 
 from .conftest import MAC, OTHER_MAC, Host
 

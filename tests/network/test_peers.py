@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import ping
 from cairn.peers import all_peers, judge, neighbours
+from cairn_host import ping
 from hypothesis import given
 from hypothesis import strategies as st
 

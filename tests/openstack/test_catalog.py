@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cairn.catalog import Declaration
 from cairn.model import Model
+from cairn_host.catalog import Declaration
 
 GLANCE = {
     "name": "glance",

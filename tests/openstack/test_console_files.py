@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from cairn import hostwork, paths, staging
 from cairn.model import Model
+from cairn_host import hostwork, paths, staging
 
 FILES = "/var/lib/cairn/services/nova/current/novnc/usr/share/novnc"
 SCRIPT = "export default 1;\n"

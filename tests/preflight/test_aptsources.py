@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import aptsources
-from cairn.aptsources import Apt
+from cairn_host import aptsources
+from cairn_host.aptsources import Apt
 
 needs_apt = pytest.mark.skipif(not shutil.which("apt-get"), reason="needs Debian's apt")
 Write = Callable[[str, str], Path]

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cairn import hostwork
-from cairn.hostwork import HostError
+from cairn_host import hostwork
+from cairn_host.hostwork import HostError
 
 NOBODY = 65534
 ME = getpass.getuser()
@@ -308,20 +308,10 @@ ALLOWED = {
 
 
 def shipped(root: Path) -> Iterator[Path]:
-    """Modules, and all that any of them takes from module_utils; programs of the roles."""
-    utils = root / "plugins/module_utils/cairn"
-    queue = [*(root / "plugins/modules").glob("*.py"), *root.glob("roles/*/templates/*.py")]
-    seen = set()
-    while queue:
-        path = queue.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        yield path
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and ("cairn" in str(node.module) or node.level):
-                names = [str(node.module or "").split(".")[-1], *(a.name for a in node.names)]
-                queue += [p for name in names if (p := utils / f"{name}.py").exists()]
+    """All that runs on managed hosts: modules, what ships with them, programs of the roles."""
+    yield from (root / "plugins/modules").glob("*.py")
+    yield from (root / "plugins/module_utils/cairn_host").rglob("*.py")
+    yield from root.glob("roles/*/templates/*.py")
 
 
 def writes(path: Path) -> Iterator[str]:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from cairn import paths, shown, staging
+from cairn import shown
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
 from cairn.masker import PUBLIC, Masker, needles
-from cairn.masking import MASK
+from cairn_host import paths, staging
+from cairn_host.masking import MASK
 
 
 @pytest.fixture

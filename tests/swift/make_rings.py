@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from cairn import hostwork, rings, ringwork, wire
+from cairn_host import hostwork, rings, ringwork, wire
 
 
 def aged(cls: Any, content: bytes, hours: float) -> bytes:

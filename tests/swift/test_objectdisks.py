@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import blockdevices, checks, objectdisks
-from cairn.hostwork import HostError
-from cairn.objectdisks import judge
+from cairn import checks
+from cairn_host import blockdevices, objectdisks
+from cairn_host.hostwork import HostError
+from cairn_host.objectdisks import judge
 
 DISK = {"name": "d1", "device": "/dev/vdb"}
 OURS = {"type": "xfs", "label": "swift-d1", "uuid": "6d0f"}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from cairn import rings
-from cairn.rings import Builder, Device, Held, Ring, decide
+from cairn_host import rings
+from cairn_host.rings import Builder, Device, Held, Ring, decide
 
 
 def device(name: str, weight: float = 100, zone: int = 1, ip: str = "") -> Device:

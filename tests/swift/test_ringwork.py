@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn import rings, ringwork, wire
-from cairn.hostwork import HostError
+from cairn_host import rings, ringwork, wire
+from cairn_host.hostwork import HostError
 
 Make = Callable[..., dict[str, Any]]
 
@@ -239,7 +239,7 @@ def files(ring: dict[str, Any]) -> tuple[dict[str, bytes], dict[str, bytes]]:
 @pytest.fixture(autouse=True)
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Records of this host."""
-    monkeypatch.setattr("cairn.paths.RECORDS", tmp_path / "records")
+    monkeypatch.setattr("cairn_host.paths.RECORDS", tmp_path / "records")
     return tmp_path / "records"
 
 

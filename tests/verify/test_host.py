@@ -8,7 +8,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from cairn import proof_host, proof_steps
+from cairn import proof_steps
+from cairn_host import proof_host
 
 REQUEST = "req-6d6c2f7e-0a7e-4f0e-9a55-0d6f0f2f7a10"
 

@@ -11,15 +11,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cairn_host.masking import mask_urls
+from cairn_host.objectdisks import WRONG
+from cairn_host.objectdisks import judge as judge_disk
+from cairn_host.volumegroup import Disk
+from cairn_host.volumegroup import plan as plan_volume_group
+
 from . import hostnames, lease, login, proxies
-from .masking import mask_urls
-from .objectdisks import WRONG
-from .objectdisks import judge as judge_disk
 from .peers import judge
 from .planes import GROUPS
 from .suggest import nearest
-from .volumegroup import Disk
-from .volumegroup import plan as plan_volume_group
 from .window import Need
 
 ERROR, WARNING = "error", "warning"

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import dialects, oslo, paths, units
+from cairn_host import paths
+
+from . import dialects, oslo, units
 from .errors import DescriptionError
 
 Description = Mapping[str, Any]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from .masking import MASK, PATH, mask_urls, names_secret
+from cairn_host.masking import MASK, PATH, mask_urls, names_secret
 
 SHORTEST = 6
 """Secrets of fewer letters are not masked by value: `nova` or `true` would make any text useless.

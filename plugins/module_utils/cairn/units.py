@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import paths
+from cairn_host import paths
+
 from .errors import DescriptionError
 
 UNIT_KEYS = {

@@ -1,0 +1,1 @@
+"""Code that ships to managed hosts: the standard library and this package, nothing else."""

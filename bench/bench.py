@@ -26,9 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cairn import archives
-
 from bench import many
+from cairn import archives
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from cairn.oslo import memcached_servers, service_url
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")

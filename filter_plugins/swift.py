@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from cairn.oslo import addresses
 from cairn_host import objectdisks, rings
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from cairn.planes import Problem, Reader, read_first_number, read_number
-
 from lab import cache
 from lab.run import LabError, call
 

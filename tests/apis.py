@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from cairn import proof_cloud
 from keystoneauth1 import exceptions
+
+from cairn import proof_cloud
 
 # What is asked for, below the URL that the catalog has.
 LISTS = {

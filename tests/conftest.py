@@ -23,6 +23,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
+
 from cairn import catalogue
 from cairn.certificates import certificate_authority
 from cairn.model import Model
@@ -32,12 +33,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class OneName(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives modules, which import `ansible.module_utils.x`, the very `x` that tests import.
+    """Gives modules, which import `ansible.module_utils.cairn_host`, what tests import.
 
     In the archive that is sent to a host there is the first name only.
     """
 
-    OURS = re.compile(r"ansible\.module_utils\.((?:cairn|cairn_host)(?:\..+)?)")
+    OURS = re.compile(r"ansible\.module_utils\.(cairn_host(?:\..+)?)")
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """A spec for names of ours."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.proof_cloud import ProofError, wait
 
+from cairn.proof_cloud import ProofError, wait
 from lab.state import State
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +70,7 @@ class Cloud:
                     "ANSIBLE_FORCE_COLOR": "0",
                     "CAIRN_LAB": self.name,
                     # A copy of the project runs its own code, not that of the checkout.
-                    "PYTHONPATH": str(tree / "plugins" / "module_utils"),
+                    "PYTHONPATH": f"{tree}:{tree / 'plugins' / 'module_utils'}",
                     **(environment or {}),
                 },
             )

@@ -17,11 +17,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from cairn import advisories, releases
+
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "plugins/module_utils"))
-
-from cairn import advisories, releases  # noqa: E402
-
 SOURCE = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 SAVED = PROJECT / ".cache/advisories.zip"
 MAXIMUM_AGE = 14  # days; PyPI's advisories change every day

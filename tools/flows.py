@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cairn.flows import PUBLIC, Flow, read
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "plugins/module_utils"))
-
-from cairn.flows import PUBLIC, Flow, read  # noqa: E402
-
 DOCS = ROOT / "docs/flows.md"
 HEAD = """\
 # Who talks to whom

@@ -22,11 +22,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cairn import releases
+
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "plugins/module_utils"))
-
-from cairn import releases  # noqa: E402
-
 UV = PROJECT / ".venv" / "bin" / "uv"
 PLATFORM = "x86_64-manylinux_2_40"  # the newest that uv knows below Debian 13's glibc 2.41
 UNCONSTRAINED = ("build",)  # upper constraints say nothing about build tools

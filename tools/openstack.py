@@ -13,11 +13,8 @@ from pathlib import Path
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import init_plugin_loader
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "plugins/module_utils"))
-
-from cairn.inventories import Inventory, password_of  # noqa: E402
-from cairn.secrets import SecretsError  # noqa: E402
+from cairn.inventories import Inventory, password_of
+from cairn.secrets import SecretsError
 
 
 def directory(inventory: Path) -> Path:

@@ -89,7 +89,7 @@ class Result:
 def python_paths(root: Path) -> list[str]:
     """Return the folders and scripts of Python that mypy checks, as far as they exist."""
     folders = (
-        *("bench", "filter_plugins", "guest", "lab", "plugins", "tools"),
+        *("bench", "cairn", "filter_plugins", "guest", "lab", "plugins", "tools"),
         # What runs only in the lab would else show its mistakes after an hour.
         *(f"tests/{name}" for name in IN_USE["bad-days"]),
         *(f"tests/{name}" for name in ("customer", "flows", "ha", "secrets", JOURNALS)),

@@ -21,13 +21,11 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.plugins.loader import init_plugin_loader
 
+from cairn.inventories import Inventory, password_file, password_of
+from cairn.planes import GROUPS
+from cairn.secrets import SecretsError, complete, missing, not_text, required
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "plugins/module_utils"))
-
-from cairn.inventories import Inventory, password_file, password_of  # noqa: E402
-from cairn.planes import GROUPS  # noqa: E402
-from cairn.secrets import SecretsError, complete, missing, not_text, required  # noqa: E402
-
 HEADER = "---\n# Made by `make secrets`. Values may be changed with `make edit-secrets`.\n"
 EDIT = "make edit-secrets INVENTORY=…"
 DOCS = "see docs/manage-secrets.md"

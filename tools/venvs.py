@@ -15,11 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cairn import releases
+
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "plugins/module_utils"))
-
-from cairn import releases  # noqa: E402
-
 UV = PROJECT / ".venv" / "bin" / "uv"
 NOT_SERVICES = ("build",)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 from cairn.controller import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
 from cairn.model import Model, due_records, stale

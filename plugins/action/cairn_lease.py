@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
+
 from cairn import lease
 from cairn.controller import CairnAction
 from cairn.errors import CairnError

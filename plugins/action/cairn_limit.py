@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible.utils.display import Display
+
 from cairn import checks, partial
 from cairn.controller import CairnAction
 from cairn.errors import CairnError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible.module_utils.parsing.convert_bool import boolean
+
 from cairn.controller import CairnAction
 from cairn.model import contract_record, migration_record, migration_value
 

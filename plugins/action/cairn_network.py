@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+
 from cairn.networkd import devices, digest, units
 from cairn.peers import all_peers, judge
 from cairn.planes import read_site

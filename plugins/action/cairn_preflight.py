@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
+
 from cairn import (
     archives,
     catalogue,

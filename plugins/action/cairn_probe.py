@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+
 from cairn import hostnames, proxies
 from cairn.catalogue import descriptions, etc_folders, of_site
 from cairn.login import explain

@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from cairn import vartypes
 from cairn.catalogue import descriptions, optional
 from cairn.layers import file_in_force, rivals

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.plugins.callback.default import CallbackModule as Default
+
 from cairn.shown import learn_of_play, mask_display
 
 DOCUMENTATION = r"""

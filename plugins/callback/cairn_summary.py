@@ -16,6 +16,7 @@ from typing import Any
 from ansible import context
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
+
 from cairn.catalogue import descriptions, of_site
 from cairn.manifest import catalog_entries
 from cairn.shown import KNOWN, learn_of_play, mask_display

@@ -135,16 +135,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.cairn import playbook, proof, proof_steps
 
 try:
-    from ansible.module_utils.cairn import (
+    from cairn import (
+        playbook,
+        proof,
         proof_cloud,
         proof_meters,
         proof_network,
         proof_objects,
         proof_reach,
         proof_stack,
+        proof_steps,
         proof_volume,
     )
 except ImportError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from cairn import proof_cloud, proof_volume
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from cairn.proof_cloud import wait
 from cairn_host.blockdevices import END_BYTES
-
 from tests.deployed import Cloud
 
 from .conftest import INVENTORY

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from cairn.proof_cloud import wait
 
+from cairn.proof_cloud import wait
 from tests.deployed import option
 
 pytestmark = pytest.mark.lab

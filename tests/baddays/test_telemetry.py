@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cairn.proof_cloud import wait
 
+from cairn.proof_cloud import wait
 from tests.deployed import Cloud
 
 from .conftest import INVENTORY

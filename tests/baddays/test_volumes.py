@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cairn.proof_cloud import wait
 
+from cairn.proof_cloud import wait
 from tests.deployed import ROOT, Cloud
 
 pytestmark = pytest.mark.lab

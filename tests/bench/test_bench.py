@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.planes import read_site
 
 from bench import bench, many, on_host
+from cairn.planes import read_site
 
 RUN: dict[str, Any] = {
     "plays": [{"name": "Stage", "seconds": 4.0}],

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cairn import catalogue
 
+from cairn import catalogue
 from plugins.callback import cairn_summary as summary
 
 from .conftest import Clock

@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
 from cairn.model import Model
 
 Ini = Callable[..., dict[str, dict[str, str]]]

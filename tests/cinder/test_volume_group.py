@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from cairn.checks import check_shared_disks, check_volume_group
 from cairn_host import hostwork, volumegroup
 from cairn_host.volumegroup import plan

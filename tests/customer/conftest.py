@@ -18,10 +18,10 @@ import openstack
 import pytest
 import requests
 import yaml
-from cairn import catalogue, proof_cloud, proof_objects, proof_stack, proof_volume
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cairn import catalogue, proof_cloud, proof_objects, proof_stack, proof_volume
 from guest.__main__ import build
 from lab import network
 

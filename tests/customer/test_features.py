@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+
 from cairn.proof_cloud import wait
 
 from .conftest import OPERATOR

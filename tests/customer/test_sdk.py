@@ -6,8 +6,9 @@ from typing import Any
 
 import certifi
 import pytest
-from cairn.proof_cloud import wait
 from openstack.exceptions import ForbiddenException, HttpException, SDKException
+
+from cairn.proof_cloud import wait
 
 from .conftest import BOOT_SECONDS
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from cairn import flows
 
+from cairn import flows
 from tests.flows import sockets
 
 pytestmark = pytest.mark.lab

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cairn import proof_cloud
 from keystoneauth1 import exceptions
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
+from cairn import proof_cloud
 from tests.baddays import guest
 
 PAUSE = 0.5  # seconds between a client's requests

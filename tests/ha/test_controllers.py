@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.proof_cloud import wait
 
+from cairn.proof_cloud import wait
 from tests.deployed import ROOT, Cloud
 
 from .conftest import CONTROLLERS, holder, wait_whole

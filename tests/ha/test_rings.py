@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cairn.proof_cloud import wait
 
+from cairn.proof_cloud import wait
 from tests.deployed import Cloud
 
 from .conftest import CONTROLLERS

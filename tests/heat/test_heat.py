@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from cairn.model import Model
 from cairn.secrets import GENERATORS
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 from ansible.errors import AnsibleFilterError
+
 from cairn.manifest import Manifest
 from cairn.model import Model
 from cairn_host import hostwork, paths, staging

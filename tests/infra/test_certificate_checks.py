@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from cairn import certificates
 from cairn.certificate_checks import (
     check_authority,
@@ -19,9 +23,6 @@ from cairn.certificate_checks import (
     check_public,
 )
 from cairn.checks import ERROR, WARNING, Finding
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime.datetime(2026, 11, 30, tzinfo=datetime.UTC)

@@ -9,10 +9,11 @@ from types import ModuleType
 from typing import ClassVar
 
 import pytest
-from cairn import certificates
-from cairn.errors import CairnError
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
+
+from cairn import certificates
+from cairn.errors import CairnError
 
 # The authority of the tests is made today.
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn import catalogue
 from cairn.flows import KINDS, read
 from cairn.manifest import catalog_entries

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from cairn import catalogue
 from cairn.checks import check_host_names
 from cairn.model import Model

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.template import Templar, trust_as_template
+
 from cairn.model import Model
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn.model import Model
 
 Content = Callable[..., str]

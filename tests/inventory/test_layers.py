@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible import constants
 from ansible.template import Templar
+
 from cairn import catalogue, layers
 from cairn.controller import CairnAction
 from cairn.errors import DescriptionError

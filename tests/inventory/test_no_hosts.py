@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+
 from cairn.planes import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import health, hoststate, hostwork, paths
 
 ME = getpass.getuser()

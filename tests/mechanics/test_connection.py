@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
+
 from cairn import archives
 from cairn.errors import CairnError
 from cairn_host import hostvenv, paths
@@ -67,4 +68,4 @@ def test_no_action_uses_the_connection_by_itself(root: Path) -> None:
 
 
 def archives_and_friends(root: Path) -> list[Path]:
-    return sorted((root / "plugins/module_utils/cairn").glob("*.py"))
+    return sorted((root / "cairn").rglob("*.py"))

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from cairn.controller import DeclaringAction
 from cairn.manifest import digest
 from cairn_host import declared, hostwork, paths

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import hoststate, hostwork, paths, staging, switching, transition
 
 from . import fakehost

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from cairn_host import health, hoststate, hostwork, paths, staging, switching, wire
 
 from . import fakehost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cairn_host import hoststate
 
 SYSTEMCTL = """#!/bin/sh

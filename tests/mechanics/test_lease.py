@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn import lease
 from cairn.checks import WARNING, check_lease
 from cairn.errors import CairnError

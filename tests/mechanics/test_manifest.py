@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+
 from cairn.catalogue import descriptions
 from cairn.errors import DescriptionError
 from cairn.model import migration_record, migration_value, stale

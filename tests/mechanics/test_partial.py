@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from cairn.checks import ERROR, WARNING
 from cairn.model import Model, migration_record, migration_value
 from cairn.partial import Member, judge, member

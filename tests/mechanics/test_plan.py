@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.manifest import digest
-from cairn_host import hoststate, hostwork, paths, staging, switching
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from cairn.manifest import digest
+from cairn_host import hoststate, hostwork, paths, staging, switching
 
 from . import fakehost
 from .fakehost import Systemd, described_file, described_unit

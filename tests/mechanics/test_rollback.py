@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn.model import contract_record, migration_record
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn.catalogue import descriptions
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 from ansible.modules import apt
+
 from cairn import archives
 from cairn.errors import CairnError
 

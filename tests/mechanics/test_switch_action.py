@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
 from cairn_host.wire import unpack
 
 WANTED = {"id": "new", "release": "2026.1", "units": []}

@@ -10,9 +10,10 @@ from ansible._internal._templating._jinja_bits import AnsibleEnvironment
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from cairn import controller, templates
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cairn import controller, templates
 
 
 class Environment(AnsibleEnvironment):  # type: ignore[misc]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cairn import archives
 from cairn.archives import Archive, assign
 from cairn_host import hostvenv, hostwork, paths

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import netcommit
 
 MAC = "52:54:00:00:00:13"

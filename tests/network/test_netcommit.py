@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import netcommit, netstate
 
 from .conftest import MAC, OTHER_MAC, Host

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn import catalogue, secrets
 
 from .machines import Done, Machines, wait

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cairn.peers import all_peers, judge, neighbours
-from cairn_host import ping
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cairn.peers import all_peers, judge, neighbours
+from cairn_host import ping
 
 
 def site(count: int) -> dict[str, Any]:

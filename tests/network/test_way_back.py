@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import netcommit
 
 from .conftest import MAC, FakeKernel, Host

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+
 from cairn import checks
 from cairn.window import ASKING, MINIMUM, Need, measured, stale
 

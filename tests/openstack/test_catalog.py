@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from cairn.model import Model
 from cairn_host.catalog import Declaration
 

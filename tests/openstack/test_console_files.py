@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from cairn.model import Model
 from cairn_host import hostwork, paths, staging
 

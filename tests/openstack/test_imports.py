@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn.model import Model
 
 Ini = Callable[..., dict[str, dict[str, str]]]

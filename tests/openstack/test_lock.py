@@ -13,9 +13,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from cairn import releases
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from cairn import releases
 
 LOCKS = sorted(Path(__file__).parents[2].glob("releases/*/*.lock"))
 INPUTS = sorted(Path(__file__).parents[2].glob("releases/*/*.in"))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleUndefinedVariable
+
 from cairn.manifest import digest
 from cairn.model import Model, due_records
 

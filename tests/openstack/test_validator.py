@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn import catalogue
 from cairn.model import Model
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from cairn.planes import Problem, Site, read_site
 
 PLANES: dict[str, Any] = {

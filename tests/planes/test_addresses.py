@@ -6,9 +6,10 @@ import ipaddress
 from typing import Any
 
 import pytest
-from cairn.planes import read_site
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cairn.planes import read_site
 
 
 def test_addresses_are_counted_from_the_ranges_first(inventory: Any) -> None:

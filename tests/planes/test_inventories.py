@@ -9,6 +9,7 @@ import pytest
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
+
 from cairn import catalogue
 from cairn.networkd import units
 from cairn.planes import GROUPS, Site, read_site

@@ -6,10 +6,11 @@ import itertools
 from typing import Any
 
 import pytest
-from cairn.networkd import bond_netdev, devices, digest, units
-from cairn.planes import Bond
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cairn.networkd import bond_netdev, devices, digest, units
+from cairn.planes import Bond
 
 
 def made(inventory: Any, host: str) -> dict[str, str]:

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn import vartypes
 from cairn.planes import SITE_VARIABLES, read_site
-
 from lab.inventory import site as lab_site
 from lab.run import LabError
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARED = yaml.safe_load(
-    (ROOT / "plugins/module_utils/cairn/site_variables.yml").read_text()
+    (ROOT / "cairn/site_variables.yml").read_text()
 )["inventory"]  # fmt: skip
 OF_PLANES = {*SITE_VARIABLES, "cairn_host_number", "cairn_nics", "cairn_bonds", "cairn_host_planes"}
 WRONG = [True, False, 0, -1, 3.5, "", " ", "x y", [], ["x"], [1], {}, {"x": 1}]

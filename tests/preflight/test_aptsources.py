@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import aptsources
 from cairn_host.aptsources import Apt
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn import catalogue
 
 NOVA = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn import catalogue, checks
 from cairn.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
 

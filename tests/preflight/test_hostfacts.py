@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from cairn_host import hostfacts
 
 Write = Callable[[str, str], None]

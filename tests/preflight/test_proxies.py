@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible.template import Templar, trust_as_template
+
 from cairn import archives, checks, proof_cloud, proxies
 from cairn.checks import ERROR, WARNING
 from cairn_host import health, hostfacts, hostvenv, hostwork, paths

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from cairn.dialects import DialectError
 from cairn.secrets import writers
-
 from tests.conftest import OPTIONAL
 
 HOSTS = ("controller1", "controller2", "network1", "compute1", "storage1")

@@ -25,13 +25,14 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from oslo_config import cfg
+
 from cairn import catalogue, dialects, oslo
 from cairn.errors import DescriptionError
 from cairn.model import Model
 from cairn.secrets import problems
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from oslo_config import cfg
 
 
 def steadily(examples: int) -> settings:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn_host import hostwork
 from cairn_host.hostwork import HostError
 

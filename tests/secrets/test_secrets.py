@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
-from cairn import certificates, secrets
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from cairn import certificates, secrets
 from tests.secrets import characters
 
 PLANES: dict[str, dict[str, Any]] = {

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+
 from cairn import shown
 from cairn.controller import CairnAction
 from cairn.errors import CairnError

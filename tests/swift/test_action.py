@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
 from cairn.errors import CairnError
 from cairn.manifest import digest
 from cairn_host.wire import encode, unpack

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn import checks
 from cairn_host import blockdevices, objectdisks
 from cairn_host.hostwork import HostError

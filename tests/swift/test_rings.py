@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+
 from cairn_host import rings
 from cairn_host.rings import Builder, Device, Held, Ring, decide
 

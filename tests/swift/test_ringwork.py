@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cairn_host import rings, ringwork, wire
 from cairn_host.hostwork import HostError
 

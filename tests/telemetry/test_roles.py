@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleUndefinedVariable
+
 from cairn.model import Model, migration_value
 
 BOTH = ("ceilometer", "gnocchi")

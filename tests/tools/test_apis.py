@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cairn import catalogue
-from cairn.manifest import catalog_entries
 from keystoneauth1.exceptions import ConnectFailure, ServiceUnavailable
 
+from cairn import catalogue
+from cairn.manifest import catalog_entries
 from tests import apis
 
 UP: dict[str, Any] = {

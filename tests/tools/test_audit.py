@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
-from cairn import advisories, releases
 from packaging.version import Version
+
+from cairn import advisories, releases
 
 TODAY = datetime.date(2030, 6, 1)
 RECORD: dict[str, Any] = {

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from cairn import catalogue
 from cairn.manifest import catalog_entries
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from cairn import catalogue
 from cairn.errors import DescriptionError
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+import cairn
+import cairn_host
 
 
 @pytest.fixture
@@ -98,13 +102,56 @@ def test_a_failing_command_is_named(tool: ModuleType) -> None:
         tool.run(["sh", "-c", "exit 3"])
 
 
-def test_the_library_is_found_where_the_project_stands(
-    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packages = tmp_path / "lib/python3.13/site-packages"
+@pytest.fixture
+def installed(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Commands by which the project is installed into a made-up virtualenv of a made-up place."""
+    commands: list[list[str]] = []
+    packages = tmp_path / ".venv/lib/python3.13/site-packages"
     packages.mkdir(parents=True)
-    (packages / "cairn.pth").write_text("/where/it/stood/before\n")
-    monkeypatch.setattr(tool, "VENV", tmp_path)
-    tool.show_library()
-    found = Path((packages / "cairn.pth").read_text().strip())
-    assert (found / "cairn" / "planes.py").exists()
+    (tmp_path / "pyproject.toml").write_text("one")
+
+    def install(command: list[Any], **_how: Any) -> None:
+        commands.append([str(word) for word in command])
+        (packages / "cairn-0.1.0.dist-info").mkdir(exist_ok=True)
+
+    monkeypatch.setattr(tool, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "run", install)
+    return commands
+
+
+def test_the_project_is_installed_from_where_it_stands(
+    tool: ModuleType, installed: list[list[str]], tmp_path: Path
+) -> None:
+    tool.install_project()
+    (command,) = installed
+    assert command[-2:] == ["--editable", str(tmp_path)]
+    assert {"--no-index", "--no-build-isolation", "--no-deps"} <= set(command)
+
+
+def test_the_project_is_installed_again_when_it_moved_changed_or_was_removed(
+    tool: ModuleType,
+    installed: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tool.install_project()
+    tool.install_project()
+    assert len(installed) == 1, "nothing has changed"
+    (tmp_path / "pyproject.toml").write_text("two")
+    tool.install_project()
+    assert len(installed) == 2
+    (tmp_path / ".venv/lib/python3.13/site-packages/cairn-0.1.0.dist-info").rmdir()
+    tool.install_project()
+    assert len(installed) == 3, "uv pip sync removes what is not in the lock"
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "pyproject.toml").write_text("two")
+    monkeypatch.setattr(tool, "ROOT", moved)
+    tool.install_project()
+    assert len(installed) == 4
+
+
+def test_both_packages_are_those_of_this_checkout(root: Path) -> None:
+    assert Path(cairn.__file__).parent == root / "cairn"
+    assert Path(cairn_host.__file__).parent == root / "plugins/module_utils/cairn_host"

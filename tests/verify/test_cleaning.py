@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from openstack import exceptions
+
 from cairn import proof_cloud
 from cairn.proof_cloud import PREFIX, ProofError
-from openstack import exceptions
 
 KINDS = ("projects", "users", "keypairs", "flavors", "servers", "forwardings", "ips", "routers",
          "ports", "networks", "security_groups", "images")  # fmt: skip

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cairn import proof_cloud
-from cairn.proof_cloud import ProofError
 from keystoneauth1.exceptions import ConnectFailure
 from openstack import exceptions
+
+from cairn import proof_cloud
+from cairn.proof_cloud import ProofError
 
 WANTED = {
     "physical_network": "physnet1",

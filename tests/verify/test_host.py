@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
 from cairn import proof_steps
 from cairn_host import proof_host
 

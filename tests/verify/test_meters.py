@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import requests
-from cairn import proof_cloud, proof_meters
-from cairn.proof_cloud import ProofError, Run
 from keystoneauth1.exceptions import EndpointNotFound
 from openstack import exceptions
+
+from cairn import proof_cloud, proof_meters
+from cairn.proof_cloud import ProofError, Run
 
 CPU = "/v1/resource/instance/i1/metric/cpu/measures"
 SIZE = "/v1/resource/volume/v1/metric/volume.size/measures"

@@ -12,6 +12,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar
+
 from cairn import playbook, proof_cloud
 from cairn.proof_cloud import ProofError, Run
 

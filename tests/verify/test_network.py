@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from cairn import proof_network
 from cairn.proof_cloud import ProofError, Run
 

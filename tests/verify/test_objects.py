@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+
 from cairn import proof_objects
 from cairn.proof_cloud import ProofError
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from cairn import proof_reach
 from cairn.proof_cloud import ProofError, Run
 

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from openstack import exceptions
+
 from cairn import proof_cloud, proof_stack
 from cairn.proof_cloud import ProofError, Run
-from openstack import exceptions
 
 ENDPOINT = "https://198.18.30.10:8004/v1/project1"
 ADDRESS = "198.18.40.111"

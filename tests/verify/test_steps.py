@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+
 from cairn import proof
 from cairn.proof import Fact, Line, Trace
 

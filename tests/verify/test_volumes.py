@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from cairn import proof_cloud, proof_volume
 from cairn.proof_cloud import ProofError, Run
 

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cairn import PROJECT
 from cairn.controller import CairnAction, DeclaringAction
 from cairn.manifest import digest
-from cairn.model import PROJECT, Model, migration_record, migration_value
+from cairn.model import Model, migration_record, migration_value
 
 GIB = 1024
 

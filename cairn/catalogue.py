@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
+from . import PROJECT
 from .errors import DescriptionError
 from .manifest import catalog_entries, chosen
 from .units import by_uwsgi
-
-PROJECT = Path(__file__).resolve().parents[3]
 
 
 @functools.cache

@@ -11,12 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import dialects, oslo
+from . import PROJECT, dialects, oslo
 from .errors import DescriptionError
 from .manifest import Manifest, build, catalog_entries, check_keys, chosen, digest
 from .units import health_path
-
-PROJECT = Path(__file__).resolve().parents[3]
 
 QUEUE_KEYS = {"policies"}
 CATALOG_KEYS = {

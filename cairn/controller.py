@@ -15,10 +15,10 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from . import catalogue, layers
+from . import PROJECT, catalogue, layers
 from .errors import CairnError
 from .manifest import digest
-from .model import PROJECT, Model
+from .model import Model
 from .shown import KNOWN, learn
 from .templates import keep_compiled, load_plugins, warm
 

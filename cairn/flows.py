@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
+from . import PROJECT
 from .errors import DescriptionError
 
-FILE = Path(__file__).resolve().parents[3] / "roles/service/files/flows.yml"
+FILE = PROJECT / "roles/service/files/flows.yml"
 KINDS = ("http", "amqp", "sql", "native")
 KEYS = {"name", "kind", "from", "to", "port", "protocol", "plane"}
 OPTIONAL = {"units", "wildcard"}

@@ -1,1 +1,0 @@
-"""Shared code of Cairn's plugins and modules."""

@@ -205,7 +205,7 @@ def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before
 
 
 def test_a_command_without_end_fails_and_shows_what_it_said():
-    with pytest.raises(hostwork.HostError, match=r"^not at its end after 1 s: sh -c .*\nhalf way$"):
+    with pytest.raises(hostwork.HostError, match=r"^timed out after 1 s: sh -c .*\nhalf way$"):
         hostwork.run(["sh", "-c", "echo half way; exec sleep 60"], timeout=1)
 
 

@@ -124,7 +124,7 @@ def run(
     except subprocess.TimeoutExpired as late:
         said = b"".join(text for text in (late.stdout, late.stderr) if isinstance(text, bytes))
         raise HostError(
-            f"not at its end after {timeout:g} s: {shown(command)}\n"
+            f"timed out after {timeout:g} s: {shown(command)}\n"
             f"{tail(said.decode(errors='replace'))}"
         ) from None
 

@@ -37,7 +37,6 @@ FOREIGN = {
     "Unable to delete compute service that is hosting instances",
     "Unable to establish connection",
     "certificate verify failed",
-    "segmentation_id … not in range",
 }
 
 

@@ -124,6 +124,21 @@ def test_a_message_of_the_guide_is_one_of_the_code(page: str, message: str) -> N
 
 # --- files -------------------------------------------------------------------------------------
 
+FILE = re.compile(
+    r"`((?:bench|cairn|docs|guest|lab|molecule|playbooks|plugins|releases|roles|tests|tools)/[^`]*)`"
+)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))], ids=name)
+def test_a_file_of_the_project_that_a_page_names_is_there(page: Path) -> None:
+    """`<…>`, `…` and `*` stand for any name."""
+    gone = []
+    for path in FILE.findall(page.read_text()):
+        pattern = re.sub(r"<[^>]*>|…", "*", path.split(" ")[0])
+        if not any(ROOT.glob(pattern.rstrip("/"))):
+            gone.append(path)
+    assert gone == []
+
 
 def blocks(page: str, language: str) -> list[str]:
     """The fenced blocks of a page in a language."""

@@ -27,7 +27,7 @@ EDITED = {
 def lines() -> list[str]:
     """The commands of README's block, without their comments."""
     text = (ROOT / "README.md").read_text().partition(HEADING)[2]
-    block = re.search(r"\n\n((?:    .*\n)+)", text)
+    block = re.search(r"^```sh\n(.*?)^```$", text, re.M | re.S)
     assert block, f"README has no commands below {HEADING!r}"
     return [re.sub(r"\s+# .*", "", line).strip() for line in block[1].splitlines()]
 

@@ -53,7 +53,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn_host import hostvenv, hostwork, staging, wire
-from ansible.module_utils.cairn_host.hoststate import read_state
+from ansible.module_utils.cairn_host.probe.generations import read_state
 
 
 def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host.ping import ask_peers
+from ansible.module_utils.cairn_host.probe.ping import ask_peers
 
 DOCUMENTATION = r"""
 module: cairn_peers

@@ -8,11 +8,11 @@ import pwd
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host.aptsources import ask
-from ansible.module_utils.cairn_host.blockdevices import read_device, read_labels
-from ansible.module_utils.cairn_host.hostfacts import read_host
-from ansible.module_utils.cairn_host.hoststate import read_state
-from ansible.module_utils.cairn_host.ping import ask_peers
+from ansible.module_utils.cairn_host.probe.apt_sources import ask
+from ansible.module_utils.cairn_host.probe.block_devices import read_device, read_labels
+from ansible.module_utils.cairn_host.probe.facts import read_host
+from ansible.module_utils.cairn_host.probe.generations import read_state
+from ansible.module_utils.cairn_host.probe.ping import ask_peers
 from ansible.module_utils.cairn_host.volumegroup import read_volume_groups
 
 DOCUMENTATION = r"""

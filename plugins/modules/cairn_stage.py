@@ -39,7 +39,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn_host import hostvenv, hostwork, paths, staging, wire
-from ansible.module_utils.cairn_host.hoststate import read_change
+from ansible.module_utils.cairn_host.probe.generations import read_change
 
 
 def make_venv(name: str, payload: dict[str, Any]) -> bool:

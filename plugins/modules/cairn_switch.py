@@ -72,7 +72,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn_host import hostvenv, hostwork, paths, staging, switching, wire
-from ansible.module_utils.cairn_host.hoststate import link_name, read_change
+from ansible.module_utils.cairn_host.probe.generations import link_name, read_change
 
 LISTS = ("removed", "stopped", "reloaded", "restarted", "mended")
 

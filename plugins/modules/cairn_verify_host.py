@@ -74,7 +74,7 @@ domain:
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import proof_host
+from ansible.module_utils.cairn_host.probe import journal
 
 
 def main() -> None:
@@ -92,13 +92,13 @@ def main() -> None:
     )
     wanted = module.params
     try:
-        found = proof_host.read(
+        found = journal.read(
             wanted["since"], wanted["until"], wanted["units"], wanted["ids"], wanted["patterns"]
         )
     except (OSError, subprocess.CalledProcessError) as error:
         # The proof is told of it: a host that fails here would keep everything from being removed.
         module.exit_json(changed=False, problem=str(getattr(error, "stderr", None) or error))
-    domain = proof_host.domain(wanted["domain"]) if wanted["domain"] else {}
+    domain = journal.domain(wanted["domain"]) if wanted["domain"] else {}
     module.exit_json(changed=False, domain=domain, **found)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cairn.proof_cloud import wait
-from cairn_host.blockdevices import END_BYTES
+from cairn_host.probe.block_devices import END_BYTES
 from tests.deployed import Cloud
 
 from .conftest import INVENTORY

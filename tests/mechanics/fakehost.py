@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from cairn_host import health, hoststate, hostwork, paths
+from cairn_host import health, hostwork, paths
+from cairn_host.probe import generations
 
 ME = getpass.getuser()
 MINE = grp.getgrgid(os.getgid()).gr_name
@@ -75,8 +76,8 @@ def install(root: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     (root / "units").mkdir()
     systemd = Systemd(root)
     monkeypatch.setattr(hostwork, "run", systemd.run)
-    monkeypatch.setattr(hoststate, "unit_states", systemd.states)
-    monkeypatch.setattr(hoststate, "loaded_units", lambda names: systemd.loaded & set(names))
+    monkeypatch.setattr(generations, "unit_states", systemd.states)
+    monkeypatch.setattr(generations, "loaded_units", lambda names: systemd.loaded & set(names))
     monkeypatch.setattr(health, "wait", lambda _unit, _check: None)
     return systemd
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cairn_host import hoststate, hostwork, paths, staging, switching, transition
+from cairn_host import hostwork, paths, staging, switching, transition
+from cairn_host.probe import generations
 
 from . import fakehost
 from .fakehost import Systemd, described_file, described_unit, manifest
@@ -42,7 +43,7 @@ def generation(host: Systemd, ident: str, one: str = "one\n", two: str = "two\n"
 
 def drift() -> list[str]:
     """What the probe says of the service."""
-    return [why["text"] for why in hoststate.read_state()["services"]["svc"]["drift"]]
+    return [why["text"] for why in generations.read_state()["services"]["svc"]["drift"]]
 
 
 def own() -> Path:
@@ -177,7 +178,7 @@ def test_what_the_host_cannot_restore_is_staged_anew_beside_what_is_in_force(
     host: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(host)
-    kinds = {why["kind"] for why in hoststate.read_state()["services"]["svc"]["drift"]}
+    kinds = {why["kind"] for why in generations.read_state()["services"]["svc"]["drift"]}
     assert kinds & transition.STAGING
     in_force = paths.generation("svc", "aaa") / "etc" / "svc.conf"
     real = staging.shutil.rmtree
@@ -232,8 +233,8 @@ def test_a_generation_that_cannot_be_restored_is_not_returned_to_but_staged_anew
     spoil(host)
     with pytest.raises(hostwork.HostError, match=r"svc\.conf of generation aaa .* run site\.yml"):
         switching.switch("svc", "aaa")
-    assert hoststate.link_name(paths.current("svc")) == "bbb"
-    assert "aaa" not in hoststate.read_state()["services"]["svc"]["staged"]
+    assert generations.link_name(paths.current("svc")) == "bbb"
+    assert "aaa" not in generations.read_state()["services"]["svc"]["staged"]
     assert staging.stage(generation(host, "aaa")) is True
     assert switching.switch("svc", "aaa")["restarted"] == ["run.service"]
 

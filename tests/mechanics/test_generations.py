@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cairn_host import health, hoststate, hostwork, paths, staging, switching, wire
+from cairn_host import health, hostwork, paths, staging, switching, wire
+from cairn_host.probe import generations
 
 from . import fakehost
 from .fakehost import UNIT, described_unit, manifest
@@ -26,7 +27,7 @@ def host(tmp_path, monkeypatch):
 
 def drift(_host):
     """Sentences on what the host lacks of the generation in force."""
-    return [why["text"] for why in hoststate.read_state()["services"]["svc"]["drift"]]
+    return [why["text"] for why in generations.read_state()["services"]["svc"]["drift"]]
 
 
 def bring(host, ident, **how):
@@ -62,16 +63,16 @@ def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypat
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(hostwork.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"):
         staging.stage(manifest(host, "aaa"))
-    assert hoststate.read_state()["services"]["svc"]["staged"] == []
+    assert generations.read_state()["services"]["svc"]["staged"] == []
 
 
 def test_a_generation_whose_manifest_a_power_cut_emptied_is_staged_anew(host):
     staging.stage(manifest(host, "aaa"))
-    assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]
+    assert generations.read_state()["services"]["svc"]["staged"] == ["aaa"]
     (paths.generation("svc", "aaa") / "manifest.json").write_text("")
-    assert hoststate.read_state()["services"]["svc"]["staged"] == []
+    assert generations.read_state()["services"]["svc"]["staged"] == []
     assert staging.stage(manifest(host, "aaa")) is True
-    assert hoststate.read_state()["services"]["svc"]["staged"] == ["aaa"]
+    assert generations.read_state()["services"]["svc"]["staged"] == ["aaa"]
 
 
 def test_what_is_staged_is_on_the_disk_before_it_has_its_name(host, monkeypatch):
@@ -131,12 +132,12 @@ def test_a_failing_generation_gives_way_to_the_one_before(host):
     host.broken = {"new.service"}
     with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
         bring(host, "bbb", text="two\n", unit="new.service")
-    assert hoststate.link_name(paths.current("svc")) == "aaa"
+    assert generations.link_name(paths.current("svc")) == "aaa"
     assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
     assert (host.root / "outside" / "svc.d").read_text() == "one\n"
     assert "run.service" in host.active
     assert not (paths.UNITS / "new.service").exists()
-    assert hoststate.link_name(paths.previous("svc")) is None, "a rollback must not go to bbb"
+    assert generations.link_name(paths.previous("svc")) is None, "a rollback must not go to bbb"
 
 
 def test_after_a_failed_upgrade_a_rollback_leads_to_where_it_led_before(host):
@@ -145,7 +146,7 @@ def test_after_a_failed_upgrade_a_rollback_leads_to_where_it_led_before(host):
     host.broken = {"new.service"}
     with pytest.raises(hostwork.HostError, match=r"ccc failed; the service runs bbb again"):
         bring(host, "ccc", text="three\n", unit="new.service")
-    assert hoststate.link_name(paths.previous("svc")) == "aaa"
+    assert generations.link_name(paths.previous("svc")) == "aaa"
 
 
 def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monkeypatch):
@@ -157,7 +158,7 @@ def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monke
         return described
 
     def run(command, **how):
-        new = hoststate.link_name(paths.current("svc")) == "bbb"
+        new = generations.link_name(paths.current("svc")) == "bbb"
         host.broken = {"broken.service"} if new else set()
         return host.run(command, **how)
 
@@ -169,7 +170,7 @@ def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monke
     with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
         switching.switch("svc", "bbb")
     assert host.restarted() == 2 * ["well.service", "broken.service"]
-    assert hoststate.load_running("svc") == {"well.service": "aaa", "broken.service": "aaa"}
+    assert generations.load_running("svc") == {"well.service": "aaa", "broken.service": "aaa"}
 
 
 def test_a_unit_that_is_being_restarted_is_not_known_to_run(host, monkeypatch):
@@ -178,30 +179,30 @@ def test_a_unit_that_is_being_restarted_is_not_known_to_run(host, monkeypatch):
 
     def run(command, **how):
         if command[:2] == ["systemctl", "restart"]:
-            known.append(hoststate.load_running("svc"))
+            known.append(generations.load_running("svc"))
         return host.run(command, **how)
 
     monkeypatch.setattr(hostwork, "run", run)
     bring(host, "bbb", text="two\n")
     assert known == [{}]
-    assert hoststate.load_running("svc") == {"run.service": "bbb"}
+    assert generations.load_running("svc") == {"run.service": "bbb"}
 
 
 def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before(host, monkeypatch):
     bring(host, "aaa")
 
     def fsync(_descriptor):
-        if hoststate.link_name(paths.current("svc")) == "bbb":
+        if generations.link_name(paths.current("svc")) == "bbb":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(hostwork.os, "fsync", fsync)
     told = r"bbb failed; the service runs aaa again\n.*/svc\.d: No space left on device; make room"
     with pytest.raises(hostwork.HostError, match=told):
         bring(host, "bbb", text="two\n")
-    assert hoststate.link_name(paths.current("svc")) == "aaa"
-    assert hoststate.load_running("svc") == {"run.service": "aaa"}
+    assert generations.link_name(paths.current("svc")) == "aaa"
+    assert generations.load_running("svc") == {"run.service": "aaa"}
     assert [path.name for path in (host.root / "outside").iterdir()] == ["svc.d"]
-    assert hoststate.read_state()["services"]["svc"]["drift"] == []
+    assert generations.read_state()["services"]["svc"]["drift"] == []
 
 
 def test_a_command_without_end_fails_and_shows_what_it_said():
@@ -232,7 +233,7 @@ def test_an_unhealthy_unit_fails_the_switch(host, monkeypatch):
     staging.stage(bad)
     with pytest.raises(hostwork.HostError, match="answers 503"):
         switching.switch("svc", "bbb")
-    assert hoststate.link_name(paths.current("svc")) == "aaa"
+    assert generations.link_name(paths.current("svc")) == "aaa"
 
 
 def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
@@ -240,10 +241,10 @@ def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
     staging.stage(manifest(host, "bbb", text="two\n"))
     host.calls.clear()
     hostwork.link_atomic(paths.current("svc"), paths.generation("svc", "bbb"))  # power fails here
-    drift = hoststate.read_state()["services"]["svc"]["drift"]
+    drift = generations.read_state()["services"]["svc"]["drift"]
     assert any("older inputs" in why["text"] for why in drift)
     assert switching.switch("svc", "bbb")["restarted"] == ["run.service"]
-    assert hoststate.read_state()["services"]["svc"]["drift"] == []
+    assert generations.read_state()["services"]["svc"]["drift"] == []
 
 
 RELOAD = ["systemctl", "daemon-reload"]
@@ -282,7 +283,7 @@ def test_a_switch_cut_off_before_systemd_has_read_the_unit_is_finished_by_the_ne
     with monkeypatch.context() as patched:
         patched.setattr(switching, "install", lambda *_: 1 / 0)  # power fails here
         with pytest.raises(ZeroDivisionError):
-            switching.apply("svc", hoststate.load_manifest("svc", "bbb"))
+            switching.apply("svc", generations.load_manifest("svc", "bbb"))
     host.calls.clear()
     switching.switch("svc", "bbb")
     assert RELOAD in host.calls
@@ -298,7 +299,7 @@ def test_a_drop_in_that_systemd_has_not_read_when_a_switch_was_cut_off_is_read_b
     with monkeypatch.context() as patched:
         patched.setattr(hostwork, "must", lambda *_: 1 / 0)  # power fails at daemon-reload
         with pytest.raises(ZeroDivisionError):
-            switching.apply("svc", hoststate.load_manifest("svc", "bbb"))
+            switching.apply("svc", generations.load_manifest("svc", "bbb"))
     host.calls.clear()
     switching.switch("svc", "bbb")
     assert RELOAD in host.calls
@@ -314,9 +315,9 @@ def test_systemd_reads_all_units_again_only_where_it_has_read_the_changed_one(ho
 def test_rolling_back_is_switching_to_the_previous(host):
     bring(host, "aaa")
     bring(host, "bbb", text="two\n")
-    switching.switch("svc", hoststate.link_name(paths.previous("svc")))
+    switching.switch("svc", generations.link_name(paths.previous("svc")))
     assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
-    assert hoststate.link_name(paths.previous("svc")) == "bbb"
+    assert generations.link_name(paths.previous("svc")) == "bbb"
 
 
 def test_units_that_are_no_more_are_stopped_and_removed(host):
@@ -329,7 +330,7 @@ def test_units_that_are_no_more_are_stopped_and_removed(host):
 def test_a_changed_file_on_the_host_is_drift_and_is_mended(host):
     bring(host, "aaa")
     (host.root / "outside" / "svc.d").write_text("by hand")
-    (why,) = hoststate.read_state()["services"]["svc"]["drift"]
+    (why,) = generations.read_state()["services"]["svc"]["drift"]
     assert why["kind"] == "file"
     assert "was changed on the host" in why["text"]
     switching.switch("svc", "aaa")
@@ -369,7 +370,7 @@ def test_a_refused_configuration_leaves_no_generation(host, monkeypatch):
     monkeypatch.setattr(hostwork, "run", refuse)
     with pytest.raises(hostwork.HostError, match="debgu"):
         staging.stage(bad)
-    assert hoststate.load_manifest("svc", "aaa") is None
+    assert generations.load_manifest("svc", "aaa") is None
 
 
 @pytest.fixture
@@ -413,7 +414,7 @@ def test_a_folder_from_other_inputs_is_made_anew(host, commands):
 def test_a_command_that_fails_leaves_no_generation(host, commands):
     with pytest.raises(hostwork.HostError, match=r"svc: making static failed.*\n.*no such theme"):
         staging.stage(with_static(host, "aaa", key="k1", command="echo no such theme; exit 1"))
-    assert hoststate.load_manifest("svc", "aaa") is None
+    assert generations.load_manifest("svc", "aaa") is None
 
 
 def test_secrets_stay_out_of_the_manifest_on_the_host(host):
@@ -448,7 +449,7 @@ def test_packages_and_cut_off_package_runs_are_seen(tmp_path, status, updates, e
     for name in updates:
         (tmp_path / "updates" / name).write_text("")
     (tmp_path / "status").write_text(f"Package: a\nEssential: yes\nStatus: {status}\nVersion: 1\n")
-    assert hoststate.dpkg_state(tmp_path) == expected
+    assert generations.dpkg_state(tmp_path) == expected
 
 
 def test_a_virtualenv_without_modules_of_debians_is_not_held_against_it(host, monkeypatch):
@@ -475,7 +476,7 @@ def test_a_unit_that_is_on_its_way_is_left_to_arrive(host, monkeypatch):
         active = "active" if sub == "running" else "activating"
         return {name: {"ActiveState": active, "SubState": sub} for name in names}
 
-    monkeypatch.setattr(hoststate, "unit_states", states)
+    monkeypatch.setattr(generations, "unit_states", states)
     monkeypatch.setattr(switching, "PAUSE", 0.01)
     bring(host, "aaa")
     assert host.restarted() == []
@@ -561,4 +562,4 @@ def test_a_user_or_group_that_is_missing_is_told_and_no_traceback(host):
     described = {**manifest(host, "aaa"), "user": {"name": "nosuch"}}
     with pytest.raises(hostwork.HostError, match="svc: there is no group nosuch"):
         staging.stage(described)
-    assert hoststate.read_state()["services"].get("svc", {"staged": []})["staged"] == []
+    assert generations.read_state()["services"].get("svc", {"staged": []})["staged"] == []

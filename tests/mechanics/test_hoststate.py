@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cairn_host import hoststate
+from cairn_host.probe import generations
 
 SYSTEMCTL = """#!/bin/sh
 echo "$1" >>"$0.calls"
@@ -37,7 +37,7 @@ def systemctl(request, tmp_path, monkeypatch):
 
 def test_units_are_known_by_every_name_and_unknown_ones_do_not_run(systemctl):
     units = ["mariadb.service", "haproxy.service", "mysql.service", "gone.service"]
-    states = hoststate.unit_states(units)
+    states = generations.unit_states(units)
     assert [states[unit]["ActiveState"] for unit in units] == [
         *("failed", "active", "failed", "inactive")
     ]
@@ -47,12 +47,12 @@ def test_units_are_known_by_every_name_and_unknown_ones_do_not_run(systemctl):
 
 
 def test_many_units_cost_two_calls(systemctl):
-    hoststate.unit_states(["mariadb.service", "haproxy.service"])
+    generations.unit_states(["mariadb.service", "haproxy.service"])
     assert systemctl.read_text().split() == ["list-units", "is-enabled"]
 
 
 def test_a_host_without_units_is_asked_nothing(systemctl):
-    assert hoststate.unit_states([]) == {}
+    assert generations.unit_states([]) == {}
     assert not systemctl.exists()
 
 
@@ -61,6 +61,6 @@ def test_a_host_without_units_is_asked_nothing(systemctl):
 )
 def test_what_keeps_daemons_from_starting_is_known_by_its_text(tmp_path, text, left):
     path = tmp_path / "policy-rc.d"
-    assert not hoststate.policy_left(path)
+    assert not generations.policy_left(path)
     path.write_text(text)
-    assert hoststate.policy_left(path) is left
+    assert generations.policy_left(path) is left

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cairn.manifest import digest
-from cairn_host import hoststate, hostwork, paths, staging, switching
+from cairn_host import hostwork, paths, staging, switching
+from cairn_host.probe import generations
 
 from . import fakehost
 from .fakehost import Systemd, described_file, described_unit
@@ -106,7 +107,7 @@ def change_by_hand(host: Systemd, manifest: dict[str, Any], what: str, number: i
     elif what == "add":
         (base / "etc" / "x.conf").write_text("by hand")
     elif what == "dropin" and unit:
-        dropin = hoststate.dropin(unit)
+        dropin = generations.dropin(unit)
         dropin.parent.mkdir(exist_ok=True)
         dropin.write_text("[Service]\nNice=9\n")
     elif what == "unit" and unit and unit != "debians.service":
@@ -155,7 +156,7 @@ def plan_is_run(host: Systemd, wanted: dict[str, Any]) -> None:
 
 def holds(host: Systemd, wanted: dict[str, Any]) -> None:
     """The host is what the manifest says, and a further run finds nothing to do."""
-    assert hoststate.read_state()["services"]["svc"]["drift"] == []
+    assert generations.read_state()["services"]["svc"]["drift"] == []
     assert staging.show_difference(wanted, wanted) == []
     again, _ = switching.plan("svc", wanted["id"])
     assert not again["changed"]
@@ -168,12 +169,12 @@ def holds(host: Systemd, wanted: dict[str, Any]) -> None:
         name = unit["unit"]
         if unit["text"]:
             assert (paths.UNITS / name).read_text() == unit["text"]
-        assert hoststate.dropin(name).exists() is bool(unit["dropin"])
+        assert generations.dropin(name).exists() is bool(unit["dropin"])
         if unit["state"] != "idle":
             assert (name in host.active) is (unit["state"] == "started")
     for name in set(UNITS) - {unit["unit"] for unit in wanted["units"]}:
         assert not (paths.UNITS / name).exists()
-        assert not hoststate.dropin(name).exists()
+        assert not generations.dropin(name).exists()
     named = {Path(f["path"]).name for f in wanted["files"] if f["path"].startswith("/")}
     outside = host.root / "outside"
     assert {p.name for p in outside.iterdir()} == named if outside.exists() else not named
@@ -222,7 +223,7 @@ def test_drift_is_there_exactly_when_a_switch_to_what_is_in_force_would_change_s
         switching.switch("svc", wanted["id"])
         for what, number in by_hand:
             change_by_hand(host, wanted, what, number)
-        found = hoststate.read_state()["services"]["svc"]["drift"]
+        found = generations.read_state()["services"]["svc"]["drift"]
         planned, _ = switching.plan("svc", wanted["id"])
         assert bool(found) is planned["changed"]
         plan_is_run(host, wanted)

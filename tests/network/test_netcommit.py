@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cairn_host import netcommit, netstate
+from cairn_host import netcommit
+from cairn_host.probe import network
 
 from .conftest import MAC, OTHER_MAC, Host
 
@@ -484,12 +485,12 @@ def test_the_probe_finds_no_drift_after_confirm(host: Host) -> None:
         name: {"addresses": d["addresses"], "mtu": d["mtu"], "up": True}
         for name, d in host.kernel.devices.items()
     }
-    assert netstate.read_network(host.root, nics) == {"hash": "new", "trial": False, "drift": []}
+    assert network.read_network(host.root, nics) == {"hash": "new", "trial": False, "drift": []}
     (host.units / "20-cairn-mgmt0.network").write_text("changed\n")
     (host.units / "20-cairn-mgmt0.link").unlink()
     (host.units / "30-stray.network").write_text("x\n")
     nics["mgmt0"] = {"addresses": [], "mtu": 1400, "up": False}
-    assert netstate.read_network(host.root, nics)["drift"] == [
+    assert network.read_network(host.root, nics)["drift"] == [
         "20-cairn-mgmt0.link is missing",
         "20-cairn-mgmt0.network was changed on the host",
         "30-stray.network is not Cairn's (network_keep keeps it)",
@@ -500,6 +501,6 @@ def test_the_probe_finds_no_drift_after_confirm(host: Host) -> None:
 
 
 def test_the_probe_before_the_first_run(host: Host) -> None:
-    assert netstate.read_network(host.root, {}) == {"hash": None, "trial": False, "drift": []}
+    assert network.read_network(host.root, {}) == {"hash": None, "trial": False, "drift": []}
     host.begin()
-    assert netstate.read_network(host.root, {})["trial"]
+    assert network.read_network(host.root, {})["trial"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cairn.peers import all_peers, judge, neighbours
-from cairn_host import ping
+from cairn_host.probe import ping
 
 
 def site(count: int) -> dict[str, Any]:

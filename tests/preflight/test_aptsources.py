@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from cairn_host import aptsources
-from cairn_host.aptsources import Apt
+from cairn_host.probe import apt_sources
+from cairn_host.probe.apt_sources import Apt
 
 needs_apt = pytest.mark.skipif(not shutil.which("apt-get"), reason="needs Debian's apt")
 Write = Callable[[str, str], Path]
@@ -25,7 +25,7 @@ Write = Callable[[str, str], Path]
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write files below a folder that apt takes for the root of the system."""
-    monkeypatch.setattr(aptsources, "REMEMBERED", tmp_path / "remembered.json")
+    monkeypatch.setattr(apt_sources, "REMEMBERED", tmp_path / "remembered.json")
     main = tmp_path / "main.conf"
     main.write_text(f'Dir "{tmp_path}";\n')
     monkeypatch.setenv("APT_CONFIG", str(main))
@@ -124,14 +124,14 @@ Components: main
 )
 def test_sources_in_every_form(write: Write, name: str, text: str, uris: list[str]) -> None:
     write(f"etc/apt/{name}", text)
-    apt = aptsources.ask_apt()
+    apt = apt_sources.ask_apt()
     assert (apt.problem, apt.uris) == ("", uris)
 
 
 @needs_apt
 def test_sources_that_apt_cannot_read(write: Write) -> None:
     write("etc/apt/sources.list.d/bad.list", "deb http://svc:word@a.example\n")
-    problem = aptsources.ask_apt().problem
+    problem = apt_sources.ask_apt().problem
     assert problem.startswith("Malformed entry 1 in list file")
     assert "bad.list" in problem
 
@@ -163,13 +163,13 @@ def test_sources_that_apt_cannot_read(write: Write) -> None:
 )
 def test_a_proxy_in_every_form(write: Write, text: str, uri: str, proxy: str) -> None:
     write("etc/apt/apt.conf.d/80proxy", text + "\n")
-    assert aptsources.proxy_of(uri, aptsources.ask_apt()) == proxy
+    assert apt_sources.proxy_of(uri, apt_sources.ask_apt()) == proxy
 
 
 @needs_apt
 def test_a_proxy_of_apt_conf_itself(write: Write) -> None:
     write("etc/apt/apt.conf", 'Acquire::http::proxy "http://p:1/";\n')
-    assert aptsources.proxy_of("http://a/", aptsources.ask_apt()) == "http://p:1/"
+    assert apt_sources.proxy_of("http://a/", apt_sources.ask_apt()) == "http://p:1/"
 
 
 @needs_apt
@@ -183,9 +183,9 @@ def test_a_proxy_that_a_command_detects(write: Write, option: str) -> None:
         command.write_text(f"#!/bin/sh\n{answer}\n")
         command.chmod(0o755)
         write("etc/apt/apt.conf.d/80proxy", f'Acquire::http::{option} "{command}";\n')
-        apt = aptsources.ask_apt()
-        assert aptsources.proxy_of("http://a.example/debian", apt) == "http://p:1"
-        assert aptsources.proxy_of("http://own.example/debian", apt) == ""
+        apt = apt_sources.ask_apt()
+        assert apt_sources.proxy_of("http://a.example/debian", apt) == "http://p:1"
+        assert apt_sources.proxy_of("http://own.example/debian", apt) == ""
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,14 @@ def test_a_proxy_that_a_command_detects(write: Write, option: str) -> None:
 def test_without_an_option_the_environment_counts(
     uri: str, environment: dict[str, str], proxy: str
 ) -> None:
-    assert aptsources.proxy_of(uri, Apt(), environment) == proxy
+    assert apt_sources.proxy_of(uri, Apt(), environment) == proxy
 
 
 def test_options_go_over_the_environment_but_for_no_proxy() -> None:
     apt = Apt(options={"acquire::http::proxy": "http://p:1"})
     environment = {"http_proxy": "http://q:2", "no_proxy": "own.example"}
-    assert aptsources.proxy_of("http://a.example/", apt, environment) == "http://p:1"
-    assert aptsources.proxy_of("http://own.example/", apt, environment) == ""
+    assert apt_sources.proxy_of("http://a.example/", apt, environment) == "http://p:1"
+    assert apt_sources.proxy_of("http://own.example/", apt, environment) == ""
 
 
 # --- does it answer?
@@ -272,33 +272,33 @@ def closed_port() -> int:
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "404 Not Found"])
 def test_a_mirror_that_answers(serve: Callable[[bytes], Server], status: str) -> None:
     server = serve(f"HTTP/1.1 {status}\r\n\r\n".encode())
-    assert aptsources.ask(f"http://svc:word@127.0.0.1:{server.port}/debian") == ""
+    assert apt_sources.ask(f"http://svc:word@127.0.0.1:{server.port}/debian") == ""
     assert server.asked[0].startswith("HEAD /debian HTTP/1.0\r\n")
     assert "word" not in server.asked[0]
 
 
 def test_a_mirror_that_is_something_else(serve: Callable[[bytes], Server]) -> None:
     port = serve(b"220 smtp\r\n").port
-    said = aptsources.ask(f"http://127.0.0.1:{port}/")
+    said = apt_sources.ask(f"http://127.0.0.1:{port}/")
     assert said == f"127.0.0.1 port {port} does not speak HTTP"
 
 
 def test_a_mirror_that_refuses() -> None:
     port = closed_port()
-    said = aptsources.ask(f"https://127.0.0.1:{port}/")
+    said = apt_sources.ask(f"https://127.0.0.1:{port}/")
     assert said == f"127.0.0.1 port {port}: Connection refused"
 
 
 def test_a_mirror_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aptsources, "MIRROR_TIMEOUT", 0.1)
+    monkeypatch.setattr(apt_sources, "MIRROR_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        said = aptsources.ask(f"http://127.0.0.1:{port}/")
+        said = apt_sources.ask(f"http://127.0.0.1:{port}/")
     assert said == f"127.0.0.1 port {port}: timed out"
 
 
 def test_a_mirror_without_an_address() -> None:
-    assert aptsources.ask("http://mirror.invalid/") == "mirror.invalid does not resolve"
+    assert apt_sources.ask("http://mirror.invalid/") == "mirror.invalid does not resolve"
 
 
 def test_through_a_proxy_the_mirror_itself_need_not_resolve(
@@ -306,8 +306,8 @@ def test_through_a_proxy_the_mirror_itself_need_not_resolve(
 ) -> None:
     proxy = serve(b"HTTP/1.1 200 OK\r\n\r\n")
     at = f"http://me:secret@127.0.0.1:{proxy.port}"
-    assert aptsources.ask("http://mirror.invalid/debian", at) == ""
-    assert aptsources.ask("https://mirror.invalid/debian", at) == ""
+    assert apt_sources.ask("http://mirror.invalid/debian", at) == ""
+    assert apt_sources.ask("https://mirror.invalid/debian", at) == ""
     first, second = proxy.asked
     assert first.startswith("HEAD http://mirror.invalid/debian HTTP/1.0\r\n")
     assert second.startswith("CONNECT mirror.invalid:443 HTTP/1.0\r\n")
@@ -327,13 +327,13 @@ def test_a_proxy_that_does_not_let_through(
     serve: Callable[[bytes], Server], status: int, url: str, said: str
 ) -> None:
     port = serve(f"HTTP/1.1 {status} No\r\n\r\n".encode()).port
-    problem = aptsources.ask(url, f"http://me:secret@127.0.0.1:{port}")
+    problem = apt_sources.ask(url, f"http://me:secret@127.0.0.1:{port}")
     assert problem == f"the proxy 127.0.0.1 port {port} {said}"
 
 
 def test_a_proxy_that_is_down() -> None:
     port = closed_port()
-    said = aptsources.ask("http://m.invalid/", f"http://me:secret@127.0.0.1:{port}")
+    said = apt_sources.ask("http://m.invalid/", f"http://me:secret@127.0.0.1:{port}")
     assert said == f"127.0.0.1 port {port}: Connection refused"
 
 
@@ -341,8 +341,10 @@ def test_folders(tmp_path: Path, methods: dict[str, str]) -> None:
     apt = Apt(options=methods)
     (tmp_path / "my mirror").mkdir()
     for scheme in ("file", "copy"):
-        assert aptsources.problem_of(f"{scheme}:{tmp_path}/my%20mirror/", apt) == ""
-        assert aptsources.problem_of(f"{scheme}:{tmp_path}/gone/", apt) == "there is no such folder"
+        assert apt_sources.problem_of(f"{scheme}:{tmp_path}/my%20mirror/", apt) == ""
+        assert (
+            apt_sources.problem_of(f"{scheme}:{tmp_path}/gone/", apt) == "there is no such folder"
+        )
 
 
 def test_a_list_of_mirrors(
@@ -350,17 +352,17 @@ def test_a_list_of_mirrors(
 ) -> None:
     apt, path = Apt(options=methods), tmp_path / "debian.list"
     uri = f"mirror+file:{path}/"
-    assert aptsources.problem_of(uri, apt) == f"{path}: No such file or directory"
+    assert apt_sources.problem_of(uri, apt) == f"{path}: No such file or directory"
     path.write_text("# none yet\n")
-    assert aptsources.problem_of(uri, apt) == f"{path} names no mirror"
+    assert apt_sources.problem_of(uri, apt) == f"{path} names no mirror"
     dead = closed_port()
     path.write_text(f"http://svc:word@127.0.0.1:{dead}/debian\tpriority:1\n")
-    assert aptsources.problem_of(uri, apt) == (
+    assert apt_sources.problem_of(uri, apt) == (
         f"http://svc:********@127.0.0.1:{dead}/debian: 127.0.0.1 port {dead}: Connection refused"
     )
     alive = serve(b"HTTP/1.1 200 OK\r\n\r\n").port
     path.write_text(f"{path.read_text()}http://127.0.0.1:{alive}/debian priority:2\n")
-    assert aptsources.problem_of(uri, apt) == ""
+    assert apt_sources.problem_of(uri, apt) == ""
 
 
 def test_a_list_that_a_server_has(
@@ -368,22 +370,22 @@ def test_a_list_that_a_server_has(
 ) -> None:
     apt, server = Apt(options=methods), serve(b"HTTP/1.1 200 OK\r\n\r\n")
     for scheme in ("mirror", "mirror+http"):
-        assert aptsources.problem_of(f"{scheme}://127.0.0.1:{server.port}/list.txt/", apt) == ""
+        assert apt_sources.problem_of(f"{scheme}://127.0.0.1:{server.port}/list.txt/", apt) == ""
     assert all(asked.startswith("HEAD /list.txt HTTP") for asked in server.asked)
-    assert "refused" in aptsources.problem_of(f"mirror://127.0.0.1:{closed_port()}/l/", apt)
+    assert "refused" in apt_sources.problem_of(f"mirror://127.0.0.1:{closed_port()}/l/", apt)
 
 
 def test_other_methods(methods: dict[str, str]) -> None:
     apt = Apt(options=methods)
-    assert aptsources.problem_of("ssh://a.example/debian/", apt) == ""
-    assert "apt-transport-tor" in aptsources.problem_of("tor+http://x.onion/debian/", apt)
-    assert "CD" in aptsources.problem_of("cdrom://[Debian 13]/", apt)
+    assert apt_sources.problem_of("ssh://a.example/debian/", apt) == ""
+    assert "apt-transport-tor" in apt_sources.problem_of("tor+http://x.onion/debian/", apt)
+    assert "CD" in apt_sources.problem_of("cdrom://[Debian 13]/", apt)
 
 
 @needs_apt
 def test_what_apt_cannot_read_is_told(write: Write) -> None:
     write("etc/apt/sources.list.d/bad.list", "deb http://svc:word@a.example\n")
-    ((where, problem),) = aptsources.read_mirrors()
+    ((where, problem),) = apt_sources.read_mirrors()
     assert where == "/etc/apt"
     assert problem.startswith("apt cannot read it: Malformed entry 1")
 
@@ -394,7 +396,7 @@ def test_what_is_told_hides_passwords(write: Write, tmp_path: Path) -> None:
     write("etc/apt/sources.list", f"deb https://svc:word@127.0.0.1:{port}/debian trixie main\n")
     write("etc/apt/sources.list.d/more.list", f"deb file:{tmp_path} trixie main\n")
     said = f"127.0.0.1 port {port}: Connection refused"
-    assert dict(aptsources.read_mirrors()) == {
+    assert dict(apt_sources.read_mirrors()) == {
         f"https://svc:********@127.0.0.1:{port}/debian": said,
         f"file:{tmp_path}": "",
     }
@@ -412,23 +414,23 @@ def test_apt_is_asked_again_only_when_its_configuration_changes(
         asked.append(1)
         return Apt(["http://svc:word@a.example/"], {"acquire::http::proxy": "http://p:1"})
 
-    monkeypatch.setattr(aptsources, "ask_apt", ask)
+    monkeypatch.setattr(apt_sources, "ask_apt", ask)
     folder, remembered = tmp_path / "apt", tmp_path / "run/apt.json"
-    monkeypatch.setattr(aptsources, "CONFIGURATION_FOLDER", folder)
-    monkeypatch.setattr(aptsources, "REMEMBERED", remembered)
+    monkeypatch.setattr(apt_sources, "CONFIGURATION_FOLDER", folder)
+    monkeypatch.setattr(apt_sources, "REMEMBERED", remembered)
     (folder / "sources.list.d").mkdir(parents=True)
     remembered.parent.mkdir()
-    first = aptsources.read_apt()
-    assert aptsources.read_apt() == first
+    first = apt_sources.read_apt()
+    assert apt_sources.read_apt() == first
     assert len(asked) == 1
     assert remembered.stat().st_mode & 0o777 == 0o600
     (folder / "sources.list.d/a.list").write_text("deb http://a.example/ x\n")
-    aptsources.read_apt()
+    apt_sources.read_apt()
     (folder / "sources.list.d/a.list").write_text("deb http://ab.example/ x\n")
-    aptsources.read_apt()
+    apt_sources.read_apt()
     assert len(asked) == 3
     remembered.write_text("{")
-    assert aptsources.read_apt() == first
+    assert apt_sources.read_apt() == first
     assert list(remembered.parent.iterdir()) == [remembered]
 
 
@@ -436,14 +438,14 @@ def test_a_link_in_the_place_of_what_is_remembered_is_not_followed(tmp_path: Pat
     target, path = tmp_path / "target", tmp_path / "apt.json"
     target.write_text("precious")
     path.symlink_to(target)
-    aptsources.remember(path, {"key": "x"})
+    apt_sources.remember(path, {"key": "x"})
     assert target.read_text() == "precious"
     assert not path.is_symlink()
 
 
 def test_a_host_without_apt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert aptsources.ask_apt() == Apt()
+    assert apt_sources.ask_apt() == Apt()
 
 
 def test_apt_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,7 +453,7 @@ def test_apt_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         raise subprocess.TimeoutExpired(command, 20)
 
     monkeypatch.setattr("subprocess.run", hang)
-    assert "did not list its sources within" in aptsources.ask_apt().problem
+    assert "did not list its sources within" in apt_sources.ask_apt().problem
 
 
 def test_nothing_of_the_environment_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,5 +466,5 @@ def test_nothing_of_the_environment_is_lost(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setenv("APT_CONFIG", "/etc/site.conf")
     monkeypatch.setattr("subprocess.run", run)
-    aptsources.ask_apt()
+    apt_sources.ask_apt()
     assert (seen["APT_CONFIG"], seen["LC_ALL"]) == ("/etc/site.conf", "C")

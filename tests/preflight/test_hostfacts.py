@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cairn_host import hostfacts
+from cairn_host.probe import facts
 
 Write = Callable[[str, str], None]
 
@@ -24,19 +24,19 @@ def write(tmp_path: Path) -> Write:
 
 def test_the_system(tmp_path: Path, write: Write) -> None:
     write("etc/os-release", 'ID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nX="a b"\n')
-    assert hostfacts.read_os(tmp_path) == {"id": "debian", "version": "13", "codename": "trixie"}
+    assert facts.read_os(tmp_path) == {"id": "debian", "version": "13", "codename": "trixie"}
 
 
 def test_memory_and_processor(tmp_path: Path, write: Write) -> None:
     write("proc/meminfo", "MemTotal:        4020764 kB\nMemFree: 1 kB\n")
     write("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx sse\n")
-    assert hostfacts.read_memory_mb(tmp_path) == 3926
-    assert hostfacts.read_cpu_flags(tmp_path) == ["vmx"]
+    assert facts.read_memory_mb(tmp_path) == 3926
+    assert facts.read_cpu_flags(tmp_path) == ["vmx"]
 
 
 def test_a_processor_without_flags(tmp_path: Path, write: Write) -> None:
     write("proc/cpuinfo", "processor\t: 0\n")
-    assert hostfacts.read_cpu_flags(tmp_path) == []
+    assert facts.read_cpu_flags(tmp_path) == []
 
 
 def test_disks_and_whether_they_are_used(tmp_path: Path, write: Write) -> None:
@@ -46,7 +46,7 @@ def test_disks_and_whether_they_are_used(tmp_path: Path, write: Write) -> None:
     write("sys/block/vdb/size", "2097152\n")
     write("sys/block/vdc/size", "2097152\n")
     write("sys/block/loop0/size", "0\n")
-    assert hostfacts.read_disks(tmp_path) == {
+    assert facts.read_disks(tmp_path) == {
         "vda": {"size_mb": 20480, "used": True},
         "vdb": {"size_mb": 1024, "used": False},
         "vdc": {"size_mb": 1024, "used": True},
@@ -77,7 +77,7 @@ def test_nics() -> None:
         },
         {"ifname": "eno1.20", "flags": ["UP"], "linkinfo": {"info_kind": "vlan"}},
     ]
-    nics = hostfacts.read_nics(shown)
+    nics = facts.read_nics(shown)
     assert list(nics) == ["eno1", "eno2", "eno3", "eno1.20"]
     assert [n["mac"] for n in nics.values()] == [
         "52:54:00:00:00:01",
@@ -116,7 +116,7 @@ def test_who_listens(tmp_path: Path, write: Write) -> None:
     write("proc/42/comm", "mariadbd\n")
     (tmp_path / "proc/42/fd").mkdir()
     (tmp_path / "proc/42/fd/7").symlink_to("socket:[111]")
-    assert hostfacts.read_listening(tmp_path) == [
+    assert facts.read_listening(tmp_path) == [
         {"port": 22, "protocol": "tcp", "address": "::", "unit": ""},
         {"port": 123, "protocol": "udp", "address": "0.0.0.0", "unit": "ntpd.service"},  # noqa: S104
         {"port": 3306, "protocol": "tcp", "address": "127.0.0.1", "unit": "mariadb.service"},
@@ -131,10 +131,10 @@ UPLINKS = "# resolved\nnameserver 192.0.2.1\nnameserver fe80::1%2\n"
 def test_name_servers_of_a_plain_file(tmp_path: Path, write: Write) -> None:
     write("etc/resolv.conf", "# nameserver 1.1.1.1\nsearch lan\nnameserver 192.0.2.1\n")
     write("run/systemd/resolve/resolv.conf", UPLINKS)
-    found = hostfacts.read_name_servers(tmp_path)
+    found = facts.read_name_servers(tmp_path)
     assert found == {"servers": ["192.0.2.1"], "lent": [], "kept": []}
     (tmp_path / "etc/resolv.conf").unlink()
-    assert hostfacts.read_name_servers(tmp_path)["servers"] == []
+    assert facts.read_name_servers(tmp_path)["servers"] == []
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_name_servers_of_systemd_resolved(
     (tmp_path / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
     for name, text in files.items():
         write(name, text)
-    found = hostfacts.read_name_servers(tmp_path)
+    found = facts.read_name_servers(tmp_path)
     assert found == {"servers": ["127.0.0.53"], "lent": lent, "kept": kept}
 
 
@@ -197,9 +197,9 @@ def test_what_goes_over_cloud_inits_configuration(
 ) -> None:
     for name, text in files.items():
         write(name, text)
-    assert hostfacts.read_cloud_init(tmp_path) == []  # not installed
+    assert facts.read_cloud_init(tmp_path) == []  # not installed
     write("usr/bin/cloud-init", "")
-    assert hostfacts.read_cloud_init(tmp_path) == found
+    assert facts.read_cloud_init(tmp_path) == found
 
 
 def test_folders_of_etc_and_whose_they_are(tmp_path: Path, write: Write) -> None:
@@ -211,7 +211,7 @@ def test_folders_of_etc_and_whose_they_are(tmp_path: Path, write: Write) -> None
     write("var/lib/dpkg/info/libswift:amd64.list", "/etc/swift\n")
     write("var/lib/dpkg/info/other.list", "/etc/novae\n")
     names = ["cinder", "glance", "heat", "keystone", "nova", "swift"]
-    assert hostfacts.read_folders(tmp_path, names) == {
+    assert facts.read_folders(tmp_path, names) == {
         "glance": [],
         "nova": ["nova-common"],
         "swift": ["libswift"],

@@ -18,7 +18,8 @@ from ansible.template import Templar, trust_as_template
 
 from cairn import archives, checks, proof_cloud, proxies
 from cairn.checks import ERROR, WARNING
-from cairn_host import health, hostfacts, hostvenv, hostwork, paths
+from cairn_host import health, hostvenv, hostwork, paths
+from cairn_host.probe import facts
 
 Data = dict[str, Any]
 UV = Path(sys.executable).with_name("uv")
@@ -415,7 +416,7 @@ def test_a_proxy_for_all_services(tmp_path: Path, files: dict[str, str], fires: 
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    host = {"service_proxy": hostfacts.read_service_proxy(tmp_path)}
+    host = {"service_proxy": facts.read_service_proxy(tmp_path)}
     assert "s3" not in str(host)
     found = checks.check_proxies("x", {}, host, "api.internal")
     assert len(found) == fires

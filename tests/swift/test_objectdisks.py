@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from cairn import checks
-from cairn_host import blockdevices, objectdisks
+from cairn_host import objectdisks
 from cairn_host.hostwork import HostError
 from cairn_host.objectdisks import judge
+from cairn_host.probe import block_devices
 
 DISK = {"name": "d1", "device": "/dev/vdb"}
 OURS = {"type": "xfs", "label": "swift-d1", "uuid": "6d0f"}
@@ -262,12 +263,12 @@ def test_wipefs_is_asked_and_changes_nothing(
     image = tmp_path / "disk"
     image.touch()
     os.truncate(image, 64 << 20)
-    assert blockdevices.read_signatures(str(image)) == ([], "")
+    assert block_devices.read_signatures(str(image)) == ([], "")
     subprocess.run(["mkswap", "--label", "old", str(image)], check=True, capture_output=True)
-    (found,), _ = blockdevices.read_signatures(str(image))
+    (found,), _ = block_devices.read_signatures(str(image))
     assert (found["type"], found["label"]) == ("swap", "old")
-    assert blockdevices.read_signatures(str(image)) == ([found], "")
-    assert "No such file" in blockdevices.read_signatures(str(tmp_path / "none"))[1]
+    assert block_devices.read_signatures(str(image)) == ([found], "")
+    assert "No such file" in block_devices.read_signatures(str(tmp_path / "none"))[1]
 
 
 @pytest.mark.parametrize("place", [0, 4096, (1 << 20) - 1, (8 << 20) - 1])
@@ -279,7 +280,7 @@ def test_data_without_a_signature_is_no_blank_disk(place: int, tmp_path: Path) -
             file.truncate(8 << 20)
             file.seek(place)
             file.write(data)
-        found, error = blockdevices.read_signatures(str(image))
+        found, error = block_devices.read_signatures(str(image))
         assert error == ""
         return found
 
@@ -297,9 +298,9 @@ def test_a_disk_whose_ends_cannot_be_read_is_not_blank(
 
     image = tmp_path / "disk"
     image.write_bytes(bytes(4096))
-    assert blockdevices.read_signatures(str(image)) == ([], "")
-    monkeypatch.setattr(blockdevices, "read_ends", broken)
-    assert blockdevices.read_signatures(str(image)) == ([], f"{image}: Input/output error")
+    assert block_devices.read_signatures(str(image)) == ([], "")
+    monkeypatch.setattr(block_devices, "read_ends", broken)
+    assert block_devices.read_signatures(str(image)) == ([], f"{image}: Input/output error")
 
 
 @pytest.fixture
@@ -313,7 +314,7 @@ def used(tmp_path: Path) -> Callable[[str], str]:
 
     def look(mounts: str) -> str:
         (proc / "self/mounts").write_bytes(os.fsencode(mounts))
-        return blockdevices._used("/dev/vdb", system, proc)
+        return block_devices._used("/dev/vdb", system, proc)
 
     return look
 
@@ -333,8 +334,8 @@ def test_a_mount_point_that_nobody_may_look_at_breaks_nothing(used: Callable[[st
 
 def test_what_is_no_block_device_is_no_disk(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert blockdevices.read_device(str(tmp_path / "file")) is None
-    assert blockdevices.read_device(str(tmp_path / "nothing")) is None
+    assert block_devices.read_device(str(tmp_path / "file")) is None
+    assert block_devices.read_device(str(tmp_path / "nothing")) is None
     assert stat.S_ISREG((tmp_path / "file").stat().st_mode)
 
 
@@ -342,5 +343,5 @@ def test_labels_are_those_that_udev_made_links_for(tmp_path: Path) -> None:
     (tmp_path / "vdb").touch()
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / r"my\x20disk").symlink_to(tmp_path / "vdb")
-    assert blockdevices.read_labels(tmp_path / "labels") == {"my disk": str(tmp_path / "vdb")}
-    assert blockdevices.read_labels(tmp_path / "none") == {}
+    assert block_devices.read_labels(tmp_path / "labels") == {"my disk": str(tmp_path / "vdb")}
+    assert block_devices.read_labels(tmp_path / "none") == {}

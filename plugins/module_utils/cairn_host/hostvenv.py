@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import paths
-from .hoststate import link_name
 from .hostwork import HostError, must, write_atomic
+from .probe.generations import link_name
 
 PYTHON = "/usr/bin/python3"
 DISTRO = Path("/usr/lib/python3/dist-packages")

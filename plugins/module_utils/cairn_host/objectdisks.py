@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import hostwork, records
-from .blockdevices import contents, is_named, name_of, read_device, read_labels
+from .probe.block_devices import contents, is_named, name_of, read_device, read_labels
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,5}")
 OURS, BLANK, ERASE, FAILED = "ours", "blank", "erase", "failed"

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import hoststate, hostwork, masking, oslo_validate, paths, transition
+from . import hostwork, masking, oslo_validate, paths, transition
+from .probe import generations
 from .transition import kept_path
 
 EXCHANGE = 2  # renameat2(2): both names change places in one step
@@ -48,8 +49,8 @@ def stage(manifest: dict[str, Any]) -> bool:
     """
     role, ident = manifest["role"], manifest["id"]
     target = paths.generation(role, ident)
-    known = hoststate.load_manifest(role, ident)
-    if known and not hoststate.beyond_repair(role, known):
+    known = generations.load_manifest(role, ident)
+    if known and not generations.beyond_repair(role, known):
         return False
     draft = target.with_name(f".{ident}.draft")
     if draft.exists():
@@ -113,7 +114,7 @@ def put_in_place(role: str, draft: Path, target: Path) -> None:
     if not target.exists():
         draft.rename(target)
         return
-    if hoststate.link_name(paths.current(role)) == target.name:
+    if generations.link_name(paths.current(role)) == target.name:
         strike_edited(role, target.name)
     exchange(draft, target)
     shutil.rmtree(draft)
@@ -124,13 +125,13 @@ def strike_edited(role: str, ident: str) -> None:
 
     All of them where nobody can tell any more: its manifest is damaged.
     """
-    manifest = hoststate.load_manifest(role, ident)
+    manifest = generations.load_manifest(role, ident)
     if manifest is None:
         save_running(role, {})
         return
-    running = hoststate.load_running(role)
-    seen = hoststate.look(role, manifest, manifest, {})
-    made = transition.decide(manifest, manifest, seen, hoststate.places(role))
+    running = generations.load_running(role)
+    seen = generations.look(role, manifest, manifest, {})
+    made = transition.decide(manifest, manifest, seen, generations.places(role))
     save_running(role, strike(running, made))
 
 
@@ -176,16 +177,16 @@ def repair(role: str, manifest: Mapping[str, Any]) -> None:
     """
     ident = manifest["id"]
     base = paths.generation(role, ident)
-    faults = transition.own_faults(manifest, hoststate.read_own(role, ident, manifest))
+    faults = transition.own_faults(manifest, generations.read_own(role, ident, manifest))
     if not faults:
         return
     sources = {}
     for file in manifest["files"]:
         if kept_path(file["path"]) in faults:
-            sources[file["path"]] = hoststate.restorable(role, ident, file)
+            sources[file["path"]] = generations.restorable(role, ident, file)
     lost = [path for path, source in sources.items() if source is None]
     if lost:
-        if hoststate.link_name(paths.current(role)) != ident:
+        if generations.link_name(paths.current(role)) != ident:
             (base / "manifest.json").unlink()  # the host no longer says that it has it
         raise hostwork.HostError(
             f"{role}: {', '.join(lost)} of generation {ident} were changed on the host, and no "
@@ -242,7 +243,7 @@ def build_folders(manifest: Mapping[str, Any], draft: Path) -> None:
 def built_before(role: str, entry: Mapping[str, Any]) -> Path | None:
     """The folder that another generation of the role made from the same inputs, if there is one."""
     for text in (paths.service(role) / "generations").glob("*/manifest.json"):
-        known = hoststate.load_manifest(role, text.parent.name) or {}
+        known = generations.load_manifest(role, text.parent.name) or {}
         for other in known.get("build", []):
             found = text.parent / str(other["folder"])
             if other["key"] == entry["key"] and found.is_dir():
@@ -340,11 +341,11 @@ def show_difference(
         name = unit["unit"]
         if unit["text"]:
             shown += difference(paths.UNITS / name, unit["text"])
-        if unit["dropin"] or hoststate.dropin(name).exists():
-            shown += difference(hoststate.dropin(name), unit["dropin"] or "")
+        if unit["dropin"] or generations.dropin(name).exists():
+            shown += difference(generations.dropin(name), unit["dropin"] or "")
     if old is None:
         return shown
-    own = hoststate.read_own(role, old["id"], old)
+    own = generations.read_own(role, old["id"], old)
     for name, faults in transition.own_faults(old, own).items():
         if "added" in faults:
             shown += difference(paths.etc(role) / name.removeprefix("etc/"), "")
@@ -357,7 +358,7 @@ def show_difference(
     kept = {unit["unit"] for unit in manifest["units"]}
     for unit in old["units"]:
         if unit["unit"] not in kept:
-            gone = (paths.UNITS / unit["unit"], hoststate.dropin(unit["unit"]))
+            gone = (paths.UNITS / unit["unit"], generations.dropin(unit["unit"]))
             shown += [one for place in gone for one in difference(place, "")]
     return shown
 
@@ -381,7 +382,7 @@ def shown_content(
     if "content" in file:
         return str(file["content"])
     if "sha256" in file:
-        whole = hoststate.restorable(manifest["role"], manifest["id"], file)
+        whole = generations.restorable(manifest["role"], manifest["id"], file)
         return read_text(whole) if whole else "(nobody knows: it was changed on the host)\n"
     try:
         return file_content(file, manifest["venv"]).decode(errors="replace")
@@ -414,7 +415,7 @@ def difference(
         else:
             texts = masking.mask_pair(before, after)
         shown.append(texts)
-    found = hoststate.file_state(place)
+    found = generations.file_state(place)
     if rights and found:
         wanted = f"mode {int(rights['mode'], 8):04o}, {rights['owner']}:{rights['group']}\n"
         present = f"mode {found.mode:04o}, {found.owner}:{found.group}\n"
@@ -429,7 +430,10 @@ def difference(
 def prune(role: str, keep: int = 3) -> list[str]:
     """Remove generations that nothing points at, but for the newest ones; what was removed."""
     folder = paths.service(role) / "generations"
-    needed = {hoststate.link_name(paths.current(role)), hoststate.link_name(paths.previous(role))}
+    needed = {
+        generations.link_name(paths.current(role)),
+        generations.link_name(paths.previous(role)),
+    }
     entries = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
     spare = [p for p in entries if p.name not in needed]
     drafts = [p for p in spare if p.name.startswith(".")]
@@ -444,7 +448,7 @@ def migrate(role: str, ident: str, phase: str, progress: list[dict[str, Any]]) -
 
     Appends {step, seconds} to `progress` as it goes. HostError names the step that failed.
     """
-    manifest = hoststate.load_manifest(role, ident)
+    manifest = generations.load_manifest(role, ident)
     if manifest is None:
         raise hostwork.HostError(f"{role}: generation {ident} is not staged on this host")
     etc = paths.generation(role, ident) / "etc"

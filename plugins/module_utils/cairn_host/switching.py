@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import health, hoststate, hostwork, paths, staging, transition
+from . import health, hostwork, paths, staging, transition
+from .probe import generations
 from .transition import Decision
 
 STARTING = ("start-pre", "start", "start-post")
@@ -50,9 +51,9 @@ def install(role: str, manifest: Mapping[str, Any], made: Decision) -> bool:
             hostwork.link_atomic(paths.UNITS / name, base / "units" / name)
         if name in made.dropins and unit["dropin"]:
             text = unit["dropin"].encode()
-            hostwork.write_atomic(hoststate.dropin(name), text, 0o644, "root", "root")
+            hostwork.write_atomic(generations.dropin(name), text, 0o644, "root", "root")
         elif name in made.dropins:
-            hoststate.dropin(name).unlink(missing_ok=True)
+            generations.dropin(name).unlink(missing_ok=True)
     return other
 
 
@@ -64,7 +65,7 @@ def remove_leftovers(made: Decision, old: Mapping[str, Any] | None) -> None:
         hostwork.run(["systemctl", "disable", "--now", "--quiet", unit["unit"]])
         if unit["text"]:
             (paths.UNITS / unit["unit"]).unlink(missing_ok=True)
-        hoststate.dropin(unit["unit"]).unlink(missing_ok=True)
+        generations.dropin(unit["unit"]).unlink(missing_ok=True)
     for path in made.removed_files:
         hostwork.remove(Path(path))
 
@@ -76,7 +77,7 @@ def enable(manifest: Mapping[str, Any], made: Decision) -> None:
     once more for every unit that has an init script.
     """
     for unit in manifest["units"]:
-        link = hoststate.wants(unit)
+        link = generations.wants(unit)
         if unit["unit"] not in made.wants or link is None:
             continue
         if unit["enabled"]:
@@ -139,7 +140,12 @@ def apply(
         if (unit["text"] or unit["dropin"])
         and running.get(unit["unit"]) in (None, transition.RESTART)
     }
-    if other or made.removed_units or made.removed_files or hoststate.loaded_units(sorted(touched)):
+    if (
+        other
+        or made.removed_units
+        or made.removed_files
+        or generations.loaded_units(sorted(touched))
+    ):
         hostwork.must(["systemctl", "daemon-reload"], "daemon-reload")
     enable(manifest, made)
     busy = made.chosen("reload", "restart")
@@ -159,8 +165,8 @@ def apply(
 
 def in_force(role: str) -> tuple[str | None, dict[str, Any] | None]:
     """The generation in force and its manifest, as far as they are there."""
-    ident = hoststate.link_name(paths.current(role))
-    return ident, hoststate.load_manifest(role, ident) if ident else None
+    ident = generations.link_name(paths.current(role))
+    return ident, generations.load_manifest(role, ident) if ident else None
 
 
 def decide(
@@ -172,8 +178,8 @@ def decide(
 ) -> tuple[Decision, transition.Seen]:
     """What a switch to this generation does, and what that was decided by. Changes nothing."""
     states = settled_states([unit["unit"] for unit in manifest["units"]])
-    seen = hoststate.look(role, old, manifest, states)
-    where = hoststate.places(role)
+    seen = generations.look(role, old, manifest, states)
+    where = generations.places(role)
     return transition.decide(old, manifest, seen, where, returning=returning), seen
 
 
@@ -184,7 +190,7 @@ def plan(
 
     `manifest` is given for a generation that is not staged yet.
     """
-    wanted = hoststate.load_manifest(role, ident) or manifest or staged(role, ident)
+    wanted = generations.load_manifest(role, ident) or manifest or staged(role, ident)
     old_ident, old = in_force(role)
     made, _seen = decide(role, old, wanted)
     changed = old_ident != ident or made.changes()
@@ -194,7 +200,7 @@ def plan(
 
 def staged(role: str, ident: str) -> dict[str, Any]:
     """The manifest of a staged generation; HostError where it is not staged."""
-    manifest = hoststate.load_manifest(role, ident)
+    manifest = generations.load_manifest(role, ident)
     if manifest is None:
         raise hostwork.HostError(f"{role}: generation {ident} is not staged on this host")
     return manifest
@@ -239,7 +245,7 @@ def act(verb: str, names: list[str]) -> None:
     done = hostwork.run(["systemctl", verb, *names])
     if not done.returncode:
         return
-    states = hoststate.unit_states(names)
+    states = generations.unit_states(names)
     broken = [n for n in names if states.get(n, {}).get("ActiveState") not in ("active",)]
     journals = "\n".join(f"journal of {name}:\n{journal(name)}" for name in broken or names)
     raise hostwork.HostError(f"systemctl {verb} failed: {hostwork.tail(done.stderr)}\n{journals}")
@@ -253,7 +259,7 @@ def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str
     """
     deadline = time.monotonic() + seconds
     while True:
-        states = hoststate.unit_states(names)
+        states = generations.unit_states(names)
         starting = any(state.get("SubState") in STARTING for state in states.values())
         if not starting or time.monotonic() > deadline:
             return states
@@ -263,12 +269,12 @@ def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str
 def switch(role: str, ident: str) -> dict[str, Any]:
     """Switch a service to a staged generation; on failure go back to the one before and say so."""
     manifest = staged(role, ident)
-    old_ident = hoststate.link_name(paths.current(role))
-    before = hoststate.link_name(paths.previous(role))
+    old_ident = generations.link_name(paths.current(role))
+    before = generations.link_name(paths.previous(role))
     try:
         return apply(role, manifest)
     except hostwork.HostError as error:
-        old = hoststate.load_manifest(role, old_ident) if old_ident else None
+        old = generations.load_manifest(role, old_ident) if old_ident else None
         if old is None or old_ident == ident:
             raise
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import hostwork
-from .blockdevices import contents, is_named, name_of, read_device
+from .probe.block_devices import contents, is_named, name_of, read_device
 
 RECORD = "cinder-volume-group"
 Disk = str | Mapping[str, str]  # a path, or `device` and what to `erase`

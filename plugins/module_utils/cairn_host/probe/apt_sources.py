@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from .masking import mask_urls
+from ..masking import mask_urls
 
 # Independent of downloaded lists and of installed packages, which would cost apt half a second.
 SOURCES = (

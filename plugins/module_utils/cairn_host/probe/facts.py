@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .aptsources import read_mirrors
-from .netstate import read_network
+from .apt_sources import read_mirrors
+from .network import read_network
 
 # The addresses at which systemd-resolved answers.
 RESOLVED = {"127.0.0.53", "127.0.0.54"}

@@ -10,7 +10,7 @@ from cairn.errors import CairnError
 from cairn.manifest import Manifest
 from cairn.model import Model
 from cairn_host.paths import POLICY
-from cairn_host.transition import STAGING
+from cairn_host.service.transition import STAGING
 from cairn_host.wire import pack
 
 # apt writes its indexes without waiting for the disk: a power cut leaves them empty, but new and

@@ -33,7 +33,7 @@ begun:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import switching
+from ansible.module_utils.cairn_host.service import switching
 from ansible.module_utils.service import fork_process
 
 

@@ -52,21 +52,22 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostvenv, hostwork, staging, wire
+from ansible.module_utils.cairn_host import hostwork, wire
 from ansible.module_utils.cairn_host.probe.generations import read_state
+from ansible.module_utils.cairn_host.service import staging, virtualenv
 
 
 def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
     """Build and pack what the payload names; fills `result` as it goes."""
     with hostwork.host_lock():
-        uv = hostvenv.place_uv(payload["uv"])
+        uv = virtualenv.place_uv(payload["uv"])
         for name, lock in payload["locks"].items():
             begin = time.monotonic()
-            made = hostvenv.build(name, lock, payload["builders"], uv, payload["environment"])
+            made = virtualenv.build(name, lock, payload["builders"], uv, payload["environment"])
             staging.remember_options(name, payload["namespaces"][name])
-            result["archives"][name] = hostvenv.pack(name)
+            result["archives"][name] = virtualenv.pack(name)
             if made and name not in payload["keep"]:
-                hostvenv.remove(name)
+                virtualenv.remove(name)
             result["built"][name] = round(time.monotonic() - begin, 1)
             result["changed"] = True
 

@@ -62,7 +62,8 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import firstschema, hostwork, records, staging
+from ansible.module_utils.cairn_host import firstschema, hostwork, records
+from ansible.module_utils.cairn_host.service import staging
 
 
 def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:

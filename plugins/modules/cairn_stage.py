@@ -38,8 +38,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostvenv, hostwork, paths, staging, wire
+from ansible.module_utils.cairn_host import hostwork, paths, wire
 from ansible.module_utils.cairn_host.probe.generations import read_change
+from ansible.module_utils.cairn_host.service import staging, virtualenv
 
 
 def make_venv(name: str, payload: dict[str, Any]) -> bool:
@@ -48,11 +49,11 @@ def make_venv(name: str, payload: dict[str, Any]) -> bool:
     if source is None:
         return False
     if "archive" in source:
-        made = hostvenv.unpack(name, Path(source["archive"]), source["sha256"])
+        made = virtualenv.unpack(name, Path(source["archive"]), source["sha256"])
     else:
-        uv = hostvenv.place_uv(payload["uv"])
+        uv = virtualenv.place_uv(payload["uv"])
         environment = payload["environment"]
-        made = hostvenv.build(name, source["lock"], payload["builders"], uv, environment)
+        made = virtualenv.build(name, source["lock"], payload["builders"], uv, environment)
     return bool(made)
 
 
@@ -67,7 +68,7 @@ def stage_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
             if venv := manifest["venv"]:
                 if make_venv(venv["name"], payload):
                     done.append(f"virtualenv {venv['name']}")
-                hostvenv.link_distro_modules(venv["name"], venv["distro_modules"])
+                virtualenv.link_distro_modules(venv["name"], venv["distro_modules"])
             if staging.stage(manifest):
                 done.append(f"generation {manifest['id']}")
             if done:

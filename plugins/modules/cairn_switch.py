@@ -71,8 +71,9 @@ to:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostvenv, hostwork, paths, staging, switching, wire
+from ansible.module_utils.cairn_host import hostwork, paths, wire
 from ansible.module_utils.cairn_host.probe.generations import link_name, read_change
+from ansible.module_utils.cairn_host.service import staging, switching, virtualenv
 
 LISTS = ("removed", "stopped", "reloaded", "restarted", "mended")
 
@@ -116,7 +117,7 @@ def work(asked: dict[str, Any], with_diff: bool) -> dict[str, Any]:
         ahead = switching.switched_ahead(role, ident)
         done = switching.switch(role, ident)
         pruned = staging.prune(role)
-        hostvenv.prune()
+        virtualenv.prune()
     return {**told(ahead, done), "to": ident, "pruned": pruned, "diff": diff}
 
 

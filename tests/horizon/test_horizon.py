@@ -20,7 +20,8 @@ from ansible.errors import AnsibleFilterError
 
 from cairn.manifest import Manifest
 from cairn.model import Model
-from cairn_host import hostwork, paths, staging
+from cairn_host import hostwork, paths
+from cairn_host.service import staging
 
 MakeModel = Callable[..., Model]
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from cairn_host import health, hostwork, paths
+from cairn_host import hostwork, paths
 from cairn_host.probe import generations
+from cairn_host.service import health
 
 ME = getpass.getuser()
 MINE = grp.getgrgid(os.getgid()).gr_name

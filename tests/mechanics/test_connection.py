@@ -14,7 +14,8 @@ from ansible.errors import AnsibleError
 
 from cairn import archives
 from cairn.errors import CairnError
-from cairn_host import hostvenv, paths
+from cairn_host import paths
+from cairn_host.service import virtualenv
 
 
 def test_an_archive_that_root_packed_can_be_fetched_by_anybody(
@@ -29,7 +30,7 @@ def test_an_archive_that_root_packed_can_be_fetched_by_anybody(
     monkeypatch.setattr(paths, "ARCHIVES", old)
     umask = os.umask(0o077)
     try:
-        packed = Path(hostvenv.pack("nova-1")["path"])
+        packed = Path(virtualenv.pack("nova-1")["path"])
     finally:
         os.umask(umask)
     assert packed.stat().st_mode & 0o777 == 0o644

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from cairn_host import hostwork, paths, staging, switching, transition
+from cairn_host import hostwork, paths
 from cairn_host.probe import generations
+from cairn_host.service import staging, switching, transition
 
 from . import fakehost
 from .fakehost import Systemd, described_file, described_unit, manifest

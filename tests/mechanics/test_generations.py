@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cairn_host import health, hostwork, paths, staging, switching, wire
+from cairn_host import hostwork, paths, wire
 from cairn_host.probe import generations
+from cairn_host.service import health, staging, switching
 
 from . import fakehost
 from .fakehost import UNIT, described_unit, manifest

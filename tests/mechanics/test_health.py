@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cairn_host import health
+from cairn_host.service import health
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cairn.manifest import digest
-from cairn_host import hostwork, paths, staging, switching
+from cairn_host import hostwork, paths
 from cairn_host.probe import generations
+from cairn_host.service import staging, switching
 
 from . import fakehost
 from .fakehost import Systemd, described_file, described_unit

@@ -12,7 +12,8 @@ import pytest
 
 from cairn import archives
 from cairn.archives import Archive, assign
-from cairn_host import hostvenv, hostwork, paths
+from cairn_host import hostwork, paths
+from cairn_host.service import virtualenv
 
 UV = Path(sys.executable).with_name("uv")
 
@@ -24,7 +25,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "VENVS", tmp_path / "venvs")
     monkeypatch.setattr(paths, "ARCHIVES", tmp_path / "archives")
     monkeypatch.setattr(paths, "UV_CACHE", tmp_path / "uv-cache")
-    monkeypatch.setattr(hostvenv, "DISTRO", tmp_path / "dist-packages")
+    monkeypatch.setattr(virtualenv, "DISTRO", tmp_path / "dist-packages")
     (tmp_path / "dist-packages").mkdir()
     (tmp_path / "dist-packages" / "libvirt.py").write_text("here = True\n")
     return tmp_path
@@ -43,16 +44,16 @@ def venv(host):
 
 
 def test_uv_builds_it_from_its_lock(host):
-    assert hostvenv.build("empty-1", "", "", UV, {"UV_OFFLINE": "1"})
+    assert virtualenv.build("empty-1", "", "", UV, {"UV_OFFLINE": "1"})
     assert (paths.VENVS / "empty-1/bin/python").exists()
     assert not [p for p in (paths.VENVS / "empty-1").iterdir() if p.stat().st_mode & 0o002]
-    assert not hostvenv.build("empty-1", "", "", UV, {})
+    assert not virtualenv.build("empty-1", "", "", UV, {})
 
 
 def test_what_cannot_be_built_leaves_nothing_behind(host):
     lock = "no-such-package-of-cairn==1 --hash=sha256:" + 64 * "0"
     with pytest.raises(hostwork.HostError, match="installing broken-1 from its lock failed"):
-        hostvenv.build("broken-1", lock, "", UV, {"UV_OFFLINE": "1"})
+        virtualenv.build("broken-1", lock, "", UV, {"UV_OFFLINE": "1"})
     assert not (paths.VENVS / "broken-1").exists()
 
 
@@ -62,7 +63,7 @@ def test_packages_lose_their_tests_and_nothing_else(venv):
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).touch()
     (site / "pkg/sub/tests/__init__.py").touch()
-    hostvenv.remove_tests(venv)
+    virtualenv.remove_tests(venv)
     assert sorted(str(p.relative_to(site)) for p in (site / "pkg").rglob("*") if p.is_file()) == [
         "pkg/data/tests/a.json"
     ]
@@ -81,7 +82,7 @@ def test_another_host_gets_the_same(venv, monkeypatch):
     site = next((venv / "lib").glob("python3*/site-packages"))
     (site / "alone.py").write_text("x = 1\n")
     os.utime(site / "alone.py", (1_000_000_000, 1_000_000_000))
-    hostwork.must([sys.executable, "-c", hostvenv.COMPILE, str(venv / "lib")], "compiling")
+    hostwork.must([sys.executable, "-c", virtualenv.COMPILE, str(venv / "lib")], "compiling")
     (venv / "bin").mkdir(exist_ok=True)
     tool = venv / "bin/tool"
     tool.write_text("#!/bin/sh\n")
@@ -94,37 +95,37 @@ def test_another_host_gets_the_same(venv, monkeypatch):
             if p.is_file() and p.name != paths.VENV_COMPLETE and not p.is_symlink()
         }
 
-    hostvenv.link_distro_modules("nova-1", ["libvirt"])
-    packed = hostvenv.pack("nova-1")
+    virtualenv.link_distro_modules("nova-1", ["libvirt"])
+    packed = virtualenv.pack("nova-1")
     before = content()
-    hostvenv.remove("nova-1")
+    virtualenv.remove("nova-1")
     umask = os.umask(0o077)  # as a careful administrator has it
     try:
-        assert hostvenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
+        assert virtualenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
     finally:
         os.umask(umask)
     assert content() == before
-    assert hostvenv.is_complete("nova-1")
+    assert virtualenv.is_complete("nova-1")
     # What was compiled counts, though the files' times are others now.
     assert is_compiled(venv, "alone")
-    hostvenv.link_distro_modules("nova-1", ["libvirt"])
+    virtualenv.link_distro_modules("nova-1", ["libvirt"])
     assert (site / "libvirt.py").is_symlink()
-    assert not hostvenv.unpack("nova-1", Path("not looked at"), "")
+    assert not virtualenv.unpack("nova-1", Path("not looked at"), "")
 
 
 def test_a_damaged_archive_is_refused(venv):
-    packed = hostvenv.pack("nova-1")
-    hostvenv.remove("nova-1")
+    packed = virtualenv.pack("nova-1")
+    virtualenv.remove("nova-1")
     with Path(packed["path"]).open("ab") as handle:
         handle.write(b"x")
     with pytest.raises(hostwork.HostError, match="nova-1 arrived damaged"):
-        hostvenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
+        virtualenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
     assert not venv.exists()
 
 
 def test_a_missing_module_of_debian_is_named(venv):
     with pytest.raises(hostwork.HostError, match="no module rados; which package"):
-        hostvenv.link_distro_modules("nova-1", ["rados"])
+        virtualenv.link_distro_modules("nova-1", ["rados"])
 
 
 @pytest.mark.parametrize("manifest", ['{"venv": {"name": "nova-1"}}', ""])
@@ -134,8 +135,8 @@ def test_what_no_generation_refers_to_is_removed(venv, manifest):
     generation.mkdir(parents=True)
     (generation / "venv").symlink_to(venv)
     (generation / "manifest.json").write_text(manifest)  # a power cut may have emptied it
-    assert hostvenv.prune() == ["nova-0"]
-    assert hostvenv.is_complete("nova-1")
+    assert virtualenv.prune() == ["nova-0"]
+    assert virtualenv.is_complete("nova-1")
 
 
 # -- on the controller ----------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from cairn.model import Model
-from cairn_host import hostwork, paths, staging
+from cairn_host import hostwork, paths
+from cairn_host.service import staging
 
 FILES = "/var/lib/cairn/services/nova/current/novnc/usr/share/novnc"
 SCRIPT = "export default 1;\n"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "plugins" / "module_utils"))
-from cairn_host.oslo_validate import known, refused
+from cairn_host.service.oslo_validator import known, refused
 
 
 def leaving(namespaces: list[str], like: dict[str, list[str]]) -> list[tuple[str, str]]:

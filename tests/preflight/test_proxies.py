@@ -18,8 +18,9 @@ from ansible.template import Templar, trust_as_template
 
 from cairn import archives, checks, proof_cloud, proxies
 from cairn.checks import ERROR, WARNING
-from cairn_host import health, hostvenv, hostwork, paths
+from cairn_host import hostwork, paths
 from cairn_host.probe import facts
+from cairn_host.service import health, virtualenv
 
 Data = dict[str, Any]
 UV = Path(sys.executable).with_name("uv")
@@ -224,13 +225,13 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Data], s
     """Build a virtualenv of a package that does not exist; what uv says of it."""
     for name in ("SERVICES", "VENVS", "ARCHIVES", "UV_CACHE"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    monkeypatch.setattr(hostvenv, "PYTHON", sys.executable)
+    monkeypatch.setattr(virtualenv, "PYTHON", sys.executable)
 
     def attempt(variables: Data) -> str:
         index = proxies.index(variables["cairn_pypi_index"])
         environment = index | proxies.environment(variables, SITE)
         with pytest.raises(hostwork.HostError) as refused:
-            hostvenv.build("x-1", LOCK, "", UV, environment | {"UV_HTTP_RETRIES": "0"})
+            virtualenv.build("x-1", LOCK, "", UV, environment | {"UV_HTTP_RETRIES": "0"})
         return str(refused.value)
 
     return attempt

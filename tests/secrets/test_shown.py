@@ -18,8 +18,9 @@ from cairn import shown
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
 from cairn.masker import PUBLIC, Masker, needles
-from cairn_host import paths, staging
+from cairn_host import paths
 from cairn_host.masking import MASK
+from cairn_host.service import staging
 
 
 @pytest.fixture

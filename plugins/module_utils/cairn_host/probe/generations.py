@@ -19,8 +19,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import paths, records, transition
-from ..transition import FileState, Seen
+from .. import paths, records
+from ..service import transition
+from ..service.transition import FileState, Seen
 
 UNFINISHED = re.compile(
     r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M

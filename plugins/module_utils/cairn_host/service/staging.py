@@ -19,8 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import hostwork, masking, oslo_validate, paths, transition
-from .probe import generations
+from .. import hostwork, masking, paths
+from ..probe import generations
+from . import oslo_validator, transition
 from .transition import kept_path
 
 EXCHANGE = 2  # renameat2(2): both names change places in one step
@@ -264,7 +265,7 @@ def oslo_answers(venv: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
     `files` tells for each path its `namespaces` and which sections are `like` others, too.
     """
-    program = pkgutil.get_data(oslo_validate.__package__, "oslo_validate.py") or b""
+    program = pkgutil.get_data(oslo_validator.__package__, "oslo_validator.py") or b""
     python = str(paths.VENVS / venv / "bin" / "python")
     said = hostwork.must(
         [python, "-c", program.decode()], "validating configuration", stdin=json.dumps(files)

@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import paths
-from .hostwork import HostError, must, write_atomic
-from .probe.generations import link_name
+from .. import paths
+from ..hostwork import HostError, must, write_atomic
+from ..probe.generations import link_name
 
 PYTHON = "/usr/bin/python3"
 DISTRO = Path("/usr/lib/python3/dist-packages")

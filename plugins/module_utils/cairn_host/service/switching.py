@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import health, hostwork, paths, staging, transition
-from .probe import generations
+from .. import hostwork, paths
+from ..probe import generations
+from . import health, staging, transition
 from .transition import Decision
 
 STARTING = ("start-pre", "start", "start-post")

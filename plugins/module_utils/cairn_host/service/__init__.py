@@ -1,0 +1,1 @@
+"""Generations of a service on a host: staged, switched to, judged."""

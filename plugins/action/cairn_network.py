@@ -15,7 +15,7 @@ from cairn.networkd import devices, digest, units
 from cairn.peers import all_peers, judge
 from cairn.planes import read_site
 from cairn.window import Need, measured
-from cairn_host.netcommit import NOBODY
+from cairn_host.network.commit import NOBODY
 
 # A fresh connection each time (no multiplexing): a step must prove that a new one gets through.
 # The first of several equal -o options counts, so these come before the site's, whose jump hosts,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import netcommit
+from ansible.module_utils.cairn_host.network import commit
 
 DOCUMENTATION = r"""
 module: cairn_network
@@ -88,9 +88,9 @@ off:
 
 def program() -> str:
     """The text of netcommit.py out of this module's archive."""
-    source = netcommit.__loader__.get_source(netcommit.__name__)
+    source = commit.__loader__.get_source(commit.__name__)
     if not source:
-        raise netcommit.NetworkError("the source of netcommit.py is not in the module")
+        raise commit.NetworkError("the source of netcommit.py is not in the module")
     return str(source)
 
 
@@ -106,7 +106,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    trial = netcommit.Trial()
+    trial = commit.Trial()
     state = module.params["state"]
     if module.check_mode and state not in ("status", "read"):
         module.fail_json(msg=f"{state} is not for check mode")
@@ -122,8 +122,8 @@ def main() -> None:
             result = trial.preview(module.params["request"])
         else:
             result = trial.status()
-    except (netcommit.NetworkError, OSError) as error:
-        module.fail_json(msg=str(error), busy=isinstance(error, netcommit.BusyError))
+    except (commit.NetworkError, OSError) as error:
+        module.fail_json(msg=str(error), busy=isinstance(error, commit.BusyError))
     for bond in result.pop("lonely_bonds", []):
         module.warn(
             f"{bond} has no LACP partner, so that one of its NICs carries everything: "

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from cairn_host import netcommit
+from cairn_host.network import commit
 
 MAC = "52:54:00:00:00:13"
 OTHER_MAC = "52:54:00:00:14:13"
 
 
-class FakeKernel(netcommit.Kernel):
+class FakeKernel(commit.Kernel):
     """Cards by MAC; addresses and MTUs appear when networkd reads its units."""
 
     def __init__(self, units: Path) -> None:
@@ -63,7 +63,7 @@ class FakeKernel(netcommit.Kernel):
         return []
 
     def active(self, unit: str) -> bool:
-        return self.timer and unit == f"{netcommit.TIMER}.timer"
+        return self.timer and unit == f"{commit.TIMER}.timer"
 
     def networkd(self) -> dict[str, bool]:
         return dict(self.networkd_state)
@@ -81,7 +81,7 @@ class Host:
         self.units.mkdir(parents=True)
         self.resolver = root / "etc/resolv.conf"
         self.kernel = FakeKernel(self.units)
-        self.trial = netcommit.Trial(root, self.kernel)
+        self.trial = commit.Trial(root, self.kernel)
         self.commands: list[str] = []
         self.failing = ""
 
@@ -89,7 +89,7 @@ class Host:
         line = " ".join(command)
         self.commands.append(line)
         if self.failing and self.failing in line and check:
-            raise netcommit.NetworkError(f"{line}: refused")
+            raise commit.NetworkError(f"{line}: refused")
         if "ifdown --force" in line:
             self.kernel.devices[command[-1]]["addresses"].clear()
             self.resolver.write_text("# the DHCP client took them away\n")
@@ -141,8 +141,8 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
-    monkeypatch.setattr(netcommit, "run", made.run)
-    monkeypatch.setattr(netcommit, "SETTLE", 0.0)
+    monkeypatch.setattr(commit, "run", made.run)
+    monkeypatch.setattr(commit, "SETTLE", 0.0)
     (made.units / "10-bootstrap.network").write_text("[Match]\nName=eth0\n")
     (made.units / "50-ipmi.network").write_text("kept\n")
     (tmp_path / "etc/network/interfaces.d").mkdir(parents=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cairn_host import netcommit
+from cairn_host.network import commit
 from cairn_host.probe import network
 
 from .conftest import MAC, OTHER_MAC, Host
@@ -40,7 +40,7 @@ def test_a_preview_names_all_files_and_links_that_the_change_touches(host: Host)
     assert preview["after"] == {
         "/etc/systemd/network/20-cairn-mgmt0.link": "link\n",
         "/etc/systemd/network/20-cairn-mgmt0.network": "network\n",
-        "/etc/network/interfaces": netcommit.LOOPBACK_ONLY,
+        "/etc/network/interfaces": commit.LOOPBACK_ONLY,
     }
     assert preview["links_before"] == [f"eth0 ({MAC}): mtu 1500, 10.0.0.200/24"]
     assert preview["links_after"] == [f"mgmt0 ({MAC}): mtu 1500, 10.0.0.13/24"]
@@ -63,7 +63,7 @@ def test_a_preview_names_all_files_and_links_that_the_change_touches(host: Host)
 def test_secrets_in_others_files_are_shown_to_nobody(tmp_path: Path, line: str) -> None:
     path = tmp_path / "file"
     path.write_text(f"a 1\n{line}\nb 2\n")
-    text = netcommit.shown(path)
+    text = commit.shown(path)
     assert "Geheim" not in text
     assert text.splitlines()[0] == "a 1" and text.splitlines()[2] == "b 2"
 
@@ -85,21 +85,21 @@ def test_begin_makes_the_next_boot_revert(host: Host) -> None:
 
 
 def test_a_nic_that_is_not_there_is_told_before_anything_happens(host: Host) -> None:
-    with pytest.raises(netcommit.NetworkError, match=r"no NIC .* stor0 \(52:54:00:99:99:99\)"):
+    with pytest.raises(commit.NetworkError, match=r"no NIC .* stor0 \(52:54:00:99:99:99\)"):
         host.begin(nics={"stor0": "52:54:00:99:99:99"})
     assert not host.trial.files.armed.exists()
 
 
 def test_a_timer_that_cannot_be_armed_ends_the_trial(host: Host) -> None:
     host.failing = "systemd-run"
-    with pytest.raises(netcommit.NetworkError):
+    with pytest.raises(commit.NetworkError):
         host.begin()
     assert not host.trial.files.armed.exists()
 
 
 def test_only_one_change_at_a_time(host: Host) -> None:
     host.begin()
-    with pytest.raises(netcommit.BusyError, match="within 45 s"):
+    with pytest.raises(commit.BusyError, match="within 45 s"):
         host.begin()
 
 
@@ -153,7 +153,7 @@ def test_neighbours_that_cannot_be_told_keep_no_revert_from_its_end(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
-        raise netcommit.NetworkError("ip failed")
+        raise commit.NetworkError("ip failed")
 
     host.begin()
     host.trial.apply()
@@ -179,7 +179,7 @@ def test_while_it_reverts_nobody_takes_the_old_network_for_the_new(
 def test_a_full_disk_keeps_no_revert_from_its_work(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = netcommit.write
+    write = commit.write
 
     def refuse(path: Path, *more: object) -> None:
         if path.name == "outcome.json":
@@ -189,7 +189,7 @@ def test_a_full_disk_keeps_no_revert_from_its_work(
     devices = host.kernel.state()
     host.begin()
     host.trial.apply()
-    monkeypatch.setattr(netcommit, "write", refuse)
+    monkeypatch.setattr(commit, "write", refuse)
     host.trial.revert("nobody confirmed")
     assert host.kernel.state() == devices
     assert not host.trial.files.armed.exists()
@@ -267,7 +267,7 @@ def test_confirming_too_late_is_an_error(host: Host) -> None:
     host.begin()
     host.trial.apply()
     host.trial.revert("the window passed")
-    with pytest.raises(netcommit.NetworkError, match="too late to confirm: the window passed"):
+    with pytest.raises(commit.NetworkError, match="too late to confirm: the window passed"):
         host.trial.confirm()
 
 
@@ -341,7 +341,7 @@ def test_neighbours_are_told_where_addresses_went(host: Host) -> None:
 
 
 def test_an_announcement_is_a_question_for_ones_own_address() -> None:
-    frame = netcommit.announcement("02:00:00:00:00:0a", "10.0.0.13")
+    frame = commit.announcement("02:00:00:00:00:0a", "10.0.0.13")
     assert frame.hex(" ", 2).split() == [
         *("ffff", "ffff", "ffff", "0200", "0000", "000a", "0806"),
         *("0001", "0800", "0604", "0001", "0200", "0000", "000a"),
@@ -438,8 +438,8 @@ def test_a_bond_without_lacp_partner_is_told(
     bond: dict[str, Any], lonely: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = {"eth0": {}, "bond0": {"linkinfo": {"info_kind": "bond", "info_data": bond}}}
-    monkeypatch.setattr(netcommit.Kernel, "show", lambda _self: shown)
-    assert netcommit.Kernel().lonely_bonds() == lonely
+    monkeypatch.setattr(commit.Kernel, "show", lambda _self: shown)
+    assert commit.Kernel().lonely_bonds() == lonely
 
 
 class PowerCutError(BaseException):
@@ -464,9 +464,9 @@ def test_a_power_cut_anywhere_boots_with_the_old_configuration(
         return call
 
     with monkeypatch.context() as patched:
-        patched.setattr(netcommit, "write", counted(netcommit.write))
-        patched.setattr(netcommit, "run", counted(host.run))
-        patched.setattr(netcommit.shutil, "copy2", counted(netcommit.shutil.copy2))
+        patched.setattr(commit, "write", counted(commit.write))
+        patched.setattr(commit, "run", counted(host.run))
+        patched.setattr(commit.shutil, "copy2", counted(commit.shutil.copy2))
         try:
             host.begin()
             host.trial.apply()

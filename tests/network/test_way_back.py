@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from cairn_host import netcommit
+from cairn_host.network import commit
 
 from .conftest import MAC, FakeKernel, Host
 
-REAL_RUN = netcommit.run
+REAL_RUN = commit.run
 
 
 class Disk:
@@ -29,10 +29,10 @@ class Disk:
         self.full_from = 10_000
         self.error = errno.ENOSPC
         for holder, name in (
-            (netcommit, "write"),
-            (netcommit.shutil, "copy2"),
-            (netcommit.os, "link"),
-            (netcommit.os, "posix_fallocate"),
+            (commit, "write"),
+            (commit.shutil, "copy2"),
+            (commit.os, "link"),
+            (commit.os, "posix_fallocate"),
         ):
             monkeypatch.setattr(holder, name, self._counted(getattr(holder, name)))
 
@@ -67,9 +67,9 @@ def test_a_disk_that_refuses_writes_from_any_point_on_keeps_nobody_from_the_old_
         host.begin()
         begun = True
         host.trial.apply()
-    except netcommit.NetworkError:
+    except commit.NetworkError:
         pass
-    with contextlib.suppress(netcommit.NetworkError):
+    with contextlib.suppress(commit.NetworkError):
         host.trial.revert("nobody confirmed within the window")
     # The kernel is right though no file could be written.
     assert (host.kernel.state(), host.kernel.cards()) == old[1:]
@@ -89,7 +89,7 @@ def test_as_long_as_the_old_files_are_not_restored_the_trial_stays_armed(
     host.begin()
     host.trial.apply()
     disk.full_from = 0
-    with pytest.raises(netcommit.NetworkError, match=r"No space left.*kernel has the old network"):
+    with pytest.raises(commit.NetworkError, match=r"No space left.*kernel has the old network"):
         host.trial.revert("x")
     # networkd is not sent to files that are the new ones still.
     assert not any("networkctl" in c for c in host.commands)
@@ -102,7 +102,7 @@ def test_a_boot_with_a_full_disk_tries_the_rest_and_stays_armed(host: Host, disk
     host.begin()
     host.trial.apply()
     disk.full_from = 0
-    with pytest.raises(netcommit.NetworkError, match="No space left"):
+    with pytest.raises(commit.NetworkError, match="No space left"):
         host.trial.boot()
     assert host.kernel.names[MAC] == "eth0"
     assert host.trial.files.armed.exists()
@@ -113,7 +113,7 @@ def test_a_change_on_a_full_disk_is_refused_before_anything_is_touched(
 ) -> None:
     old = old_network(host)
     disk.full_from = 0
-    with pytest.raises(netcommit.NetworkError, match=r"not touched: .*No space left"):
+    with pytest.raises(commit.NetworkError, match=r"not touched: .*No space left"):
         host.begin()
     assert old_network(host) == old
     assert not [c for c in host.commands if c.startswith("systemd-run")]
@@ -124,14 +124,14 @@ def test_applying_that_cannot_be_recorded_is_taken_back_with_the_reason(
 ) -> None:
     old = old_network(host)
     host.begin()
-    write = netcommit.write
+    write = commit.write
 
     def refuse(path: Path, *more: object) -> None:
         if path.name == "outcome.json":
             raise OSError(errno.ENOSPC, "No space left on device")
         write(path, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(netcommit, "write", refuse)
+    monkeypatch.setattr(commit, "write", refuse)
     host.trial.apply()
     assert old_network(host) == old
     status = host.trial.status()
@@ -144,7 +144,7 @@ def test_a_confirmation_that_cannot_be_recorded_leaves_the_timer_to_revert(
     host.begin()
     host.trial.apply()
     disk.full_from = 0
-    with pytest.raises(netcommit.NetworkError, match=r"cannot be recorded.*taken back: .*No space"):
+    with pytest.raises(commit.NetworkError, match=r"cannot be recorded.*taken back: .*No space"):
         host.trial.confirm()
     assert host.trial.files.armed.exists() and host.kernel.timer
 
@@ -152,7 +152,7 @@ def test_a_confirmation_that_cannot_be_recorded_leaves_the_timer_to_revert(
 def test_space_for_the_revert_is_kept_during_a_trial_only(host: Host) -> None:
     reserve = host.trial.files.trial / "reserve"
     host.begin()
-    assert reserve.stat().st_blocks * 512 >= netcommit.RESERVE_BYTES
+    assert reserve.stat().st_blocks * 512 >= commit.RESERVE_BYTES
     host.trial.apply()
     host.trial.revert("x")
     assert not reserve.exists()
@@ -176,8 +176,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         pytest.skip(f"no loop devices here: {mounted.stderr.decode().strip()}")
     try:
         made = Host(root)
-        monkeypatch.setattr(netcommit, "run", made.run)
-        monkeypatch.setattr(netcommit, "SETTLE", 0.0)
+        monkeypatch.setattr(commit, "run", made.run)
+        monkeypatch.setattr(commit, "SETTLE", 0.0)
         (root / "etc/network/interfaces.d").mkdir(parents=True)
         (root / "etc/network/interfaces").write_text("auto eth0\n" * 3000)
         made.resolver.write_text("nameserver 10.0.0.53\n")
@@ -214,7 +214,7 @@ def test_on_a_really_full_file_system_everything_comes_back(small: Host, moment:
 def test_a_file_system_that_is_full_already_refuses_the_change(small: Host) -> None:
     old = old_network(small)
     fill(small.root)
-    with pytest.raises(netcommit.NetworkError, match="not touched"):
+    with pytest.raises(commit.NetworkError, match="not touched"):
         small.begin()
     assert old_network(small) == old
 
@@ -225,7 +225,7 @@ def test_a_file_system_that_is_full_already_refuses_the_change(small: Host) -> N
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     begun = time.monotonic()
-    with pytest.raises(netcommit.NetworkError, match=r"did not end within 0\.5 s"):
+    with pytest.raises(commit.NetworkError, match=r"did not end within 0\.5 s"):
         REAL_RUN("sh", "-c", f"sleep 60 & echo $! > {pid}; wait", limit=0.5)
     assert time.monotonic() - begun < 5
     status = Path(f"/proc/{pid.read_text().strip()}/status")
@@ -235,7 +235,7 @@ def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> N
 def test_a_command_that_hangs_or_is_not_there_is_forgiven_where_failures_are() -> None:
     assert REAL_RUN("sh", "-c", "echo said; sleep 60", check=False, limit=0.2) == ""
     assert REAL_RUN("/no/such/command", check=False) == ""
-    with pytest.raises(netcommit.NetworkError, match="No such file"):
+    with pytest.raises(commit.NetworkError, match="No such file"):
         REAL_RUN("/no/such/command")
 
 
@@ -248,9 +248,9 @@ def test_every_command_has_a_time_limit(host: Host, monkeypatch: pytest.MonkeyPa
             limits.append(timeout)
             return super().communicate(*arguments, timeout=timeout)
 
-    monkeypatch.setattr(netcommit.subprocess, "Popen", Watched)
+    monkeypatch.setattr(commit.subprocess, "Popen", Watched)
     REAL_RUN("true")
-    assert limits == [netcommit.COMMAND_LIMIT]
+    assert limits == [commit.COMMAND_LIMIT]
 
 
 def test_a_revert_waits_for_no_applier_that_hangs(
@@ -259,14 +259,14 @@ def test_a_revert_waits_for_no_applier_that_hangs(
     old = old_network(host)
     host.begin()
     host.trial.apply()
-    monkeypatch.setattr(netcommit, "LOCK_LIMIT", 0.2)
+    monkeypatch.setattr(commit, "LOCK_LIMIT", 0.2)
     host.commands.clear()
     # It cannot even be killed: it waits for a device, and keeps its lock.
     with (host.root / "var/lib/cairn/network/lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         host.trial.revert("nobody confirmed within the window")
         assert old_network(host) == old
-        with pytest.raises(netcommit.BusyError, match=r"longer than 0\.2 s"):
+        with pytest.raises(commit.BusyError, match=r"longer than 0\.2 s"):
             host.begin()
     assert host.commands[:2] == [
         "systemctl stop cairn-network-apply.timer",
@@ -301,11 +301,11 @@ def test_a_manager_that_fails_or_hangs_keeps_no_revert_from_its_end(
     def hang(*command: str, check: bool = True, limit: float = 0.0) -> str:
         if " ".join(command).startswith(hanging) or hanging in command:
             if check:
-                raise netcommit.NetworkError(f"{hanging}: it did not end within 20 s")
+                raise commit.NetworkError(f"{hanging}: it did not end within 20 s")
             return ""
         return run(*command, check=check, limit=limit)
 
-    monkeypatch.setattr(netcommit, "run", hang)
+    monkeypatch.setattr(commit, "run", hang)
     host.trial.revert("x")
     assert (host.files(), host.kernel.cards()) == (files, cards)
     assert not host.trial.files.armed.exists()
@@ -314,10 +314,10 @@ def test_a_manager_that_fails_or_hangs_keeps_no_revert_from_its_end(
 # --- arming and confirming
 
 
-@pytest.mark.parametrize("unit", [netcommit.TIMER, netcommit.APPLIER])
+@pytest.mark.parametrize("unit", [commit.TIMER, commit.APPLIER])
 def test_half_an_arming_leaves_no_timer(host: Host, unit: str) -> None:
     host.failing = f"systemd-run --unit={unit}"
-    with pytest.raises(netcommit.NetworkError, match="not touched"):
+    with pytest.raises(commit.NetworkError, match="not touched"):
         host.begin()
     assert not host.kernel.timer
     assert not host.trial.files.armed.exists()
@@ -339,7 +339,7 @@ def test_what_a_trial_that_is_over_left_in_systemd_is_stopped_before_the_next(ho
 
 def test_a_change_that_was_never_applied_is_not_confirmed(host: Host) -> None:
     host.begin()
-    with pytest.raises(netcommit.NetworkError, match=r"nothing to confirm: .* not applied yet"):
+    with pytest.raises(commit.NetworkError, match=r"nothing to confirm: .* not applied yet"):
         host.trial.confirm()
     assert host.trial.files.armed.exists()
     assert not (host.trial.files.state / "confirmed.json").exists()
@@ -350,7 +350,7 @@ def test_a_confirmation_whose_answer_was_lost_may_be_repeated(host: Host) -> Non
     host.trial.apply()
     host.trial.confirm("new")
     assert host.trial.confirm("new")["confirmed"]
-    with pytest.raises(netcommit.NetworkError, match="too late"):
+    with pytest.raises(commit.NetworkError, match="too late"):
         host.trial.confirm("other")
 
 
@@ -362,7 +362,7 @@ def test_a_change_that_was_confirmed_once_is_not_when_it_is_tried_again_and_take
         host.trial.apply()
         if last:
             host.trial.revert("the window passed")
-            with pytest.raises(netcommit.NetworkError, match="too late to confirm: the window"):
+            with pytest.raises(commit.NetworkError, match="too late to confirm: the window"):
                 host.trial.confirm("new")
         else:
             host.trial.confirm("new")
@@ -376,10 +376,10 @@ def test_a_change_that_is_being_taken_back_is_not_confirmed(
     refused = []
 
     def confirm(_: object) -> None:
-        monkeypatch.setattr(netcommit, "LOCK_LIMIT", 0.1)
+        monkeypatch.setattr(commit, "LOCK_LIMIT", 0.1)
         try:
             host.trial.confirm()
-        except netcommit.NetworkError as error:
+        except commit.NetworkError as error:
             refused.append(str(error))
 
     monkeypatch.setattr(FakeKernel, "announce", lambda _self, devices: confirm(devices))
@@ -389,13 +389,13 @@ def test_a_change_that_is_being_taken_back_is_not_confirmed(
 
 
 def test_a_boot_unit_that_was_written_but_not_enabled_is_enabled(host: Host) -> None:
-    host.failing = f"systemctl enable {netcommit.BOOT_UNIT}"
-    with pytest.raises(netcommit.NetworkError):
+    host.failing = f"systemctl enable {commit.BOOT_UNIT}"
+    with pytest.raises(commit.NetworkError):
         host.begin()
     host.failing = ""
     host.commands.clear()
     host.begin()
-    assert f"systemctl enable {netcommit.BOOT_UNIT}" in host.commands
+    assert f"systemctl enable {commit.BOOT_UNIT}" in host.commands
 
 
 def test_saved_files_come_back_where_a_link_is_not_possible(
@@ -408,7 +408,7 @@ def test_saved_files_come_back_where_a_link_is_not_possible(
     def refuse(*_arguments: object, **_named: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-    monkeypatch.setattr(netcommit.os, "link", refuse)
+    monkeypatch.setattr(commit.os, "link", refuse)
     host.trial.revert("x")
     assert old_network(host) == old
 
@@ -424,6 +424,6 @@ def test_a_file_that_something_is_mounted_on_is_written_in_place(
         raise OSError(errno.EBUSY, "Device or resource busy")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    netcommit.put_back(saved, present)
+    commit.put_back(saved, present)
     assert present.read_text() == "old\n"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["resolv.conf", "saved"]

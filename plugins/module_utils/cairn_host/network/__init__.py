@@ -1,0 +1,1 @@
+"""Changes of a host's network that change back unless somebody confirms."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import declared, hostwork
+from ansible.module_utils.cairn_host import hostwork, reconcile
 from ansible.module_utils.cairn_host.catalog import Declaration
 
 DOCUMENTATION = r"""
@@ -252,7 +252,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    declared.keep(module, "catalog", declare)
+    reconcile.keep(module, "catalog", declare)
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import declared
-from ansible.module_utils.cairn_host.mariadb import DatabaseError, masked, quoted, sql
+from ansible.module_utils.cairn_host import reconcile
+from ansible.module_utils.cairn_host.database.mariadb import DatabaseError, masked, quoted, sql
 
 Change = tuple[str, str]  # what it does, in words; and in SQL
 NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -203,7 +203,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    declared.keep(module, "databases", work)
+    reconcile.keep(module, "databases", work)
 
 
 if __name__ == "__main__":

@@ -62,13 +62,14 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import firstschema, hostwork, records
+from ansible.module_utils.cairn_host import hostwork, records
+from ansible.module_utils.cairn_host.database import first_schema
 from ansible.module_utils.cairn_host.service import staging
 
 
 def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
     """Run the steps, telling each in `steps`, and note that they are done."""
-    marked, emptied = firstschema.begin(asked["databases"])
+    marked, emptied = first_schema.begin(asked["databases"])
     if emptied:
         rest = f"remove what was left half-made in {', '.join(emptied)}"
         steps.append({"step": rest, "seconds": 0.0})
@@ -77,7 +78,7 @@ def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
         records.record(f"contracted-{asked['service']}", asked["release"])
     staging.migrate(asked["service"], asked["generation"], asked["phase"], steps)
     # In this order: what a record calls done is not to be emptied.
-    firstschema.end(marked)
+    first_schema.end(marked)
     records.record(asked["record"], asked["value"])
 
 

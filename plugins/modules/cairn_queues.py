@@ -70,7 +70,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import declared, hostwork
+from ansible.module_utils.cairn_host import hostwork, reconcile
 
 ALGORITHM = "rabbit_password_hashing_sha256"
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -262,7 +262,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    declared.keep(module, "queues", work)
+    reconcile.keep(module, "queues", work)
 
 
 if __name__ == "__main__":

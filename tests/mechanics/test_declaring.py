@@ -12,7 +12,7 @@ import pytest
 
 from cairn.controller import DeclaringAction
 from cairn.manifest import digest
-from cairn_host import declared, hostwork, paths
+from cairn_host import hostwork, paths, reconcile
 
 WANTED = {"things": ["a"]}
 
@@ -44,7 +44,7 @@ class Action(DeclaringAction):
         return self.wanted
 
     def planned(self, declared: dict[str, Any]) -> list[str]:
-        return [f"{thing}: plan" for thing in declared["things"]]
+        return [f"{thing}: plan" for thing in reconcile["things"]]
 
 
 def test_it_is_declared_in_one_call_and_remembered():
@@ -101,7 +101,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_success_is_noted(record):
     module = Module(things=["a"])
-    declared.keep(module, "things", lambda asked, _check: [f"{asked['things']}: make"])
+    reconcile.keep(module, "things", lambda asked, _check: [f"{asked['things']}: make"])
     assert module.result == {"changed": True, "changes": ["['a']: make"]}
     assert record.read_text() == "hash"
 
@@ -109,7 +109,7 @@ def test_success_is_noted(record):
 @pytest.mark.parametrize("how", [{"check_mode": True}, {"record": None}])
 def test_nothing_is_noted_in_check_mode_or_unasked(record, how):
     module = Module(**how)
-    declared.keep(module, "things", lambda _asked, _check: [])
+    reconcile.keep(module, "things", lambda _asked, _check: [])
     assert module.result == {"changed": False, "changes": []}
     assert not record.exists()
 
@@ -124,7 +124,7 @@ def test_a_failure_is_told_and_not_noted(record, error):
 
     module = Module()
     with pytest.raises(EndedError):
-        declared.keep(module, "things", work)
+        reconcile.keep(module, "things", work)
     assert module.result["msg"] == str(error)
     assert not record.exists()
 

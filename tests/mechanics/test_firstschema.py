@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from cairn_host import firstschema, hostwork
+from cairn_host import hostwork
+from cairn_host.database import first_schema
 
-MARK = firstschema.MARK
+MARK = first_schema.MARK
 
 
 class Server:
@@ -38,7 +39,7 @@ def server(monkeypatch):
 
     def make(**databases: list[str]) -> Server:
         made = Server(**databases)
-        monkeypatch.setattr(firstschema, "sql", made.sql)
+        monkeypatch.setattr(first_schema, "sql", made.sql)
         return made
 
     return make
@@ -46,30 +47,30 @@ def server(monkeypatch):
 
 def test_an_empty_database_is_marked_and_the_mark_goes_in_the_end(server):
     found = server(nova=[], nova_api=[])
-    marked, emptied = firstschema.begin(["nova", "nova_api"])
+    marked, emptied = first_schema.begin(["nova", "nova_api"])
     assert (marked, emptied) == (["nova", "nova_api"], [])
     assert found.databases == {"nova": [MARK], "nova_api": [MARK]}
-    firstschema.end(marked)
+    first_schema.end(marked)
     assert found.databases == {"nova": [], "nova_api": []}
 
 
 def test_what_a_cut_off_attempt_has_made_goes_and_the_mark_stays(server):
     found = server(nova=[MARK, "instances", "services"], nova_api=[MARK])
-    assert firstschema.begin(["nova", "nova_api"]) == (["nova", "nova_api"], ["nova"])
+    assert first_schema.begin(["nova", "nova_api"]) == (["nova", "nova_api"], ["nova"])
     assert found.databases == {"nova": [MARK], "nova_api": [MARK]}
 
 
 def test_a_database_in_use_costs_one_question_and_keeps_everything(server):
     found = server(nova=["instances", "services"])
-    assert firstschema.begin(["nova"]) == ([], [])
-    firstschema.end([])
+    assert first_schema.begin(["nova"]) == ([], [])
+    first_schema.end([])
     assert found.databases == {"nova": ["instances", "services"]}
     assert found.calls == 1
 
 
 def test_a_service_without_databases_asks_nobody(server):
     found = server()
-    assert firstschema.begin([]) == ([], [])
+    assert first_schema.begin([]) == ([], [])
     assert found.calls == 0
 
 
@@ -119,7 +120,7 @@ def test_nothing_is_recorded_before_the_mark_has_gone(migrate, server, monkeypat
     def refuse(_: object) -> None:
         raise hostwork.HostError("MariaDB on this host: gone")
 
-    monkeypatch.setattr(firstschema, "end", refuse)
+    monkeypatch.setattr(first_schema, "end", refuse)
     assert migrate(["heat"], lambda: None) == (["failed"], [])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from . import hostwork
+from .. import hostwork
 
 
 class DatabaseError(hostwork.HostError):

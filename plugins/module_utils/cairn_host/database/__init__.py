@@ -1,0 +1,1 @@
+"""The database server of this host."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn_host import hostwork, reconcile
-from ansible.module_utils.cairn_host.catalog import Declaration
+from ansible.module_utils.cairn_host.identity.keystone import Declaration
 
 DOCUMENTATION = r"""
 module: cairn_catalog

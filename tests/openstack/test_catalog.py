@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from cairn.model import Model
-from cairn_host.catalog import Declaration
+from cairn_host.identity.keystone import Declaration
 
 GLANCE = {
     "name": "glance",

@@ -1,0 +1,1 @@
+"""Keystone and what it knows."""

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cairn_host.masking import mask_urls
-from cairn_host.objectdisks import WRONG
-from cairn_host.objectdisks import judge as judge_disk
-from cairn_host.volumegroup import Disk
-from cairn_host.volumegroup import plan as plan_volume_group
+from cairn_host.storage.object_disks import WRONG
+from cairn_host.storage.object_disks import judge as judge_disk
+from cairn_host.storage.volume_group import Disk
+from cairn_host.storage.volume_group import plan as plan_volume_group
 
 from . import hostnames, lease, login, proxies
 from .peers import judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cairn_host.volumegroup import Disk, path_of
+from cairn_host.storage.volume_group import Disk, path_of
 
 
 def disk_paths(disks: Iterable[Disk]) -> list[str]:

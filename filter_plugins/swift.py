@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from cairn.oslo import addresses
-from cairn_host import objectdisks, rings
+from cairn_host.storage import object_disks, rings
 
 REALM = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -111,12 +111,12 @@ def swift_mounts(
     """The mounts of a host's disks, but for those that are missing or failed just now."""
     return [
         {
-            "what": f"/dev/disk/by-label/{objectdisks.label(disk['name'])}",
+            "what": f"/dev/disk/by-label/{object_disks.label(disk['name'])}",
             "where": f"/srv/node/{disk['name']}",
             "type": "xfs",
             "options": "noatime,nodiratime,logbufs=8",
         }
-        for disk in objectdisks.usable(disks, host)
+        for disk in object_disks.usable(disks, host)
     ]
 
 

@@ -28,7 +28,7 @@ from cairn import (
 )
 from cairn.layers import file_in_force
 from cairn.sources import shadowed_files, variable_files
-from cairn_host.volumegroup import path_of
+from cairn_host.storage.volume_group import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
 from cairn.manifest import digest
-from cairn_host import paths, rings
-from cairn_host.rings import builder_version
+from cairn_host import paths
+from cairn_host.storage import rings
+from cairn_host.storage.rings import builder_version
 from cairn_host.wire import decode, encode, pack
 
 RECORD, DUE = "swift-rings", "due-swift"

@@ -38,8 +38,9 @@ formatted:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, objectdisks
+from ansible.module_utils.cairn_host import hostwork
 from ansible.module_utils.cairn_host.records import read_records
+from ansible.module_utils.cairn_host.storage import object_disks
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
     disks, owner = module.params["disks"], module.params["owner"]
     try:
         with hostwork.host_lock():
-            done = objectdisks.prepare(disks, read_records(), owner, module.check_mode)
+            done = object_disks.prepare(disks, read_records(), owner, module.check_mode)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(done), formatted=done)

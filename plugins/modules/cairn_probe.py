@@ -13,7 +13,7 @@ from ansible.module_utils.cairn_host.probe.block_devices import read_device, rea
 from ansible.module_utils.cairn_host.probe.facts import read_host
 from ansible.module_utils.cairn_host.probe.generations import read_state
 from ansible.module_utils.cairn_host.probe.ping import ask_peers
-from ansible.module_utils.cairn_host.volumegroup import read_volume_groups
+from ansible.module_utils.cairn_host.storage.volume_group import read_volume_groups
 
 DOCUMENTATION = r"""
 module: cairn_probe

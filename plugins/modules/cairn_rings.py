@@ -45,13 +45,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, ringwork, wire
+from ansible.module_utils.cairn_host import hostwork, wire
+from ansible.module_utils.cairn_host.storage import ring_files
 
 
 def made(payload: dict[str, Any]) -> dict[str, Any]:
     """The rings that are asked for, as plain data."""
     contents = {name: wire.decode(text) for name, text in payload["builders"].items()}
-    found = ringwork.make(
+    found = ring_files.make(
         Path(payload["venv"]), payload["rings"], contents, **payload["circumstances"]
     )
     return {
@@ -72,7 +73,7 @@ def made(payload: dict[str, Any]) -> dict[str, Any]:
 
 def given(payload: dict[str, Any]) -> dict[str, Any]:
     """Write builders, rings and records; `done` names the files."""
-    done = ringwork.give(
+    done = ring_files.give(
         {name: wire.decode(text) for name, text in payload["builders"].items()},
         {name: wire.decode(text) for name, text in payload["rings"].items()},
         payload["records"],
@@ -93,7 +94,7 @@ def main() -> None:
     try:
         with hostwork.refusals():
             if module.params["state"] == "known":
-                result = {"changed": False, **ringwork.read()}
+                result = {"changed": False, **ring_files.read()}
             elif module.params["state"] == "made":
                 result = made(payload)
             else:

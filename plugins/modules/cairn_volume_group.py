@@ -41,8 +41,9 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, volumegroup
+from ansible.module_utils.cairn_host import hostwork
 from ansible.module_utils.cairn_host.records import read_records
+from ansible.module_utils.cairn_host.storage import volume_group
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def main() -> None:
     name, disks = module.params["name"], module.params["disks"]
     try:
         with hostwork.host_lock():
-            done = volumegroup.prepare(name, disks, read_records(), module.check_mode)
+            done = volume_group.prepare(name, disks, read_records(), module.check_mode)
     except hostwork.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(done), done=done)

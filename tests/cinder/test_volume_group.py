@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cairn.checks import check_shared_disks, check_volume_group
-from cairn_host import hostwork, volumegroup
-from cairn_host.volumegroup import plan
+from cairn_host import hostwork
+from cairn_host.storage import volume_group
+from cairn_host.storage.volume_group import plan
 
 Data = dict[str, Any]
 NAME = "cinder-volumes"
@@ -43,7 +44,7 @@ def test_blank_disks_become_the_group(host: Data) -> None:
 def test_a_disk_is_known_by_any_of_its_names(host: Data) -> None:
     host["devices"]["/dev/disk/by-id/x"] = device("/dev/vdb", {"type": "LVM2_member"})
     host["volume_groups"] = {NAME: ["/dev/vdb"]}
-    assert plan(NAME, ["/dev/disk/by-id/x"], host) == volumegroup.Plan()
+    assert plan(NAME, ["/dev/disk/by-id/x"], host) == volume_group.Plan()
 
 
 def test_a_further_disk_extends_the_group(host: Data) -> None:
@@ -53,7 +54,7 @@ def test_a_further_disk_extends_the_group(host: Data) -> None:
 
 def test_an_operators_own_group_needs_no_disks(host: Data) -> None:
     host["volume_groups"] = {NAME: ["/dev/md0"]}
-    assert plan(NAME, [], host) == volumegroup.Plan()
+    assert plan(NAME, [], host) == volume_group.Plan()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_what_may_be_erased_is_not_erased_where_it_is_a_groups_or_in_use(host: D
     assert found.problems[0][0] == "disk /dev/vdb belongs to volume group system"
     assert found.erase == []
     host["volume_groups"] = {NAME: ["/dev/vdb"]}
-    assert plan(NAME, [disk], host) == volumegroup.Plan()
+    assert plan(NAME, [disk], host) == volume_group.Plan()
     host["volume_groups"], host["devices"]["/dev/vdb"]["used"] = {}, "held by dm-0"
     assert plan(NAME, [disk], host).erase == []
 
@@ -129,7 +130,7 @@ def test_one_disk_named_twice(host: Data) -> None:
 
 
 def test_a_group_that_was_there_is_not_made_anew_on_blank_disks(host: Data) -> None:
-    host["records"] = {volumegroup.RECORD: "hash"}
+    host["records"] = {volume_group.RECORD: "hash"}
     (text,) = problems(["/dev/vdb"], host)
     assert "is missing, and was there" in text
 
@@ -140,7 +141,7 @@ def test_no_group_and_nothing_to_make_it_of(host: Data) -> None:
 
 
 def test_a_group_that_lost_a_disk(host: Data) -> None:
-    host["volume_groups"] = {NAME: ["/dev/vdb", volumegroup.LOST]}
+    host["volume_groups"] = {NAME: ["/dev/vdb", volume_group.LOST]}
     assert problems(["/dev/vdb"], host) == [f"volume group {NAME} lacks a disk"]
 
 
@@ -180,17 +181,17 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return json.dumps({"report": [{"pv": disks}]})
 
     monkeypatch.setattr(hostwork, "must", must)
-    monkeypatch.setattr(volumegroup.shutil, "which", lambda *_, **__: "/usr/sbin/pvs")
-    monkeypatch.setattr(volumegroup, "read_device", lambda path: device(path))
+    monkeypatch.setattr(volume_group.shutil, "which", lambda *_, **__: "/usr/sbin/pvs")
+    monkeypatch.setattr(volume_group, "read_device", lambda path: device(path))
     return ran
 
 
 def test_groups_are_read_with_their_disks(commands: list[list[str]]) -> None:
-    assert volumegroup.read_volume_groups() == {"system": ["/dev/vda3"]}
+    assert volume_group.read_volume_groups() == {"system": ["/dev/vda3"]}
 
 
 def test_the_group_is_made_once_all_disks_were_found_in_order(commands: list[list[str]]) -> None:
-    done = volumegroup.prepare(NAME, ["/dev/vdb", "/dev/vdc"], {}, check=False)
+    done = volume_group.prepare(NAME, ["/dev/vdb", "/dev/vdc"], {}, check=False)
     assert commands == [["vgcreate", NAME, "/dev/vdb", "/dev/vdc"]]
     assert done == [f"vgcreate {NAME} /dev/vdb /dev/vdc"]
 
@@ -199,26 +200,26 @@ def test_what_may_be_destroyed_is_cleared_once_all_disks_were_found_in_order(
     commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = {"device": "/dev/vdb", "erase": "5ef332d4"}
-    monkeypatch.setattr(volumegroup, "read_device", lambda path: device(path, EXT4))
-    volumegroup.prepare(NAME, [disk], {}, check=True)
+    monkeypatch.setattr(volume_group, "read_device", lambda path: device(path, EXT4))
+    volume_group.prepare(NAME, [disk], {}, check=True)
     with pytest.raises(hostwork.HostError, match="no disk was touched"):
-        volumegroup.prepare(NAME, [disk, "/dev/vdc"], {}, check=False)
+        volume_group.prepare(NAME, [disk, "/dev/vdc"], {}, check=False)
     assert commands == []
-    volumegroup.prepare(NAME, [disk], {}, check=False)
+    volume_group.prepare(NAME, [disk], {}, check=False)
     assert commands == [["wipefs", "--all", "/dev/vdb"], ["vgcreate", NAME, "/dev/vdb"]]
 
 
 def test_check_mode_only_tells(commands: list[list[str]]) -> None:
-    assert volumegroup.prepare(NAME, ["/dev/vdb"], {}, check=True)
+    assert volume_group.prepare(NAME, ["/dev/vdb"], {}, check=True)
     assert commands == []
 
 
 def test_nothing_is_touched_if_any_disk_is_wrong(commands: list[list[str]]) -> None:
     with pytest.raises(hostwork.HostError, match=r"(?s)no disk was touched.*volume group system"):
-        volumegroup.prepare(NAME, ["/dev/vdb", "/dev/vda3"], {}, check=False)
+        volume_group.prepare(NAME, ["/dev/vdb", "/dev/vda3"], {}, check=False)
     assert commands == []
 
 
 def test_a_host_without_lvm_has_no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volumegroup.shutil, "which", lambda *_, **__: None)
-    assert volumegroup.read_volume_groups() == {}
+    monkeypatch.setattr(volume_group.shutil, "which", lambda *_, **__: None)
+    assert volume_group.read_volume_groups() == {}

@@ -6,15 +6,16 @@ import json
 import sys
 from typing import Any
 
-from cairn_host import hostwork, rings, ringwork, wire
+from cairn_host import hostwork, wire
+from cairn_host.storage import ring_files, rings
 
 
 def aged(cls: Any, content: bytes, hours: float) -> bytes:
     """A builder file as it will be that many hours later."""
-    builder = ringwork.load(cls, content)
+    builder = ring_files.load(cls, content)
     if builder._last_part_moves_epoch:
         builder._last_part_moves_epoch -= int(hours * 3600)
-    return ringwork.save(builder)[0]
+    return ring_files.save(builder)[0]
 
 
 def answer(cls: Any, asked: dict[str, Any]) -> dict[str, Any]:
@@ -24,13 +25,13 @@ def answer(cls: Any, asked: dict[str, Any]) -> dict[str, Any]:
         for name, text in asked["contents"].items()
     }
     try:
-        made = ringwork.make(None, asked["wanted"], contents, **asked["circumstances"])
+        made = ring_files.make(None, asked["wanted"], contents, **asked["circumstances"])
     except hostwork.HostError as error:
         return {"refused": str(error)}
-    return {name: told(ringwork.load(cls, ring.builder), ring) for name, ring in made.items()}
+    return {name: told(ring_files.load(cls, ring.builder), ring) for name, ring in made.items()}
 
 
-def told(builder: Any, ring: ringwork.Made) -> dict[str, Any]:
+def told(builder: Any, ring: ring_files.Made) -> dict[str, Any]:
     """A ring as JSON, with its partitions by device and its devices by partition."""
     return {
         "lines": ring.lines,
@@ -39,17 +40,19 @@ def told(builder: Any, ring: ringwork.Made) -> dict[str, Any]:
         "version": ring.version,
         "builder": wire.encode(ring.builder),
         "ring": wire.encode(ring.ring),
-        "parts": {ringwork.device_of(dev).name: dev["parts"] for dev in ringwork.devices(builder)},
+        "parts": {
+            ring_files.device_of(dev).name: dev["parts"] for dev in ring_files.devices(builder)
+        },
         "rows": [
-            [ringwork.device_of(builder.devs[ident]).name for ident in row]
-            for row in rings.rows(ringwork.assignments(builder))
+            [ring_files.device_of(builder.devs[ident]).name for ident in row]
+            for row in rings.rows(ring_files.assignments(builder))
         ],
     }
 
 
 def main() -> None:
     """Answer each line."""
-    cls = ringwork.builder_class(None)
+    cls = ring_files.builder_class(None)
     for line in sys.stdin:
         print(json.dumps(answer(cls, json.loads(line))), flush=True)
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from cairn import checks
-from cairn_host import objectdisks
 from cairn_host.hostwork import HostError
-from cairn_host.objectdisks import judge
 from cairn_host.probe import block_devices
+from cairn_host.storage import object_disks
+from cairn_host.storage.object_disks import judge
 
 DISK = {"name": "d1", "device": "/dev/vdb"}
 OURS = {"type": "xfs", "label": "swift-d1", "uuid": "6d0f"}
@@ -145,8 +145,8 @@ def test_mounted_are_those_that_are_ours_or_about_to_be() -> None:
         {"swift-d1": "/dev/vdb"},
         **{"swift-disk-d3": "/dev/vdd"},
     )
-    assert [disk["name"] for disk in objectdisks.usable(disks, known)] == ["d1", "d2"]
-    assert objectdisks.usable(disks, {}) == disks
+    assert [disk["name"] for disk in object_disks.usable(disks, known)] == ["d1", "d2"]
+    assert object_disks.usable(disks, {}) == disks
 
 
 def test_preflight_tells_what_is_wrong_and_warns_of_what_is_gone() -> None:
@@ -172,7 +172,7 @@ def formatted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Disks that were formatted, instead of formatting them."""
     done: list[str] = []
     monkeypatch.setattr(
-        objectdisks, "make_filesystem", lambda disk, owner, erase: done.append(disk["name"])
+        object_disks, "make_filesystem", lambda disk, owner, erase: done.append(disk["name"])
     )
     return done
 
@@ -182,9 +182,9 @@ def present(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]
     """What the host's disks hold."""
 
     def put(devices: dict[str, Any]) -> None:
-        monkeypatch.setattr(objectdisks, "read_device", devices.get)
-        monkeypatch.setattr(objectdisks, "read_labels", dict)
-        monkeypatch.setattr(objectdisks, "is_held", lambda _disk: False)
+        monkeypatch.setattr(object_disks, "read_device", devices.get)
+        monkeypatch.setattr(object_disks, "read_labels", dict)
+        monkeypatch.setattr(object_disks, "is_held", lambda _disk: False)
 
     return put
 
@@ -194,13 +194,13 @@ BOTH = [DISK, {"name": "d2", "device": "/dev/vdc"}]
 
 def test_blank_disks_are_formatted(present: Any, formatted: list[str]) -> None:
     present({"/dev/vdb": device(), "/dev/vdc": device()})
-    assert len(objectdisks.prepare(BOTH, {}, "swift", check=False)) == 2
+    assert len(object_disks.prepare(BOTH, {}, "swift", check=False)) == 2
     assert formatted == ["d1", "d2"]
 
 
 def test_a_plan_formats_nothing(present: Any, formatted: list[str]) -> None:
     present({"/dev/vdb": device(), "/dev/vdc": device()})
-    assert objectdisks.prepare(BOTH, {}, "swift", check=True) == [
+    assert object_disks.prepare(BOTH, {}, "swift", check=True) == [
         "d1: XFS on /dev/vdb",
         "d2: XFS on /dev/vdc",
     ]
@@ -210,7 +210,7 @@ def test_a_plan_formats_nothing(present: Any, formatted: list[str]) -> None:
 def test_one_disk_with_data_saves_all_others_too(present: Any, formatted: list[str]) -> None:
     present({"/dev/vdb": device(), "/dev/vdc": device(EXT4)})
     with pytest.raises(HostError, match=r"nothing was formatted\ndisk d2 .* holds data: ext4"):
-        objectdisks.prepare(BOTH, {}, "swift", check=False)
+        object_disks.prepare(BOTH, {}, "swift", check=False)
     assert formatted == []
 
 
@@ -219,9 +219,9 @@ def test_a_disk_that_is_still_in_use_saves_all_others_too(
     present: Any, formatted: list[str], monkeypatch: pytest.MonkeyPatch, check: bool
 ) -> None:
     present({"/dev/vdb": device(), "/dev/vdc": device()})
-    monkeypatch.setattr(objectdisks, "is_held", lambda disk: disk["name"] == "d2")
+    monkeypatch.setattr(object_disks, "is_held", lambda disk: disk["name"] == "d2")
     with pytest.raises(HostError, match=r"nothing was formatted\nd2 \(/dev/vdc\).*(?s:.*)restart"):
-        objectdisks.prepare(BOTH, {}, "swift", check=check)
+        object_disks.prepare(BOTH, {}, "swift", check=check)
     assert formatted == []
 
 
@@ -237,21 +237,23 @@ def test_what_the_kernel_lets_nobody_else_use_is_held(tmp_path: Path) -> None:
         pytest.skip(made.stderr)
     loop = made.stdout.strip()
     try:
-        assert not objectdisks.is_held({"device": loop})
+        assert not object_disks.is_held({"device": loop})
         holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
-        assert objectdisks.is_held({"device": loop})
+        assert object_disks.is_held({"device": loop})
         os.close(holder)
-        assert not objectdisks.is_held({"device": loop})
+        assert not object_disks.is_held({"device": loop})
     finally:
         subprocess.run(["losetup", "--detach", loop], check=True)
 
 
 def test_mkfs_is_never_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr(objectdisks.hostwork, "must", lambda command, *_, **__: ran.append(command))
-    monkeypatch.setattr(objectdisks.records, "record", lambda *_: True)
-    monkeypatch.setattr(objectdisks.hostwork, "ensure_directory", lambda _: [])
-    objectdisks.make_filesystem(DISK, "root", erase=False)
+    monkeypatch.setattr(
+        object_disks.hostwork, "must", lambda command, *_, **__: ran.append(command)
+    )
+    monkeypatch.setattr(object_disks.records, "record", lambda *_: True)
+    monkeypatch.setattr(object_disks.hostwork, "ensure_directory", lambda _: [])
+    object_disks.make_filesystem(DISK, "root", erase=False)
     assert [command[0] for command in ran] == ["mkfs.xfs", "udevadm"]
     assert not {"-f", "--force"} & set(ran[0])
     assert ran[0][ran[0].index("-L") + 1] == "swift-d1"

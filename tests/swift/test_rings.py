@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cairn_host import rings
-from cairn_host.rings import Builder, Device, Held, Ring, decide
+from cairn_host.storage import rings
+from cairn_host.storage.rings import Builder, Device, Held, Ring, decide
 
 
 def device(name: str, weight: float = 100, zone: int = 1, ip: str = "") -> Device:

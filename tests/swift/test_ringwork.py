@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from cairn_host import rings, ringwork, wire
+from cairn_host import wire
 from cairn_host.hostwork import HostError
+from cairn_host.storage import ring_files, rings
 
 Make = Callable[..., dict[str, Any]]
 
@@ -247,19 +248,19 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_host_says_what_it_was_given(
     first: dict[str, Any], folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert ringwork.give(*files(first), {}, **folders) == ["object.builder", "object.ring.gz"]
-    found = ringwork.read(*folders.values(), tmp_path / "no disks")
+    assert ring_files.give(*files(first), {}, **folders) == ["object.builder", "object.ring.gz"]
+    found = ring_files.read(*folders.values(), tmp_path / "no disks")
     assert found["builders"]["object"]["version"] == first["version"]
     assert found["builders"]["object"]["content"] == first["builder"]
     assert found["rings"] == {"object": first["version"]}
-    assert ringwork.give(*files(first), {}, **folders) == []
+    assert ring_files.give(*files(first), {}, **folders) == []
 
 
 def test_the_builder_before_is_kept(
     make: Make, first: dict[str, Any], folders: dict[str, Path]
 ) -> None:
-    ringwork.give(*files(first), {}, **folders)
-    ringwork.give(*files(make(FOUR, first, hours=25)), {"due-swift": "soon"}, **folders)
+    ring_files.give(*files(first), {}, **folders)
+    ring_files.give(*files(make(FOUR, first, hours=25)), {"due-swift": "soon"}, **folders)
     (kept,) = (folders["builder_folder"] / "backups").iterdir()
     assert kept.read_bytes() == base64.b64decode(first["builder"])
     assert kept.name.startswith(f"object-{first['version']}-")
@@ -269,13 +270,13 @@ def test_a_newer_builder_is_not_overwritten(
     make: Make, first: dict[str, Any], folders: dict[str, Path]
 ) -> None:
     newer = make(FOUR, first, hours=25)
-    ringwork.give(*files(newer), {}, **folders)
+    ring_files.give(*files(newer), {}, **folders)
     with pytest.raises(HostError, match="somebody changed it meanwhile"):
-        ringwork.give(*files(first), {}, **folders)
-    assert ringwork.read(*folders.values())["rings"] == {"object": newer["version"]}
+        ring_files.give(*files(first), {}, **folders)
+    assert ring_files.read(*folders.values())["rings"] == {"object": newer["version"]}
 
 
 def test_what_a_disk_still_holds_is_counted(tmp_path: Path) -> None:
     for name in ("objects/17", "objects/18", "objects-1/3", "accounts/5", "tmp/9", "objects/x"):
         (tmp_path / name).mkdir(parents=True)
-    assert ringwork.partitions(tmp_path) == {"accounts": 1, "objects": 2, "objects-1": 1}
+    assert ring_files.partitions(tmp_path) == {"accounts": 1, "objects": 2, "objects-1": 1}

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import hostwork
-from .probe.block_devices import contents, is_named, name_of, read_device
+from .. import hostwork
+from ..probe.block_devices import contents, is_named, name_of, read_device
 
 RECORD = "cinder-volume-group"
 Disk = str | Mapping[str, str]  # a path, or `device` and what to `erase`

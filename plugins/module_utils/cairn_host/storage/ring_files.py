@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import hostwork, rings, wire
-from .records import record
+from .. import hostwork, wire
+from ..records import record
+from . import rings
 
 BUILDERS = Path("/var/lib/cairn/rings")
 RINGS = Path("/var/lib/swift/rings")

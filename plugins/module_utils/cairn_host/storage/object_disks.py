@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import hostwork, records
-from .probe.block_devices import contents, is_named, name_of, read_device, read_labels
+from .. import hostwork, records
+from ..probe.block_devices import contents, is_named, name_of, read_device, read_labels
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,5}")
 OURS, BLANK, ERASE, FAILED = "ours", "blank", "erase", "failed"

@@ -1,0 +1,1 @@
+"""Disks, volume groups and rings."""

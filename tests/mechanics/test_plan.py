@@ -36,7 +36,7 @@ modes = st.sampled_from(("0640", "0600"))
 
 
 @st.composite
-def generations(draw: st.DrawFn) -> dict[str, Any]:
+def described(draw: st.DrawFn) -> dict[str, Any]:
     """What a description might say: files by name, and units by theirs."""
     files = {
         name: (draw(contents), draw(modes)) for name in (*OWN, *OUTSIDE) if draw(st.booleans())
@@ -182,7 +182,7 @@ def holds(host: Systemd, wanted: dict[str, Any]) -> None:
 
 
 @settings(max_examples=60, **QUICK)
-@given(first=generations(), second=generations(), by_hand=edits)
+@given(first=described(), second=described(), by_hand=edits)
 def test_a_plan_says_what_the_switch_does(
     tmp_path: Path,
     first: dict[str, Any],
@@ -209,7 +209,7 @@ def test_a_plan_says_what_the_switch_does(
 
 
 @settings(max_examples=60, **QUICK)
-@given(said=generations(), by_hand=edits)
+@given(said=described(), by_hand=edits)
 def test_drift_is_there_exactly_when_a_switch_to_what_is_in_force_would_change_something(
     tmp_path: Path, said: dict[str, Any], by_hand: list[tuple[str, int]]
 ) -> None:

@@ -291,10 +291,10 @@ ROOTS = "its folders are root's alone"
 ALLOWED = {
     "hostwork.py": "this is the one place",
     "staging.py": f"generations lie below /var/lib/cairn: {ROOTS}",
-    "hostvenv.py": f"/opt/cairn and /var/cache/cairn: {ROOTS}",
-    "oslo_validate.py": f"in the virtualenv: {ROOTS}",
-    "netcommit.py": f"/etc/systemd/network and /var/lib/cairn/network: {ROOTS}; stands alone",
-    "ringwork.py": f"/var/lib/cairn/rings: {ROOTS}; and unnamed files in /tmp",
+    "virtualenv.py": f"/opt/cairn and /var/cache/cairn: {ROOTS}",
+    "oslo_validator.py": f"in the virtualenv: {ROOTS}",
+    "commit.py": f"/etc/systemd/network and /var/lib/cairn/network: {ROOTS}; stands alone",
+    "ring_files.py": f"/var/lib/cairn/rings: {ROOTS}; and unnamed files in /tmp",
     "switching.py": f"/etc and /var/lib/cairn: {ROOTS}",
     "cairn_stage.py": f"/var/cache/cairn: {ROOTS}",
     "cairn_certificate.py": f"/etc/cairn/tls: {ROOTS}",
@@ -302,9 +302,9 @@ ALLOWED = {
     "keep_state.py": "in /run/haproxy under a random name, by mkstemp; stands alone",
     "cairn_drain.py": f"/run/cairn: {ROOTS}",
     "cairn_lease.py": f"/var/lib/cairn: {ROOTS}",
-    "aptsources.py": "a file of its own in /run, which is root's",
+    "apt_sources.py": "a file of its own in /run, which is root's",
     "records.py": f"/var/lib/cairn: {ROOTS}",
-    "objectdisks.py": "a file for mkfs.xfs of its own in /tmp",
+    "object_disks.py": "a file for mkfs.xfs of its own in /tmp",
     "cairn_verify.py": "runs on the operator's machine, in the operator's folder",
 }
 

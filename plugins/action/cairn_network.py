@@ -40,7 +40,7 @@ VARIABLES = (
 
 
 def desired(task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """The request of `netcommit.begin` for one host, without its window and `keep`."""
+    """The request of `commit.begin` for one host, without its window and `keep`."""
     me = task_vars["inventory_hostname"]
     hostvars = task_vars["hostvars"][me]
     variables = {v: hostvars[v] for v in VARIABLES if v in hostvars}
@@ -81,7 +81,7 @@ def file_diffs(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict
 def account(preview: Mapping[str, Any], network: Mapping[str, Any], wanted: str) -> dict[str, Any]:
     """What a change does, the same for a plan and for a run.
 
-    preview: as `netcommit.Trial.preview` gives it. network: what the probe said; wanted: the hash
+    preview: as `commit.Trial.preview` gives it. network: what the probe said; wanted: the hash
     of the units.
     """
     links = [

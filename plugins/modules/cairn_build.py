@@ -52,14 +52,15 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, wire
+from ansible.module_utils.cairn_host import errors, wire
+from ansible.module_utils.cairn_host.lock import host_lock
 from ansible.module_utils.cairn_host.probe.generations import read_state
 from ansible.module_utils.cairn_host.service import staging, virtualenv
 
 
 def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
     """Build and pack what the payload names; fills `result` as it goes."""
-    with hostwork.host_lock():
+    with host_lock():
         uv = virtualenv.place_uv(payload["uv"])
         for name, lock in payload["locks"].items():
             begin = time.monotonic()
@@ -84,7 +85,7 @@ def main() -> None:
     result: dict[str, Any] = {"changed": False, "built": {}, "archives": {}}
     try:
         build_all(wire.unpack(module.params["payload"]), result)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(state=read_state(), **result)
 

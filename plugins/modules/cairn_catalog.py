@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, reconcile
+from ansible.module_utils.cairn_host import errors, reconcile
 from ansible.module_utils.cairn_host.identity.keystone import Declaration
 
 DOCUMENTATION = r"""
@@ -132,7 +132,7 @@ class Keystone:
             except self.busy as error:
                 problem = error
             if time.monotonic() > end:
-                raise hostwork.HostError(f"{method} {self.url}{path}: no answer: {problem}")
+                raise errors.HostError(f"{method} {self.url}{path}: no answer: {problem}")
             time.sleep(2)
 
     def _login(self, user: dict[str, Any], password: str, scope: dict[str, Any] | None) -> Any:
@@ -179,7 +179,7 @@ class Keystone:
         if answer.status_code >= 400:
             request = answer.request
             path = request.url
-            raise hostwork.HostError(
+            raise errors.HostError(
                 f"{request.method} {path}: {answer.status_code} {answer.text[:500]}"
             )
 
@@ -195,7 +195,7 @@ def bootstrap(command: list[str], user: str, password: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise hostwork.HostError(f"{' '.join(command)}: {(done.stdout + done.stderr)[-1500:]}")
+        raise errors.HostError(f"{' '.join(command)}: {(done.stdout + done.stderr)[-1500:]}")
 
 
 def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
@@ -208,7 +208,7 @@ def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
             return changes
         bootstrap(asked["bootstrap"], asked["user"], asked["admin_password"])
         if not keystone.login(asked["admin_password"]):
-            raise hostwork.HostError("keystone was bootstrapped, but admin still cannot log in")
+            raise errors.HostError("keystone was bootstrapped, but admin still cannot log in")
     declaration = Declaration(keystone, check_mode=check_mode)
     changes += declaration.declare(
         asked["region"], asked["services"], asked["users"], asked["domains"], asked["roles"]

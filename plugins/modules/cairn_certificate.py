@@ -64,8 +64,10 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host.hostwork import HostError, must, refusals, write_atomic
+from ansible.module_utils.cairn_host.errors import HostError, refusals
+from ansible.module_utils.cairn_host.files import write_atomic
 from ansible.module_utils.cairn_host.records import record
+from ansible.module_utils.cairn_host.system import must
 
 TLS = Path("/etc/cairn/tls")
 KEY = TLS / "host.key"

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host.hostwork import HostError, write_atomic
+from ansible.module_utils.cairn_host.errors import HostError
+from ansible.module_utils.cairn_host.files import write_atomic
 
 DOCUMENTATION = r"""
 module: cairn_drain

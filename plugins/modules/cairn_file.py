@@ -63,13 +63,13 @@ path:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork
+from ansible.module_utils.cairn_host import errors, files
 
 
 def found(path: Path) -> dict[str, Any]:
     """What is in the place: `kind` (file, link, other or none), and its content or target."""
     try:
-        with hostwork.folder_at(path.parent) as place:
+        with files.folder_at(path.parent) as place:
             status = os.stat(path.name, dir_fd=place, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 target = os.readlink(path.name, dir_fd=place)
@@ -78,7 +78,7 @@ def found(path: Path) -> dict[str, Any]:
         return {"kind": "none"}
     if not stat.S_ISREG(status.st_mode):
         return {"kind": "other"}
-    content = hostwork.read_file(path) or b""
+    content = files.read_file(path) or b""
     return {
         "kind": "file",
         "content": content.decode(errors="replace"),
@@ -93,8 +93,8 @@ def wanted(asked: dict[str, Any], check: bool) -> dict[str, Any]:
         return {"kind": "link", "target": asked["target"]}
     file = {"kind": "file", "content": asked["content"], "mode": int(asked["mode"], 8)}
     try:
-        return file | {"ids": hostwork.identity(asked["owner"], asked["group"])}
-    except hostwork.HostError:
+        return file | {"ids": files.identity(asked["owner"], asked["group"])}
+    except errors.HostError:
         if check:  # the account is made by the run itself
             return file
         raise
@@ -108,10 +108,10 @@ def keep(asked: dict[str, Any], check: bool) -> dict[str, Any]:
     changed = not same and any(before.get(key) != value for key, value in after.items())
     if changed and not check:
         if after["kind"] == "link":
-            hostwork.link_atomic(path, Path(after["target"]))
+            files.link_atomic(path, Path(after["target"]))
         else:
             content = after["content"].encode()
-            hostwork.write_atomic(path, content, after["mode"], asked["owner"], asked["group"])
+            files.write_atomic(path, content, after["mode"], asked["owner"], asked["group"])
     told = [str(what.get("content", what.get("target", ""))) for what in (before, after)]
     difference = {"before": told[0], "after": told[1] if changed else told[0]}
     headers = {"before_header": str(path), "after_header": str(path)}
@@ -136,7 +136,7 @@ def main() -> None:
     )
     try:
         result = keep(module.params, module.check_mode)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork
+from ansible.module_utils.cairn_host import errors, files
 
 DOCUMENTATION = r"""
 module: cairn_keys
@@ -60,8 +60,8 @@ def read(folder: Path) -> dict[str, str]:
     out to other hosts what a link of his leads to.
     """
     keys = {}
-    for name in sorted(hostwork.names_in(folder)):
-        if name.isdigit() and (content := hostwork.read_file(folder / name)) is not None:
+    for name in sorted(files.names_in(folder)):
+        if name.isdigit() and (content := files.read_file(folder / name)) is not None:
             keys[name] = content.decode()
     return keys
 
@@ -74,9 +74,9 @@ def new_key() -> str:
 def write(folder: Path, keys: dict[str, str], owner: str) -> None:
     """Make the folder hold exactly these keys; a reader finds a primary key at every moment."""
     for number, key in sorted(keys.items(), key=lambda pair: int(pair[0])):
-        hostwork.write_atomic(folder / number, key.encode(), 0o600, owner, owner)
+        files.write_atomic(folder / number, key.encode(), 0o600, owner, owner)
     for number in set(read(folder)) - set(keys):
-        hostwork.remove(folder / number)
+        files.remove(folder / number)
 
 
 def keep(asked: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def main() -> None:
     )
     try:
         result = keep(module.params, module.check_mode)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, paths
+from ansible.module_utils.cairn_host import errors, files, paths
 from ansible.module_utils.cairn_host.records import read_lease
 
 DOCUMENTATION = r"""
@@ -67,7 +67,7 @@ def lease(
         if other and not mine and other["token"] != replace:
             return False, other
         text = json.dumps(holder, indent=1).encode()
-        hostwork.write_atomic(paths.LEASE, text, 0o644, "root", "root")
+        files.write_atomic(paths.LEASE, text, 0o644, "root", "root")
         return True, None
 
 
@@ -82,9 +82,9 @@ def main() -> None:
         supports_check_mode=False,
     )
     try:
-        with hostwork.refusals():
+        with errors.refusals():
             held, other = lease(**module.params)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     # Who is at work is no change of the host.
     module.exit_json(changed=False, held=held, other=other)

@@ -62,7 +62,7 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, records
+from ansible.module_utils.cairn_host import errors, lock, records
 from ansible.module_utils.cairn_host.database import first_schema
 from ansible.module_utils.cairn_host.service import staging
 
@@ -100,9 +100,9 @@ def main() -> None:
     asked = module.params
     steps: list[dict[str, Any]] = []
     try:
-        with hostwork.host_lock():
+        with lock.host_lock():
             work(asked, steps)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error), steps=steps, changed=bool(steps))
     module.exit_json(changed=bool(steps), steps=steps)
 

@@ -38,7 +38,7 @@ formatted:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork
+from ansible.module_utils.cairn_host import errors, lock
 from ansible.module_utils.cairn_host.records import read_records
 from ansible.module_utils.cairn_host.storage import object_disks
 
@@ -54,9 +54,9 @@ def main() -> None:
     )
     disks, owner = module.params["disks"], module.params["owner"]
     try:
-        with hostwork.host_lock():
+        with lock.host_lock():
             done = object_disks.prepare(disks, read_records(), owner, module.check_mode)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(done), formatted=done)
 

@@ -70,7 +70,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, reconcile
+from ansible.module_utils.cairn_host import errors, reconcile, system
 
 ALGORITHM = "rabbit_password_hashing_sha256"
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -97,7 +97,7 @@ ok = rabbit_definitions:import_raw(rabbit_json:encode(maps:get(<<"import">>, Wor
 """
 
 
-class QueueError(hostwork.HostError):
+class QueueError(errors.HostError):
     """The node refused, or did not answer."""
 
 
@@ -211,10 +211,10 @@ def exchange(content: str = "") -> Iterator[Path]:
 def evaluate(erlang: str, ask: list[str]) -> None:
     """Have the node evaluate expressions, the last of which gives `ok`; else QueueError."""
     if ask[0] == "rabbitmqctl":
-        done = hostwork.run([*ask, "--quiet", "eval", erlang], timeout=300)
+        done = system.run([*ask, "--quiet", "eval", erlang], timeout=300)
     else:
         # The cookie is in the account's home.
-        done = hostwork.run([*ask, "-e"], stdin=erlang, user=ACCOUNT, timeout=300)
+        done = system.run([*ask, "-e"], stdin=erlang, user=ACCOUNT, timeout=300)
     if done.returncode or done.stdout.strip() not in ("ok", "{ok, ok}"):
         said = (done.stderr.strip() or done.stdout.strip())[:500]
         raise QueueError(f"RabbitMQ did not do what {ask[0]} asked for: {said}")

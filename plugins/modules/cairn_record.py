@@ -28,7 +28,7 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, records
+from ansible.module_utils.cairn_host import errors, records
 
 
 def main() -> None:
@@ -41,9 +41,9 @@ def main() -> None:
         supports_check_mode=False,
     )
     try:
-        with hostwork.refusals():
+        with errors.refusals():
             changed = records.record(module.params["name"], module.params["value"])
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed)
 

@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, wire
+from ansible.module_utils.cairn_host import errors, lock, wire
 from ansible.module_utils.cairn_host.storage import ring_files
 
 
@@ -92,15 +92,15 @@ def main() -> None:
     )
     payload = wire.unpack(module.params["payload"]) if module.params["payload"] else {}
     try:
-        with hostwork.refusals():
+        with errors.refusals():
             if module.params["state"] == "known":
                 result = {"changed": False, **ring_files.read()}
             elif module.params["state"] == "made":
                 result = made(payload)
             else:
-                with hostwork.host_lock():
+                with lock.host_lock():
                     result = given(payload)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, paths, wire
+from ansible.module_utils.cairn_host import accounts, errors, files, lock, paths, wire
 from ansible.module_utils.cairn_host.probe.generations import read_change
 from ansible.module_utils.cairn_host.service import staging, virtualenv
 
@@ -59,12 +59,12 @@ def make_venv(name: str, payload: dict[str, Any]) -> bool:
 
 def stage_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
     """Stage every service of the payload; fills `result` as it goes."""
-    with hostwork.host_lock():
+    with lock.host_lock():
         shutil.rmtree(paths.ARCHIVES, ignore_errors=True)  # the controller has them by now
         for manifest in payload["manifests"]:
-            done = hostwork.ensure_account(manifest["user"])
+            done = accounts.ensure_account(manifest["user"])
             for entry in manifest["directories"]:
-                done += hostwork.ensure_directory(entry)
+                done += files.ensure_directory(entry)
             if venv := manifest["venv"]:
                 if make_venv(venv["name"], payload):
                     done.append(f"virtualenv {venv['name']}")
@@ -86,7 +86,7 @@ def main() -> None:
     result: dict[str, Any] = {"changed": False, "staged": {}}
     try:
         stage_all(payload, result)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error), **result)
     state = read_change([manifest["role"] for manifest in payload["manifests"]])
     module.exit_json(state=state, **result)

@@ -71,7 +71,7 @@ to:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork, paths, wire
+from ansible.module_utils.cairn_host import errors, lock, paths, wire
 from ansible.module_utils.cairn_host.probe.generations import link_name, read_change
 from ansible.module_utils.cairn_host.service import staging, switching, virtualenv
 
@@ -96,7 +96,7 @@ def generation(role: str, asked: str) -> str:
         return asked
     ident: str | None = link_name(paths.previous(role))
     if ident is None:
-        raise hostwork.HostError(f"{role} has no previous generation on this host")
+        raise errors.HostError(f"{role} has no previous generation on this host")
     return ident
 
 
@@ -111,7 +111,7 @@ def plan(asked: dict[str, Any]) -> dict[str, Any]:
 def work(asked: dict[str, Any], with_diff: bool) -> dict[str, Any]:
     """Switch, and clear away what nothing needs any more."""
     role = asked["service"]
-    with hostwork.host_lock():
+    with lock.host_lock():
         ident = generation(role, asked["generation"])
         diff = switching.plan(role, ident)[1] if with_diff else []
         ahead = switching.switched_ahead(role, ident)
@@ -136,7 +136,7 @@ def main() -> None:
         if module.check_mode:
             module.exit_json(**{**result, **plan(module.params)})
         done = work(module.params, module._diff)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(state=read_change([module.params["service"]]), **{**result, **done})
 

@@ -41,7 +41,7 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.cairn_host import hostwork
+from ansible.module_utils.cairn_host import errors, lock
 from ansible.module_utils.cairn_host.records import read_records
 from ansible.module_utils.cairn_host.storage import volume_group
 
@@ -57,9 +57,9 @@ def main() -> None:
     )
     name, disks = module.params["name"], module.params["disks"]
     try:
-        with hostwork.host_lock():
+        with lock.host_lock():
             done = volume_group.prepare(name, disks, read_records(), module.check_mode)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(done), done=done)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cairn.checks import check_shared_disks, check_volume_group
-from cairn_host import hostwork
+from cairn_host import errors, system
 from cairn_host.storage import volume_group
 from cairn_host.storage.volume_group import plan
 
@@ -180,7 +180,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             ran.append(command)
         return json.dumps({"report": [{"pv": disks}]})
 
-    monkeypatch.setattr(hostwork, "must", must)
+    monkeypatch.setattr(system, "must", must)
     monkeypatch.setattr(volume_group.shutil, "which", lambda *_, **__: "/usr/sbin/pvs")
     monkeypatch.setattr(volume_group, "read_device", lambda path: device(path))
     return ran
@@ -202,7 +202,7 @@ def test_what_may_be_destroyed_is_cleared_once_all_disks_were_found_in_order(
     disk = {"device": "/dev/vdb", "erase": "5ef332d4"}
     monkeypatch.setattr(volume_group, "read_device", lambda path: device(path, EXT4))
     volume_group.prepare(NAME, [disk], {}, check=True)
-    with pytest.raises(hostwork.HostError, match="no disk was touched"):
+    with pytest.raises(errors.HostError, match="no disk was touched"):
         volume_group.prepare(NAME, [disk, "/dev/vdc"], {}, check=False)
     assert commands == []
     volume_group.prepare(NAME, [disk], {}, check=False)
@@ -215,7 +215,7 @@ def test_check_mode_only_tells(commands: list[list[str]]) -> None:
 
 
 def test_nothing_is_touched_if_any_disk_is_wrong(commands: list[list[str]]) -> None:
-    with pytest.raises(hostwork.HostError, match=r"(?s)no disk was touched.*volume group system"):
+    with pytest.raises(errors.HostError, match=r"(?s)no disk was touched.*volume group system"):
         volume_group.prepare(NAME, ["/dev/vdb", "/dev/vda3"], {}, check=False)
     assert commands == []
 

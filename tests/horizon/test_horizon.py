@@ -20,7 +20,7 @@ from ansible.errors import AnsibleFilterError
 
 from cairn.manifest import Manifest
 from cairn.model import Model
-from cairn_host import hostwork, paths
+from cairn_host import errors, files, paths
 from cairn_host.service import staging
 
 MakeModel = Callable[..., Model]
@@ -199,7 +199,7 @@ def host(venv: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("STATE", "SERVICES", "VENVS"):
             patch.setattr(paths, name, folder / name.lower())
-        patch.setattr(hostwork, "pwd", pwd_of_this_user())
+        patch.setattr(files, "pwd", pwd_of_this_user())
         paths.VENVS.mkdir()
         yield folder
 
@@ -257,7 +257,7 @@ def test_settings_that_horizon_cannot_use_are_refused(
         services=["cinder", "heat", "swift"],
         horizon_settings={"MIDDLEWARE": ["no.such.Middleware"]},
     )
-    with pytest.raises(hostwork.HostError, match=r"refused(.|\n)*No module named 'no'"):
+    with pytest.raises(errors.HostError, match=r"refused(.|\n)*No module named 'no'"):
         stage(host, venv, wrong)
 
 

@@ -152,7 +152,7 @@ class Node:
     def run(
         self, command: list[str], *, stdin: str = "", user: str | None = None, timeout: float
     ) -> CompletedProcess[str]:
-        """Stands for hostwork.run."""
+        """Stands for system.run."""
         self.argv += command
         self.users.append(user)
         asked = stdin or command[-1]
@@ -173,7 +173,7 @@ def node(
     node = Node(right, "ok\n")
     make = module.tempfile.mkstemp
     monkeypatch.setattr(module.tempfile, "mkstemp", lambda **how: make(**{**how, "dir": tmp_path}))
-    monkeypatch.setattr(module.hostwork, "run", node.run)
+    monkeypatch.setattr(module.system, "run", node.run)
     monkeypatch.setattr(module.pwd, "getpwnam", lambda _: module.pwd.getpwuid(0))
     return node
 

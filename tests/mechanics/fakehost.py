@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cairn_host import hostwork, paths
+from cairn_host import paths, system
 from cairn_host.probe import generations
 from cairn_host.service import health
 
@@ -76,7 +76,7 @@ def install(root: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     (root / "etc").mkdir()
     (root / "units").mkdir()
     systemd = Systemd(root)
-    monkeypatch.setattr(hostwork, "run", systemd.run)
+    monkeypatch.setattr(system, "run", systemd.run)
     monkeypatch.setattr(generations, "unit_states", systemd.states)
     monkeypatch.setattr(generations, "loaded_units", lambda names: systemd.loaded & set(names))
     monkeypatch.setattr(health, "wait", lambda _unit, _check: None)

@@ -12,7 +12,7 @@ import pytest
 
 from cairn.controller import DeclaringAction
 from cairn.manifest import digest
-from cairn_host import hostwork, paths, reconcile
+from cairn_host import errors, paths, reconcile
 
 WANTED = {"things": ["a"]}
 
@@ -116,7 +116,7 @@ def test_nothing_is_noted_in_check_mode_or_unasked(record, how):
 
 @pytest.mark.parametrize(
     "error",
-    [hostwork.HostError("x"), OSError("x"), ValueError("x"), subprocess.TimeoutExpired("x", 1)],
+    [errors.HostError("x"), OSError("x"), ValueError("x"), subprocess.TimeoutExpired("x", 1)],
 )
 def test_a_failure_is_told_and_not_noted(record, error):
     def work(_asked: Any, _check: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cairn_host import hostwork, paths
+from cairn_host import errors, paths
 from cairn_host.probe import generations
 from cairn_host.service import staging, switching, transition
 
@@ -232,7 +232,7 @@ def test_a_generation_that_cannot_be_restored_is_not_returned_to_but_staged_anew
     staging.stage(generation(host, "bbb", one="1\n"))
     switching.switch("svc", "bbb")
     spoil(host)
-    with pytest.raises(hostwork.HostError, match=r"svc\.conf of generation aaa .* run site\.yml"):
+    with pytest.raises(errors.HostError, match=r"svc\.conf of generation aaa .* run site\.yml"):
         switching.switch("svc", "aaa")
     assert generations.link_name(paths.current("svc")) == "bbb"
     assert "aaa" not in generations.read_state()["services"]["svc"]["staged"]

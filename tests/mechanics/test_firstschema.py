@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cairn_host import hostwork
+from cairn_host import errors
 from cairn_host.database import first_schema
 
 MARK = first_schema.MARK
@@ -87,7 +87,7 @@ def migrate(script, monkeypatch, server):
         asked = dict.fromkeys(("service", "generation", "phase", "record", "value"), "x")
         try:
             module.work(asked | {"databases": databases, "release": release}, told)
-        except hostwork.HostError:
+        except errors.HostError:
             told.append("failed")
         return [step if isinstance(step, str) else step["step"] for step in told], recorded
 
@@ -99,7 +99,7 @@ def test_an_attempt_that_fails_leaves_the_mark_and_the_next_begins_anew(migrate,
 
     def half() -> None:
         found.databases["heat"].append("stack")
-        raise hostwork.HostError("power")
+        raise errors.HostError("power")
 
     assert migrate(["heat"], half) == (["failed"], [])
     assert found.databases == {"heat": [MARK, "stack"]}
@@ -118,7 +118,7 @@ def test_nothing_is_recorded_before_the_mark_has_gone(migrate, server, monkeypat
     server(heat=[])
 
     def refuse(_: object) -> None:
-        raise hostwork.HostError("MariaDB on this host: gone")
+        raise errors.HostError("MariaDB on this host: gone")
 
     monkeypatch.setattr(first_schema, "end", refuse)
     assert migrate(["heat"], lambda: None) == (["failed"], [])
@@ -128,6 +128,6 @@ def test_what_takes_the_way_back_is_recorded_before_it_begins(migrate, server):
     server()
 
     def fail() -> None:
-        raise hostwork.HostError("power")
+        raise errors.HostError("power")
 
     assert migrate([], fail, release="2026.1") == (["failed"], [("contracted-x", "2026.1")])

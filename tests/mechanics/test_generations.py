@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cairn_host import hostwork, paths, wire
+from cairn_host import errors, files, lock, paths, system, wire
 from cairn_host.probe import generations
 from cairn_host.service import health, staging, switching
 
@@ -62,7 +62,7 @@ def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(hostwork.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"):
+    with pytest.raises(errors.HostError, match=r"/\.aaa\.draft/\S+: No space left on device"):
         staging.stage(manifest(host, "aaa"))
     assert generations.read_state()["services"]["svc"]["staged"] == []
 
@@ -83,7 +83,7 @@ def test_what_is_staged_is_on_the_disk_before_it_has_its_name(host, monkeypatch)
         assert not paths.generation("svc", "aaa").exists()
         synced.add(Path(f"/proc/self/fd/{descriptor}").resolve().name)
 
-    monkeypatch.setattr(hostwork.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
     staging.stage(manifest(host, "aaa"))
     written = [p for p in paths.generation("svc", "aaa").rglob("*") if p.is_file()]
     assert {name.rsplit(".", 2)[0] for name in synced} == {f".{path.name}" for path in written}
@@ -131,7 +131,7 @@ def test_a_unit_with_the_same_inputs_is_left_alone(host):
 def test_a_failing_generation_gives_way_to_the_one_before(host):
     bring(host, "aaa")
     host.broken = {"new.service"}
-    with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
+    with pytest.raises(errors.HostError, match=r"bbb failed; the service runs aaa again"):
         bring(host, "bbb", text="two\n", unit="new.service")
     assert generations.link_name(paths.current("svc")) == "aaa"
     assert (paths.etc("svc") / "svc.conf").read_text() == "one\n"
@@ -145,7 +145,7 @@ def test_after_a_failed_upgrade_a_rollback_leads_to_where_it_led_before(host):
     bring(host, "aaa")
     bring(host, "bbb", text="two\n")
     host.broken = {"new.service"}
-    with pytest.raises(hostwork.HostError, match=r"ccc failed; the service runs bbb again"):
+    with pytest.raises(errors.HostError, match=r"ccc failed; the service runs bbb again"):
         bring(host, "ccc", text="three\n", unit="new.service")
     assert generations.link_name(paths.previous("svc")) == "aaa"
 
@@ -163,12 +163,12 @@ def test_the_return_starts_every_unit_again_that_took_the_new_inputs(host, monke
         host.broken = {"broken.service"} if new else set()
         return host.run(command, **how)
 
-    monkeypatch.setattr(hostwork, "run", run)
+    monkeypatch.setattr(system, "run", run)
     staging.stage(both("aaa"))
     switching.switch("svc", "aaa")
     staging.stage(both("bbb"))
     host.calls.clear()
-    with pytest.raises(hostwork.HostError, match=r"bbb failed; the service runs aaa again"):
+    with pytest.raises(errors.HostError, match=r"bbb failed; the service runs aaa again"):
         switching.switch("svc", "bbb")
     assert host.restarted() == 2 * ["well.service", "broken.service"]
     assert generations.load_running("svc") == {"well.service": "aaa", "broken.service": "aaa"}
@@ -183,7 +183,7 @@ def test_a_unit_that_is_being_restarted_is_not_known_to_run(host, monkeypatch):
             known.append(generations.load_running("svc"))
         return host.run(command, **how)
 
-    monkeypatch.setattr(hostwork, "run", run)
+    monkeypatch.setattr(system, "run", run)
     bring(host, "bbb", text="two\n")
     assert known == [{}]
     assert generations.load_running("svc") == {"run.service": "bbb"}
@@ -196,9 +196,9 @@ def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before
         if generations.link_name(paths.current("svc")) == "bbb":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(hostwork.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
     told = r"bbb failed; the service runs aaa again\n.*/svc\.d: No space left on device; make room"
-    with pytest.raises(hostwork.HostError, match=told):
+    with pytest.raises(errors.HostError, match=told):
         bring(host, "bbb", text="two\n")
     assert generations.link_name(paths.current("svc")) == "aaa"
     assert generations.load_running("svc") == {"run.service": "aaa"}
@@ -207,21 +207,21 @@ def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before
 
 
 def test_a_command_without_end_fails_and_shows_what_it_said():
-    with pytest.raises(hostwork.HostError, match=r"^timed out after 1 s: sh -c .*\nhalf way$"):
-        hostwork.run(["sh", "-c", "echo half way; exec sleep 60"], timeout=1)
+    with pytest.raises(errors.HostError, match=r"^timed out after 1 s: sh -c .*\nhalf way$"):
+        system.run(["sh", "-c", "echo half way; exec sleep 60"], timeout=1)
 
 
 def test_what_the_system_refuses_while_a_host_is_changed_is_told_like_any_failure(host):
     with (
-        pytest.raises(hostwork.HostError, match=r"^/opt/x: No space left on device; make room"),
-        hostwork.host_lock(),
+        pytest.raises(errors.HostError, match=r"^/opt/x: No space left on device; make room"),
+        lock.host_lock(),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/opt/x")
 
 
 def test_the_error_holds_the_journal(host):
     host.broken = {"run.service"}
-    with pytest.raises(hostwork.HostError, match="a line of the journal"):
+    with pytest.raises(errors.HostError, match="a line of the journal"):
         bring(host, "aaa")
 
 
@@ -232,7 +232,7 @@ def test_an_unhealthy_unit_fails_the_switch(host, monkeypatch):
     bad = manifest(host, "bbb")
     bad["units"][0]["health"] = {"http": "/"}
     staging.stage(bad)
-    with pytest.raises(hostwork.HostError, match="answers 503"):
+    with pytest.raises(errors.HostError, match="answers 503"):
         switching.switch("svc", "bbb")
     assert generations.link_name(paths.current("svc")) == "aaa"
 
@@ -241,7 +241,7 @@ def test_a_switch_cut_off_before_the_restart_is_finished_by_the_next(host):
     bring(host, "aaa")
     staging.stage(manifest(host, "bbb", text="two\n"))
     host.calls.clear()
-    hostwork.link_atomic(paths.current("svc"), paths.generation("svc", "bbb"))  # power fails here
+    files.link_atomic(paths.current("svc"), paths.generation("svc", "bbb"))  # power fails here
     drift = generations.read_state()["services"]["svc"]["drift"]
     assert any("older inputs" in why["text"] for why in drift)
     assert switching.switch("svc", "bbb")["restarted"] == ["run.service"]
@@ -298,7 +298,7 @@ def test_a_drop_in_that_systemd_has_not_read_when_a_switch_was_cut_off_is_read_b
     after = manifest(host, "bbb", state="idle", unit_text="", dropin="[Unit]\nAfter=x.service\n")
     staging.stage(after)
     with monkeypatch.context() as patched:
-        patched.setattr(hostwork, "must", lambda *_: 1 / 0)  # power fails at daemon-reload
+        patched.setattr(system, "must", lambda *_: 1 / 0)  # power fails at daemon-reload
         with pytest.raises(ZeroDivisionError):
             switching.apply("svc", generations.load_manifest("svc", "bbb"))
     host.calls.clear()
@@ -368,8 +368,8 @@ def test_a_refused_configuration_leaves_no_generation(host, monkeypatch):
     def refuse(command, **_how):
         return subprocess.CompletedProcess(command, 1, "", "unknown option `debgu`")
 
-    monkeypatch.setattr(hostwork, "run", refuse)
-    with pytest.raises(hostwork.HostError, match="debgu"):
+    monkeypatch.setattr(system, "run", refuse)
+    with pytest.raises(errors.HostError, match="debgu"):
         staging.stage(bad)
     assert generations.load_manifest("svc", "aaa") is None
 
@@ -383,7 +383,7 @@ def commands(monkeypatch):
         ran.append(command)
         return real(command, capture_output=True, text=True, check=False)
 
-    monkeypatch.setattr(hostwork, "run", run)
+    monkeypatch.setattr(system, "run", run)
     return ran
 
 
@@ -413,7 +413,7 @@ def test_a_folder_from_other_inputs_is_made_anew(host, commands):
 
 
 def test_a_command_that_fails_leaves_no_generation(host, commands):
-    with pytest.raises(hostwork.HostError, match=r"svc: making static failed.*\n.*no such theme"):
+    with pytest.raises(errors.HostError, match=r"svc: making static failed.*\n.*no such theme"):
         staging.stage(with_static(host, "aaa", key="k1", command="echo no such theme; exit 1"))
     assert generations.load_manifest("svc", "aaa") is None
 
@@ -459,7 +459,7 @@ def test_a_virtualenv_without_modules_of_debians_is_not_held_against_it(host, mo
     def answers(venv, files):
         ((_path, told),) = files.items()
         asked.append((venv, told["namespaces"]))
-        raise hostwork.HostError("no module named libvirt")
+        raise errors.HostError("no module named libvirt")
 
     monkeypatch.setattr(staging, "oslo_answers", answers)
     staging.remember_options("svc-1", [["a"], ["b"]])
@@ -508,7 +508,7 @@ def test_what_fails_ahead_ends_it_and_fails_again_in_its_turn(host):
     switching.switch_ahead(services)
     assert not paths.current("two").exists()
     assert switching.switched_ahead("one", "aaa") == {}
-    with pytest.raises(hostwork.HostError, match=r"one\.service"):
+    with pytest.raises(errors.HostError, match=r"one\.service"):
         switching.switch("one", "aaa")
     host.broken.clear()
     assert switching.switch("two", "aaa")["restarted"] == ["two.service"]
@@ -530,11 +530,11 @@ def test_a_switch_tells_what_was_done_ahead_and_by_itself(host, script):
 def test_what_goes_on_in_the_background_is_waited_for_as_long_as_it_may_take(
     host, monkeypatch, background
 ):
-    monkeypatch.setattr(hostwork, "BACKGROUND_WAIT", 30.0)
+    monkeypatch.setattr(lock, "BACKGROUND_WAIT", 30.0)
     held, free = threading.Event(), threading.Event()
 
     def hold():
-        with hostwork.host_lock(background=background):
+        with lock.host_lock(background=background):
             held.set()
             free.wait(30)
 
@@ -544,23 +544,23 @@ def test_what_goes_on_in_the_background_is_waited_for_as_long_as_it_may_take(
         assert held.wait(10)
         threading.Timer(1.5, free.set).start()
         if background:
-            with hostwork.host_lock(wait=0.1):
+            with lock.host_lock(wait=0.1):
                 assert free.is_set()
         else:
-            with pytest.raises(hostwork.HostError, match="for over 0 s"), hostwork.host_lock(0.1):
+            with pytest.raises(errors.HostError, match="for over 0 s"), lock.host_lock(0.1):
                 pass
     finally:
         free.set()
         holder.join()
     # The mark goes with its holder.
-    with hostwork.host_lock():
+    with lock.host_lock():
         assert (paths.STATE / "lock").read_text() == ""
 
 
 def test_a_user_or_group_that_is_missing_is_told_and_no_traceback(host):
-    with pytest.raises(hostwork.HostError, match="there is no user nosuch"):
-        hostwork.account_of("nosuch")
+    with pytest.raises(errors.HostError, match="there is no user nosuch"):
+        system.account_of("nosuch")
     described = {**manifest(host, "aaa"), "user": {"name": "nosuch"}}
-    with pytest.raises(hostwork.HostError, match="svc: there is no group nosuch"):
+    with pytest.raises(errors.HostError, match="svc: there is no group nosuch"):
         staging.stage(described)
     assert generations.read_state()["services"].get("svc", {"staged": []})["staged"] == []

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cairn.manifest import digest
-from cairn_host import hostwork, paths
+from cairn_host import files, paths
 from cairn_host.probe import generations
 from cairn_host.service import staging, switching
 
@@ -194,7 +194,7 @@ def test_a_plan_says_what_the_switch_does(
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
         host = fakehost.install(root, patched)
-        patched.setattr(hostwork.os, "fsync", lambda _: None)
+        patched.setattr(files.os, "fsync", lambda _: None)
         one, two = manifest(host, first), manifest(host, second)
         plan_is_run(host, one)
         for what, number in by_hand:
@@ -218,7 +218,7 @@ def test_drift_is_there_exactly_when_a_switch_to_what_is_in_force_would_change_s
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
         host = fakehost.install(root, patched)
-        patched.setattr(hostwork.os, "fsync", lambda _: None)
+        patched.setattr(files.os, "fsync", lambda _: None)
         wanted = manifest(host, said)
         staging.stage(wanted)
         switching.switch("svc", wanted["id"])

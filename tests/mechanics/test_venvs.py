@@ -12,7 +12,7 @@ import pytest
 
 from cairn import archives
 from cairn.archives import Archive, assign
-from cairn_host import hostwork, paths
+from cairn_host import errors, paths, system
 from cairn_host.service import virtualenv
 
 UV = Path(sys.executable).with_name("uv")
@@ -52,7 +52,7 @@ def test_uv_builds_it_from_its_lock(host):
 
 def test_what_cannot_be_built_leaves_nothing_behind(host):
     lock = "no-such-package-of-cairn==1 --hash=sha256:" + 64 * "0"
-    with pytest.raises(hostwork.HostError, match="installing broken-1 from its lock failed"):
+    with pytest.raises(errors.HostError, match="installing broken-1 from its lock failed"):
         virtualenv.build("broken-1", lock, "", UV, {"UV_OFFLINE": "1"})
     assert not (paths.VENVS / "broken-1").exists()
 
@@ -82,7 +82,7 @@ def test_another_host_gets_the_same(venv, monkeypatch):
     site = next((venv / "lib").glob("python3*/site-packages"))
     (site / "alone.py").write_text("x = 1\n")
     os.utime(site / "alone.py", (1_000_000_000, 1_000_000_000))
-    hostwork.must([sys.executable, "-c", virtualenv.COMPILE, str(venv / "lib")], "compiling")
+    system.must([sys.executable, "-c", virtualenv.COMPILE, str(venv / "lib")], "compiling")
     (venv / "bin").mkdir(exist_ok=True)
     tool = venv / "bin/tool"
     tool.write_text("#!/bin/sh\n")
@@ -118,13 +118,13 @@ def test_a_damaged_archive_is_refused(venv):
     virtualenv.remove("nova-1")
     with Path(packed["path"]).open("ab") as handle:
         handle.write(b"x")
-    with pytest.raises(hostwork.HostError, match="nova-1 arrived damaged"):
+    with pytest.raises(errors.HostError, match="nova-1 arrived damaged"):
         virtualenv.unpack("nova-1", Path(packed["path"]), packed["sha256"])
     assert not venv.exists()
 
 
 def test_a_missing_module_of_debian_is_named(venv):
-    with pytest.raises(hostwork.HostError, match="no module rados; which package"):
+    with pytest.raises(errors.HostError, match="no module rados; which package"):
         virtualenv.link_distro_modules("nova-1", ["rados"])
 
 

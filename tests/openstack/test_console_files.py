@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from cairn.model import Model
-from cairn_host import hostwork, paths
+from cairn_host import paths, system
 from cairn_host.service import staging
 
 FILES = "/var/lib/cairn/services/nova/current/novnc/usr/share/novnc"
@@ -83,8 +83,8 @@ def test_every_generation_has_its_own_copy_out_of_debians_package(
     apt = tmp_path / "bin/apt-get"
     apt.write_text(APT.format(folder=tmp_path))
     apt.chmod(0o755)
-    path = f"{apt.parent}:{hostwork.SYSTEM_PATH}"
-    monkeypatch.setattr(hostwork, "BARE_ENVIRONMENT", {"PATH": path, "HOME": "/root"})
+    path = f"{apt.parent}:{system.SYSTEM_PATH}"
+    monkeypatch.setattr(system, "BARE_ENVIRONMENT", {"PATH": path, "HOME": "/root"})
     manifest = make_model("controller1").manifest("nova")
     assert manifest is not None
     draft = tmp_path / "draft"

@@ -18,7 +18,7 @@ from ansible.template import Templar, trust_as_template
 
 from cairn import archives, checks, proof_cloud, proxies
 from cairn.checks import ERROR, WARNING
-from cairn_host import hostwork, paths
+from cairn_host import errors, paths
 from cairn_host.probe import facts
 from cairn_host.service import health, virtualenv
 
@@ -230,7 +230,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Data], s
     def attempt(variables: Data) -> str:
         index = proxies.index(variables["cairn_pypi_index"])
         environment = index | proxies.environment(variables, SITE)
-        with pytest.raises(hostwork.HostError) as refused:
+        with pytest.raises(errors.HostError) as refused:
             virtualenv.build("x-1", LOCK, "", UV, environment | {"UV_HTTP_RETRIES": "0"})
         return str(refused.value)
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from cairn_host import hostwork, wire
+from cairn_host import errors, wire
 from cairn_host.storage import ring_files, rings
 
 
@@ -26,7 +26,7 @@ def answer(cls: Any, asked: dict[str, Any]) -> dict[str, Any]:
     }
     try:
         made = ring_files.make(None, asked["wanted"], contents, **asked["circumstances"])
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         return {"refused": str(error)}
     return {name: told(ring_files.load(cls, ring.builder), ring) for name, ring in made.items()}
 

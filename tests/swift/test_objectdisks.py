@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cairn import checks
-from cairn_host.hostwork import HostError
+from cairn_host.errors import HostError
 from cairn_host.probe import block_devices
 from cairn_host.storage import object_disks
 from cairn_host.storage.object_disks import judge
@@ -248,11 +248,9 @@ def test_what_the_kernel_lets_nobody_else_use_is_held(tmp_path: Path) -> None:
 
 def test_mkfs_is_never_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
-    monkeypatch.setattr(
-        object_disks.hostwork, "must", lambda command, *_, **__: ran.append(command)
-    )
+    monkeypatch.setattr(object_disks.system, "must", lambda command, *_, **__: ran.append(command))
     monkeypatch.setattr(object_disks.records, "record", lambda *_: True)
-    monkeypatch.setattr(object_disks.hostwork, "ensure_directory", lambda _: [])
+    monkeypatch.setattr(object_disks.files, "ensure_directory", lambda _: [])
     object_disks.make_filesystem(DISK, "root", erase=False)
     assert [command[0] for command in ran] == ["mkfs.xfs", "udevadm"]
     assert not {"-f", "--force"} & set(ran[0])

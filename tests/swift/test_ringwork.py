@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cairn_host import wire
-from cairn_host.hostwork import HostError
+from cairn_host.errors import HostError
 from cairn_host.storage import ring_files, rings
 
 Make = Callable[..., dict[str, Any]]

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from . import hostwork, records
+from . import errors, records
 
 
 def keep(module: Any, name: str, work: Callable[[dict[str, Any], bool], list[str]]) -> None:
@@ -19,6 +19,6 @@ def keep(module: Any, name: str, work: Callable[[dict[str, Any], bool], list[str
         changes = work(module.params, module.check_mode)
         if not module.check_mode and module.params["record"]:
             records.record(name, module.params["record"])
-    except (hostwork.HostError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+    except (errors.HostError, OSError, ValueError, subprocess.TimeoutExpired) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changes), changes=changes)

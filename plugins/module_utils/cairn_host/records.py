@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import hostwork, paths
+from . import files, paths
 
 
 def record(name: str, value: str) -> bool:
@@ -14,7 +14,7 @@ def record(name: str, value: str) -> bool:
     path = paths.RECORDS / name
     if path.exists() and path.read_text() == value:
         return False
-    hostwork.write_atomic(path, value.encode(), 0o644, "root", "root")
+    files.write_atomic(path, value.encode(), 0o644, "root", "root")
     return True
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 
-from .. import hostwork
+from .. import errors
 
 
-class DatabaseError(hostwork.HostError):
+class DatabaseError(errors.HostError):
     """The server refused, or the input is impossible."""
 
 

@@ -21,7 +21,7 @@ UNIT_SUFFIXES = (".link", ".netdev", ".network")
 def read_network(root: Path, nics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """`hash` of the confirmed units (None before the first), `trial` under way, `drift`.
 
-    nics: as `hostfacts.read_nics` gives them; addresses and MTUs are compared with them.
+    nics: as `facts.read_nics` gives them; addresses and MTUs are compared with them.
     """
     state = root / STATE
     try:

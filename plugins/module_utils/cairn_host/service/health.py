@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..hostwork import BARE_ENVIRONMENT
+from ..system import BARE_ENVIRONMENT
 
 PAUSE = 0.3  # seconds between looks at a unit
 ASK = 2.0

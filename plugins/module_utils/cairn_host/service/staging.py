@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import hostwork, masking, paths
+from .. import errors, files, masking, paths, system
 from ..probe import generations
 from . import oslo_validator, transition
 from .transition import kept_path
@@ -35,9 +35,7 @@ def file_content(file: Mapping[str, Any], venv: Mapping[str, Any] | None) -> byt
         try:
             return source.read_bytes()
         except OSError as error:
-            raise hostwork.HostError(
-                f"{source} is not in the virtualenv: {error.strerror}"
-            ) from None
+            raise errors.HostError(f"{source} is not in the virtualenv: {error.strerror}") from None
     return str(file["content"]).encode()
 
 
@@ -60,32 +58,32 @@ def stage(manifest: dict[str, Any]) -> bool:
     for folder in (paths.STATE, paths.SERVICES, paths.service(role), target.parent):
         folder.mkdir(mode=0o755, exist_ok=True)
     draft.mkdir(mode=0o755)
-    hostwork.ensure_directory({"path": str(draft / "etc"), "group": group, "mode": "0750"})
-    hostwork.ensure_directory({"path": str(draft / "root"), "mode": "0700"})
-    hostwork.ensure_directory({"path": str(draft / "units"), "mode": "0755"})
-    hostwork.ensure_directory({"path": str(draft / "origin"), "mode": "0700"})
+    files.ensure_directory({"path": str(draft / "etc"), "group": group, "mode": "0750"})
+    files.ensure_directory({"path": str(draft / "root"), "mode": "0700"})
+    files.ensure_directory({"path": str(draft / "units"), "mode": "0755"})
+    files.ensure_directory({"path": str(draft / "origin"), "mode": "0700"})
     kept = []
     for file in manifest["files"]:
         content = file_content(file, manifest["venv"])
         place = draft / kept_path(file["path"])
         if not file["path"].startswith("/"):
             make_parents(draft / "etc", file["path"], group)
-            hostwork.write_atomic(draft / "origin" / file["path"], content, 0o600, "root", "root")
-        hostwork.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
+            files.write_atomic(draft / "origin" / file["path"], content, 0o600, "root", "root")
+        files.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
         digest = hashlib.sha256(content).hexdigest()
         entry = {k: v for k, v in file.items() if k != "content"}
         kept.append({**entry, "kept": kept_path(file["path"]), "sha256": digest})
     for unit in manifest["units"]:
         if unit["text"]:
             place = draft / "units" / unit["unit"]
-            hostwork.write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
+            files.write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
             keep_age(place, paths.current(role) / "units" / unit["unit"])
     if manifest["venv"]:
         (draft / "venv").symlink_to(paths.VENVS / manifest["venv"]["name"])
     build_folders(manifest, draft)
     validate(manifest, draft)
     whole = json.dumps({**manifest, "files": kept}, indent=1).encode()
-    hostwork.write_atomic(draft / "manifest.json", whole, 0o644, "root", "root")
+    files.write_atomic(draft / "manifest.json", whole, 0o644, "root", "root")
     put_in_place(role, draft, target)
     return True
 
@@ -96,7 +94,7 @@ def service_group(manifest: Mapping[str, Any]) -> str:
     try:
         return grp.getgrnam(account).gr_name if account != "root" else "root"
     except KeyError:
-        raise hostwork.HostError(
+        raise errors.HostError(
             f"{manifest['role']}: there is no group {account}; its package or user is missing"
         ) from None
 
@@ -104,7 +102,7 @@ def service_group(manifest: Mapping[str, Any]) -> str:
 def make_parents(etc: Path, path: str, group: str) -> None:
     """Make the folders below a generation's etc/ that a file of the service's own lies in."""
     for parent in reversed(Path(path).parents[:-1]):
-        hostwork.ensure_directory({"path": str(etc / parent), "group": group, "mode": "0750"})
+        files.ensure_directory({"path": str(etc / parent), "group": group, "mode": "0750"})
 
 
 def put_in_place(role: str, draft: Path, target: Path) -> None:
@@ -150,7 +148,7 @@ def save_running(role: str, running: Mapping[str, str]) -> None:
     content = json.dumps(running, indent=1, sort_keys=True).encode()
     path = paths.running(role)
     if not path.exists() or path.read_bytes() != content:
-        hostwork.write_atomic(path, content, 0o644, "root", "root")
+        files.write_atomic(path, content, 0o644, "root", "root")
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -189,7 +187,7 @@ def repair(role: str, manifest: Mapping[str, Any]) -> None:
     if lost:
         if generations.link_name(paths.current(role)) != ident:
             (base / "manifest.json").unlink()  # the host no longer says that it has it
-        raise hostwork.HostError(
+        raise errors.HostError(
             f"{role}: {', '.join(lost)} of generation {ident} were changed on the host, and no "
             "unharmed copy is left; run site.yml again, which stages what the inventory asks for"
         )
@@ -199,11 +197,11 @@ def repair(role: str, manifest: Mapping[str, Any]) -> None:
                 make_parents(base / "etc", file["path"], service_group(manifest))
             place = base / kept_path(file["path"])
             rights = (int(file["mode"], 8), file["owner"], file["group"])
-            hostwork.write_atomic(place, source.read_bytes(), *rights)
+            files.write_atomic(place, source.read_bytes(), *rights)
     for unit in manifest["units"]:
         if f"units/{unit['unit']}" in faults:
             place = base / "units" / unit["unit"]
-            hostwork.write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
+            files.write_atomic(place, unit["text"].encode(), 0o644, "root", "root")
     for added, what in faults.items():
         if "added" in what:
             (base / added).unlink(missing_ok=True)
@@ -232,10 +230,10 @@ def build_folders(manifest: Mapping[str, Any], draft: Path) -> None:
         if same:
             shutil.copytree(same, folder, symlinks=True, copy_function=os.link)
             continue
-        hostwork.ensure_directory({"path": str(folder)})
+        files.ensure_directory({"path": str(folder)})
         for words in entry["commands"]:
             command = [fill(word, draft / "etc", manifest["venv"]) for word in words]
-            hostwork.must(command, f"{manifest['role']}: making {entry['folder']}")
+            system.must(command, f"{manifest['role']}: making {entry['folder']}")
         # Commands do not wait for the disk; a power loss must not leave a whole manifest beside
         # half a folder.
         os.sync()
@@ -267,7 +265,7 @@ def oslo_answers(venv: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str,
     """
     program = pkgutil.get_data(oslo_validator.__package__, "oslo_validator.py") or b""
     python = str(paths.VENVS / venv / "bin" / "python")
-    said = hostwork.must(
+    said = system.must(
         [python, "-c", program.decode()], "validating configuration", stdin=json.dumps(files)
     )
     answers: dict[str, str] = json.loads(said)
@@ -275,12 +273,12 @@ def oslo_answers(venv: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 
 def remember_options(venv: str, namespaces: list[list[str]]) -> None:
-    """Let a virtualenv keep what options its code has; see oslo_validate.
+    """Let a virtualenv keep what options its code has; see oslo_validator.
 
     Where it is only built and lacks modules of Debian's, it is asked for where it is used.
     """
     for names in namespaces:
-        with contextlib.suppress(hostwork.HostError):
+        with contextlib.suppress(errors.HostError):
             oslo_answers(venv, {os.devnull: {"namespaces": names, "like": {}}})
 
 
@@ -298,27 +296,27 @@ def validate(manifest: Mapping[str, Any], draft: Path) -> None:
     }
     if files and venv:
         complaints = [
-            f"{Path(path).name}:\n{hostwork.tail(said)}"
+            f"{Path(path).name}:\n{system.tail(said)}"
             for path, said in oslo_answers(venv["name"], files).items()
             if said
         ]
     for file in manifest["files"]:
         if Path(file["path"]).parent == paths.SUDOERS:
             # A mistake in one of these files would lock everybody out of sudo.
-            done = hostwork.run(
+            done = system.run(
                 ["visudo", "--check", "--quiet", f"--file={draft / kept_path(file['path'])}"]
             )
             if done.returncode:
-                complaints.append(f"{file['path']}:\n{hostwork.tail(done.stdout + done.stderr)}")
+                complaints.append(f"{file['path']}:\n{system.tail(done.stdout + done.stderr)}")
     for words in manifest["validate"]:
         command = [
             fill(word, draft / "etc", venv).replace("{root}", str(draft / "root")) for word in words
         ]
-        done = hostwork.run(command)
+        done = system.run(command)
         if done.returncode:
-            complaints.append(f"{' '.join(command)}:\n{hostwork.tail(done.stdout + done.stderr)}")
+            complaints.append(f"{' '.join(command)}:\n{system.tail(done.stdout + done.stderr)}")
     if complaints:
-        raise hostwork.HostError(
+        raise errors.HostError(
             f"{manifest['role']}: the new configuration is refused, nothing was changed\n"
             + "\n".join(complaints)
         )
@@ -387,7 +385,7 @@ def shown_content(
         return read_text(whole) if whole else "(nobody knows: it was changed on the host)\n"
     try:
         return file_content(file, manifest["venv"]).decode(errors="replace")
-    except hostwork.HostError:
+    except errors.HostError:
         source = (manifest["venv"] or {}).get("name"), file["from_venv"]
         for known in (old or {"files": []})["files"]:
             same = ((old or {}).get("venv") or {}).get("name"), known.get("from_venv")
@@ -451,27 +449,25 @@ def migrate(role: str, ident: str, phase: str, progress: list[dict[str, Any]]) -
     """
     manifest = generations.load_manifest(role, ident)
     if manifest is None:
-        raise hostwork.HostError(f"{role}: generation {ident} is not staged on this host")
+        raise errors.HostError(f"{role}: generation {ident} is not staged on this host")
     etc = paths.generation(role, ident) / "etc"
     venv = manifest["venv"]
-    path = (
-        f"{paths.VENVS / venv['name']}/bin:{hostwork.SYSTEM_PATH}" if venv else hostwork.SYSTEM_PATH
-    )
+    path = f"{paths.VENVS / venv['name']}/bin:{system.SYSTEM_PATH}" if venv else system.SYSTEM_PATH
     for step in manifest["migrations"]:
         if step["phase"] != phase:
             continue
         started = time.monotonic()
         words = [fill(word, etc, venv) for word in step["command"].split()]
         environment = {k: fill(v, etc, venv) for k, v in step.get("environment", {}).items()}
-        done = hostwork.run(
+        done = system.run(
             words,
             user=step.get("user", manifest["user"].get("name")),
             environment={"PATH": path, **environment},
         )
         if done.returncode not in step.get("success", [0]):
-            raise hostwork.HostError(
+            raise errors.HostError(
                 f"{role}: schema step {step['name']} failed (exit {done.returncode}): "
-                f"{' '.join(words)}\n{hostwork.tail(done.stdout + done.stderr)}"
+                f"{' '.join(words)}\n{system.tail(done.stdout + done.stderr)}"
             )
         seconds = round(time.monotonic() - started, 1)
         progress.append({"step": step["name"], "seconds": seconds})

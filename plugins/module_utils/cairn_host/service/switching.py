@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .. import hostwork, paths
+from .. import errors, files, lock, paths, system
 from ..probe import generations
 from . import health, staging, transition
 from .transition import Decision
@@ -34,25 +34,25 @@ def install(role: str, manifest: Mapping[str, Any], made: Decision) -> bool:
             continue
         place = Path(file["path"])
         content = (paths.generation(role, manifest["id"]) / file["kept"]).read_bytes()
-        hostwork.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
+        files.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
         other |= str(place).startswith("/etc/systemd/")
     if made.etc:
         etc = paths.etc(role)
         if etc.is_dir() and not etc.is_symlink():
             aside = etc.with_name(f"{etc.name}.before-cairn")
             if aside.exists():
-                raise hostwork.HostError(
+                raise errors.HostError(
                     f"{etc} is a folder and {aside} exists: move one of them away"
                 )
             etc.rename(aside)
-        hostwork.link_atomic(etc, base / "etc")
+        files.link_atomic(etc, base / "etc")
     for unit in manifest["units"]:
         name = unit["unit"]
         if name in made.unit_links:
-            hostwork.link_atomic(paths.UNITS / name, base / "units" / name)
+            files.link_atomic(paths.UNITS / name, base / "units" / name)
         if name in made.dropins and unit["dropin"]:
             text = unit["dropin"].encode()
-            hostwork.write_atomic(generations.dropin(name), text, 0o644, "root", "root")
+            files.write_atomic(generations.dropin(name), text, 0o644, "root", "root")
         elif name in made.dropins:
             generations.dropin(name).unlink(missing_ok=True)
     return other
@@ -63,12 +63,12 @@ def remove_leftovers(made: Decision, old: Mapping[str, Any] | None) -> None:
     for unit in (old or {"units": []})["units"]:
         if unit["unit"] not in made.removed_units:
             continue
-        hostwork.run(["systemctl", "disable", "--now", "--quiet", unit["unit"]])
+        system.run(["systemctl", "disable", "--now", "--quiet", unit["unit"]])
         if unit["text"]:
             (paths.UNITS / unit["unit"]).unlink(missing_ok=True)
         generations.dropin(unit["unit"]).unlink(missing_ok=True)
     for path in made.removed_files:
-        hostwork.remove(Path(path))
+        files.remove(Path(path))
 
 
 def enable(manifest: Mapping[str, Any], made: Decision) -> None:
@@ -82,20 +82,20 @@ def enable(manifest: Mapping[str, Any], made: Decision) -> None:
         if unit["unit"] not in made.wants or link is None:
             continue
         if unit["enabled"]:
-            hostwork.link_atomic(link, paths.UNITS / unit["unit"])
+            files.link_atomic(link, paths.UNITS / unit["unit"])
         else:
             link.unlink(missing_ok=True)
     for verb, names in (("enable", made.enable), ("disable", made.disable)):
         if names:
-            hostwork.must(["systemctl", verb, "--quiet", *names], f"{verb} units")
+            system.must(["systemctl", verb, "--quiet", *names], f"{verb} units")
 
 
 def journal(unit: str, lines: int = 25) -> str:
     """The last lines that a unit wrote, for an error message."""
-    done = hostwork.run(
+    done = system.run(
         ["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output=cat"]
     )
-    return hostwork.tail(done.stdout, lines)
+    return system.tail(done.stdout, lines)
 
 
 def wait_healthy(unit: Mapping[str, Any]) -> float:
@@ -103,14 +103,14 @@ def wait_healthy(unit: Mapping[str, Any]) -> float:
     started = time.monotonic()
     problem = health.wait(unit["unit"], unit["health"])
     if problem:
-        raise hostwork.HostError(
+        raise errors.HostError(
             f"{unit['unit']} is not healthy: {problem}\nlast lines of its journal:\n"
             f"{journal(unit['unit'])}"
         )
     return time.monotonic() - started
 
 
-@hostwork.refusals()
+@errors.refusals()
 def apply(
     role: str, manifest: Mapping[str, Any], back_to: tuple[str | None] | None = None
 ) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def apply(
         or made.removed_files
         or generations.loaded_units(sorted(touched))
     ):
-        hostwork.must(["systemctl", "daemon-reload"], "daemon-reload")
+        system.must(["systemctl", "daemon-reload"], "daemon-reload")
     enable(manifest, made)
     busy = made.chosen("reload", "restart")
     for name in busy:
@@ -159,7 +159,7 @@ def apply(
     known = {unit["unit"]: unit["fingerprint"] for unit in manifest["units"]}
     staging.save_running(role, {n: value for n, value in known.items() if n not in problems})
     if problems:
-        raise hostwork.HostError("\n".join(problems.values()))
+        raise errors.HostError("\n".join(problems.values()))
     changed = old_ident != manifest["id"] or made.changes()
     return {**made.report(), "seconds": seconds, "from": old_ident, "changed": changed}
 
@@ -203,7 +203,7 @@ def staged(role: str, ident: str) -> dict[str, Any]:
     """The manifest of a staged generation; HostError where it is not staged."""
     manifest = generations.load_manifest(role, ident)
     if manifest is None:
-        raise hostwork.HostError(f"{role}: generation {ident} is not staged on this host")
+        raise errors.HostError(f"{role}: generation {ident} is not staged on this host")
     return manifest
 
 
@@ -214,12 +214,12 @@ def flip(role: str, ident: str, before: str | None, back_to: tuple[str | None] |
     """
     current, previous = paths.current(role), paths.previous(role)
     if back_to is None and before:
-        hostwork.link_atomic(previous, paths.generation(role, before))
-    hostwork.link_atomic(current, paths.generation(role, ident))
+        files.link_atomic(previous, paths.generation(role, before))
+    files.link_atomic(current, paths.generation(role, ident))
     if back_to is not None:
         (kept,) = back_to
         if kept and kept != ident:
-            hostwork.link_atomic(previous, paths.generation(role, kept))
+            files.link_atomic(previous, paths.generation(role, kept))
         else:
             previous.unlink(missing_ok=True)
 
@@ -242,18 +242,18 @@ def act(verb: str, names: list[str]) -> None:
     if not names:
         return
     if verb == "restart":
-        hostwork.run(["systemctl", "reset-failed", *names])
-    done = hostwork.run(["systemctl", verb, *names])
+        system.run(["systemctl", "reset-failed", *names])
+    done = system.run(["systemctl", verb, *names])
     if not done.returncode:
         return
     states = generations.unit_states(names)
     broken = [n for n in names if states.get(n, {}).get("ActiveState") not in ("active",)]
     journals = "\n".join(f"journal of {name}:\n{journal(name)}" for name in broken or names)
-    raise hostwork.HostError(f"systemctl {verb} failed: {hostwork.tail(done.stderr)}\n{journals}")
+    raise errors.HostError(f"systemctl {verb} failed: {system.tail(done.stderr)}\n{journals}")
 
 
 def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str, str]]:
-    """hoststate's states of units, once none is in the middle of its start; or after so long.
+    """States of units (see generations), once none is in the middle of its start; or after so long.
 
     After a power cut a run may come while a server is still on its way: it is left to arrive. Told
     to end, it might never do so (MariaDB, while it recovers).
@@ -274,18 +274,18 @@ def switch(role: str, ident: str) -> dict[str, Any]:
     before = generations.link_name(paths.previous(role))
     try:
         return apply(role, manifest)
-    except hostwork.HostError as error:
+    except errors.HostError as error:
         old = generations.load_manifest(role, old_ident) if old_ident else None
         if old is None or old_ident == ident:
             raise
         try:
             apply(role, old, (before,))
-        except hostwork.HostError as second:
-            raise hostwork.HostError(
+        except errors.HostError as second:
+            raise errors.HostError(
                 f"{role}: generation {ident} failed, and so did the return to {old_ident}\n"
                 f"{error}\n--- the return:\n{second}"
             ) from None
-        raise hostwork.HostError(
+        raise errors.HostError(
             f"{role}: generation {ident} failed; the service runs {old_ident} again\n{error}"
         ) from None
 
@@ -296,12 +296,10 @@ def switch_ahead(services: Mapping[str, str]) -> None:
     Leaves what `switch` returned for `switched_ahead`. The error of one that failed comes again
     when it is switched for good.
     """
-    with contextlib.suppress(hostwork.HostError), hostwork.host_lock(background=True):
+    with contextlib.suppress(errors.HostError), lock.host_lock(background=True):
         for role, ident in services.items():
             done = {**switch(role, ident), "generation": ident}
-            hostwork.write_atomic(
-                paths.ahead(role), json.dumps(done).encode(), 0o600, "root", "root"
-            )
+            files.write_atomic(paths.ahead(role), json.dumps(done).encode(), 0o600, "root", "root")
 
 
 def switched_ahead(role: str, ident: str) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import paths
-from ..hostwork import HostError, must, write_atomic
+from ..errors import HostError
+from ..files import write_atomic
 from ..probe.generations import link_name
+from ..system import must
 
 PYTHON = "/usr/bin/python3"
 DISTRO = Path("/usr/lib/python3/dist-packages")

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import hostwork, records
+from .. import errors, files, records, system
 from ..probe.block_devices import contents, is_named, name_of, read_device, read_labels
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,5}")
@@ -152,14 +152,14 @@ def prepare(
     judged = [(disk, judge(disk, host)) for disk in disks]
     wrong = [found for _, found in judged if found.state == WRONG]
     if wrong:
-        raise hostwork.HostError(
+        raise errors.HostError(
             "nothing was formatted\n"
             + "\n".join(f"{found.text}\n  → {found.remedy}" for found in wrong)
         )
     held = [disk for disk, found in judged if found.state in (BLANK, ERASE) and is_held(disk)]
     if held:
         names = ", ".join(f"{disk['name']} ({disk['device']})" for disk in held)
-        raise hostwork.HostError(
+        raise errors.HostError(
             "nothing was formatted\n"
             f"{names}: something keeps it for itself, perhaps a file system that was unmounted "
             "while a process had its files open\n"
@@ -193,15 +193,15 @@ def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None
     """XFS with the disk's label, whose root belongs to `owner` from the start."""
     name, path = str(disk["name"]), str(disk["device"])
     if erase:
-        hostwork.must(["wipefs", "--all", path], f"clearing {path}")
+        system.must(["wipefs", "--all", path], f"clearing {path}")
     uid, gid = pwd.getpwnam(owner).pw_uid, grp.getgrnam(owner).gr_gid
     with tempfile.NamedTemporaryFile("w") as prototype:
         prototype.write(f"/\n0 0\nd--755 {uid} {gid}\n$\n")
         prototype.flush()
         # mkfs.xfs itself still refuses a disk with anything on it: there is no -f here.
-        hostwork.must(
+        system.must(
             ["mkfs.xfs", "-L", label(name), "-p", prototype.name, path], f"formatting {path}"
         )
-    hostwork.must(["udevadm", "settle", "--timeout=30"], "waiting for the label")
+    system.must(["udevadm", "settle", "--timeout=30"], "waiting for the label")
     records.record(record(name), path)
-    hostwork.ensure_directory({"path": f"/srv/node/{name}"})
+    files.ensure_directory({"path": f"/srv/node/{name}"})

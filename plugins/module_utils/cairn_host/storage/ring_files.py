@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import hostwork, wire
+from .. import errors, files, wire
 from ..records import record
 from . import rings
 
@@ -106,7 +106,7 @@ def builder_class(venv: Path | None) -> Any:
     try:
         return importlib.import_module("swift.common.ring.builder").RingBuilder
     except ImportError as error:
-        raise hostwork.HostError(f"swift's code is not in {venv}: {error}") from None
+        raise errors.HostError(f"swift's code is not in {venv}: {error}") from None
 
 
 def device_of(dev: Mapping[str, Any]) -> rings.Device:
@@ -210,7 +210,7 @@ def rebalanced(ring: rings.Ring, builder: Any, leaving: Sequence[int]) -> tuple[
         after.rebalance(seed=f"{ring.name} {builder.version}")
         after.validate()
     except Exception as error:  # swift's errors have no common class but Exception
-        raise hostwork.HostError(f"ring {ring.name}: swift's builder refuses: {error}") from None
+        raise errors.HostError(f"ring {ring.name}: swift's builder refuses: {error}") from None
     return after, rings.moves(before, assignments(after), leaving, ring.least)
 
 
@@ -342,7 +342,7 @@ def make(
         else:
             made[name] = done
     if refused:
-        raise hostwork.HostError(
+        raise errors.HostError(
             "the rings are refused, nothing was changed:\n  " + "\n  ".join(refused)
         )
     return made
@@ -374,7 +374,7 @@ def give(
         path = builder_folder / f"{name}.builder"
         there = path.read_bytes() if path.exists() else None
         if there and rings.builder_version(there) > rings.builder_version(content):
-            raise hostwork.HostError(
+            raise errors.HostError(
                 f"{path} is of version {rings.builder_version(there)}, newer than "
                 f"{rings.builder_version(content)}: somebody changed it meanwhile, run again"
             )
@@ -384,10 +384,10 @@ def give(
     for path, content in fresh_builders:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         back_up(path)
-        hostwork.write_atomic(path, content, 0o600, "root", "root")
+        files.write_atomic(path, content, 0o600, "root", "root")
         done.append(path.name)
     for path, content in fresh_rings:
-        hostwork.write_atomic(path, content, 0o644, "root", "root")
+        files.write_atomic(path, content, 0o644, "root", "root")
         done.append(path.name)
     for name, value in records.items():
         record(name, value)

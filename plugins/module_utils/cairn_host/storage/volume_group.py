@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import hostwork
+from .. import errors, system
 from ..probe.block_devices import contents, is_named, name_of, read_device
 
 RECORD = "cinder-volume-group"
@@ -122,10 +122,10 @@ def check_blank(
 
 def read_volume_groups() -> dict[str, list[str]]:
     """Volume group to the real paths of its disks, LOST for one that is not there."""
-    if not shutil.which("pvs", path=hostwork.SYSTEM_PATH):
+    if not shutil.which("pvs", path=system.SYSTEM_PATH):
         return {}
     words = ["pvs", "--reportformat=json", "--options=pv_name,vg_name"]
-    told = json.loads(hostwork.must(words, "reading the volume groups"))
+    told = json.loads(system.must(words, "reading the volume groups"))
     groups: dict[str, list[str]] = {}
     for disk in told["report"][0]["pv"]:
         if disk["vg_name"]:
@@ -142,17 +142,17 @@ def prepare(name: str, disks: Sequence[Disk], records: Mapping[str, str], check:
     }
     wanted = plan(name, disks, host)
     if wanted.problems:
-        raise hostwork.HostError(
+        raise errors.HostError(
             "no disk was touched\n"
             + "\n".join(f"{text}\n  → {remedy}" for text, remedy in wanted.problems)
         )
     done = [f"wipefs --all {disk}" for disk in wanted.erase]
     for disk in [] if check else wanted.erase:
-        hostwork.must(["wipefs", "--all", disk], f"clearing {disk}")
+        system.must(["wipefs", "--all", disk], f"clearing {disk}")
     for command, members in (("vgcreate", wanted.create), ("vgextend", wanted.extend)):
         if members:
             # LVM itself still asks, and thereby refuses, where it finds something on a disk.
             if not check:
-                hostwork.must([command, name, *members], f"{command} {name}")
+                system.must([command, name, *members], f"{command} {name}")
             done.append(f"{command} {name} {' '.join(members)}")
     return done

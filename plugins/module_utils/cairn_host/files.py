@@ -1,163 +1,31 @@
-"""What modules change a managed host with: commands, files, links, accounts, folders.
+"""Files, links and folders of a managed host.
 
-Standard library only. Every step may be cut off by a power loss and started again: files and
-links are made under a temporary name and renamed.
+Every step may be cut off by a power loss and started again: files and links are made under a
+temporary name and renamed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import grp
 import os
 import pwd
 import re
 import secrets
 import stat
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import masking, paths
+from .errors import HostError, refusal, refusals
 
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MOST_LINKS = 40  # as the kernel
 LEFT_AFTER = 3600.0  # seconds
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-BARE_ENVIRONMENT = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-"""What commands get of the environment: nothing of the administrator's, no proxy above all."""
-LOCK_WAIT = 300.0  # seconds that a change waits for another one of the same host
-BACKGROUND_WAIT = 1800.0  # the same where the other one goes on in the background
-IN_BACKGROUND = "background\n"  # what the lock's file holds then
-
-
-class HostError(Exception):
-    """A step failed on the host; the text says what, and how to mend it."""
-
-
-def refusal(error: OSError, path: Path | None = None) -> HostError:
-    """What the system has against a file (`path`, or the one that the error names), as ours."""
-    where = path or error.filename
-    said = f"{where}: {error.strerror}" if where and error.strerror else str(error)
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return HostError(f"{said}; make room there, then run again" if full else said)
-
-
-@contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """What the system refuses meanwhile, such as a write to a full disk, is a HostError."""
-    try:
-        yield
-    except OSError as error:
-        raise refusal(error) from error
-
-
-@contextlib.contextmanager
-def host_lock(wait: float = LOCK_WAIT, *, background: bool = False) -> Iterator[None]:
-    """One change of this host at a time; HostError when another run holds it for `wait` s.
-
-    `background` is for switches that go on while a run is busy elsewhere: they wait for one
-    another, and everybody waits for them, as long as they may take. What the system refuses during
-    the change is a HostError, too.
-    """
-    with refusals():
-        paths.STATE.mkdir(parents=True, exist_ok=True)
-        with (paths.STATE / "lock").open("a+") as handle:
-            started = time.monotonic()
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError:
-                    handle.seek(0)
-                    held = background or handle.read() == IN_BACKGROUND
-                    limit = max(wait, BACKGROUND_WAIT) if held else wait
-                    if time.monotonic() - started > limit:
-                        raise HostError(
-                            f"another run has been changing this host for over {limit:.0f} s; "
-                            "wait for it, or look for a hanging one: fuser /var/lib/cairn/lock"
-                        ) from None
-                    time.sleep(0.5)
-            with contextlib.suppress(OSError):  # on a full disk the lock holds without it
-                os.truncate(handle.fileno(), 0)
-                os.write(handle.fileno(), IN_BACKGROUND.encode() if background else b"")
-            yield
-
-
-def run(
-    command: list[str],
-    *,
-    user: str | None = None,
-    environment: Mapping[str, str] | None = None,
-    stdin: str | None = None,
-    timeout: float = 1800,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end with a bare environment; never raises on its exit code.
-
-    HostError when it does not end within `timeout` seconds, and for a user that is not there.
-    """
-    extra: dict[str, Any] = {}
-    home = BARE_ENVIRONMENT["HOME"]
-    if user and user != "root":
-        account = account_of(user)
-        groups = os.getgrouplist(user, account.pw_gid)
-        extra = {"user": user, "group": account.pw_gid, "extra_groups": groups}
-        home = account.pw_dir
-    env = {**BARE_ENVIRONMENT, "HOME": home, **(environment or {})}
-    try:
-        return subprocess.run(
-            command,
-            input=stdin,
-            stdin=None if stdin is not None else subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=env,
-            timeout=timeout,
-            check=False,
-            **extra,
-        )
-    except subprocess.TimeoutExpired as late:
-        said = b"".join(text for text in (late.stdout, late.stderr) if isinstance(text, bytes))
-        raise HostError(
-            f"timed out after {timeout:g} s: {shown(command)}\n"
-            f"{tail(said.decode(errors='replace'))}"
-        ) from None
-
-
-def account_of(user: str) -> pwd.struct_passwd:
-    """A user's entry among the accounts; HostError for one that is not there."""
-    try:
-        return pwd.getpwnam(user)
-    except KeyError:
-        raise HostError(
-            f"there is no user {user}: the package or the service that makes it is missing"
-        ) from None
-
-
-def shown(command: list[str]) -> str:
-    """A command as an error names it, without the programs among its words."""
-    return " ".join(word for word in command if "\n" not in word)
-
-
-def tail(text: str, lines: int = 25) -> str:
-    """The last lines of a command's output, with passwords in URLs masked."""
-    return masking.mask_urls("\n".join(text.strip().splitlines()[-lines:]))
-
-
-def must(command: list[str], what: str, **how: Any) -> str:
-    """Run a command that has to succeed; HostError with its last words otherwise."""
-    done = run(command, **how)
-    if done.returncode:
-        raise HostError(
-            f"{what} failed (exit {done.returncode}): {shown(command)}\n"
-            f"{tail(done.stdout + done.stderr)}"
-        )
-    return done.stdout
 
 
 def identity(owner: str, group: str) -> tuple[int, int]:
@@ -367,59 +235,6 @@ def read_file(path: Path) -> bytes | None:
         if error.errno == errno.ELOOP:
             raise HostError(link_refused(path, path.name)) from None
         raise refusal(error, path) from error
-
-
-def members_of(group: str) -> list[str]:
-    """A group's members; HostError for one that is not there."""
-    try:
-        return grp.getgrnam(group).gr_mem
-    except KeyError:
-        raise HostError(f"there is no group {group}: its package is missing") from None
-
-
-def ensure_account(user: Mapping[str, Any]) -> list[str]:
-    """Make the system account that a service runs as; what was done, as sentences."""
-    done: list[str] = []
-    if not user.get("name"):
-        return done
-    name = user["name"]
-    for group in [*([] if user.get("external") else [name]), *user.get("groups", [])]:
-        try:
-            grp.getgrnam(group)
-        except KeyError:
-            must(["groupadd", "--system", group], f"making group {group}")
-            done.append(f"group {group}")
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        home = user.get("home", f"/var/lib/{name}")
-        if user.get("external"):
-            raise HostError(
-                f"there is no user {name}: the package that makes it is missing"
-            ) from None
-        must(
-            [
-                "useradd",
-                "--system",
-                "--gid",
-                name,
-                "--home-dir",
-                home,
-                "--shell",
-                user.get("shell", "/usr/sbin/nologin"),
-                name,
-            ],
-            f"making user {name}",
-        )
-        done.append(f"user {name}")
-    missing = [g for g in user.get("groups", []) if name not in members_of(g)]
-    if missing:
-        must(["usermod", "--append", "--groups", ",".join(missing), name], f"groups of {name}")
-        done += [f"{name} in group {g}" for g in missing]
-    if not user.get("external"):
-        home = Path(user.get("home", f"/var/lib/{name}"))
-        done += ensure_directory({"path": str(home), "owner": name, "group": name, "mode": "0755"})
-    return done
 
 
 def ensure_directory(entry: Mapping[str, Any]) -> list[str]:

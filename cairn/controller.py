@@ -165,7 +165,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         self.register_host_variables({"cairn_host": known})
 
     def remember_change(self, task_vars: Mapping[str, Any], news: Mapping[str, Any]) -> None:
-        """Keep what generations.read_change says of some services; the others are what they were."""
+        """Keep what read_change says of some services; the others are what they were."""
         services = {**self.host_state(task_vars).get("services", {}), **news.get("services", {})}
         self.remember(task_vars, **{**news, "services": services})
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -156,3 +159,51 @@ def test_the_preseed_is_one_that_debconf_takes(block: str, tmp_path: Path) -> No
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+GROUPS = ("compute.v2", "network.v2", "image.v2", "identity.v3", "volume.v3", "object_store.v1")
+FURTHER = ("common", "placement.v1", "orchestration.v1", "metric.v1")
+GLOBAL = {"--os-cloud", "--os-compute-api-version"}
+
+
+def openstack_commands() -> Iterator[tuple[str, str]]:
+    """Page and arguments of every `openstack` command, also by `make`."""
+    for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]:
+        for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.M | re.S):
+            for line in block.splitlines():
+                words = shlex.split(line, comments=True)
+                given = [w.removeprefix("ARGS=") for w in words if w.startswith("ARGS=")]
+                if words[:2] == ["make", "openstack"] and given:
+                    yield page.stem, given[0]
+                elif words[:1] == ["openstack"]:
+                    yield page.stem, shlex.join(words[1:])
+
+
+@functools.cache
+def entry_points() -> dict[str, metadata.EntryPoint]:
+    """The commands of the client and its plugins, by their words."""
+    found: dict[str, metadata.EntryPoint] = {}
+    for group in (*GROUPS, *FURTHER):
+        for point in metadata.entry_points(group=f"openstack.{group}"):
+            found.setdefault(point.name.replace("_", " "), point)
+    return found
+
+
+OPENSTACK = sorted(set(openstack_commands()))
+
+
+def test_openstack_commands_are_found() -> None:
+    assert len(OPENSTACK) > 40
+
+
+@pytest.mark.parametrize(("page", "command"), OPENSTACK)
+def test_an_openstack_command_is_one_that_the_client_takes(page: str, command: str) -> None:
+    words = shlex.split(command)
+    while words[0] in GLOBAL:
+        words = words[2:]
+    length = next((n for n in range(5, 0, -1) if " ".join(words[:n]) in entry_points()), 0)
+    assert length, f"{page}.md: there is no command {command!r}"
+    made = entry_points()[" ".join(words[:length])].load()(mock.MagicMock(), None)
+    made.get_parser(command).parse_args(words[length:])

@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from . import proxies
 from .controller import CairnAction
 from .errors import CairnError
+from .site import proxies
 
 UV = Path(sys.executable).with_name("uv")
 

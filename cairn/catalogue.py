@@ -15,6 +15,8 @@ from .errors import DescriptionError
 from .manifest import catalog_entries, chosen
 from .units import by_uwsgi
 
+VARIABLES = PROJECT / "cairn/site/variables.yml"
+
 
 @functools.cache
 def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
@@ -107,7 +109,7 @@ def roles(project: Path = PROJECT) -> list[str]:
 
 def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
     """Names that an inventory may set, and names that only a run makes."""
-    data = yaml.safe_load((Path(__file__).parent / "site_variables.yml").read_text())
+    data = yaml.safe_load((VARIABLES).read_text())
     known = set(data["inventory"])
     for path in (project / "roles").glob("*/meta/argument_specs.yml"):
         specs = (yaml.safe_load(path.read_text()) or {}).get("argument_specs", {})
@@ -121,7 +123,7 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
 @functools.cache
 def merged(project: Path = PROJECT) -> dict[str, int]:
     """Variables that are merged over the inventory's groups, with the depth of their keys."""
-    data = yaml.safe_load((Path(__file__).parent / "site_variables.yml").read_text())
+    data = yaml.safe_load((VARIABLES).read_text())
     configured = [role for role, told in descriptions(project).items() if "config" in told]
     return {**dict.fromkeys((f"{role}_config" for role in configured), 3), **data["merged"]}
 

@@ -17,11 +17,12 @@ from cairn_host.storage.object_disks import judge as judge_disk
 from cairn_host.storage.volume_group import Disk
 from cairn_host.storage.volume_group import plan as plan_volume_group
 
-from . import hostnames, lease, login, proxies
-from .peers import judge
-from .planes import GROUPS
+from . import login
+from .site import host_names, lease, proxies
+from .site.peers import judge
+from .site.planes import GROUPS
+from .site.window import Need
 from .suggest import nearest
-from .window import Need
 
 ERROR, WARNING = "error", "warning"
 DEBIAN, PYTHON = "13", (3, 13)
@@ -267,12 +268,12 @@ def check_host_names(
     """
     found = []
     hosts = list(hosts)
-    same = hostnames.twins(hosts)
+    same = host_names.twins(hosts)
     for name in hosts:
         rename = "rename it in the inventory"
-        if problem := hostnames.host_problem(name):
+        if problem := host_names.host_problem(name):
             text = f"its name {problem}"
-            if proposal := hostnames.proposal(name):
+            if proposal := host_names.proposal(name):
                 rename += f", for example to {proposal}"
             elif "127.0.0.1" in problem:
                 rename = (
@@ -280,7 +281,7 @@ def check_host_names(
                     "ctl1: {ansible_connection: local}"
                 )
             else:
-                rename += "; its address belongs into ansible_host" * hostnames.is_address(name)
+                rename += "; its address belongs into ansible_host" * host_names.is_address(name)
             found.append(Finding(ERROR, "names", text, rename, name))
         elif name in same:
             text = f"differs from {same[name]} in capital letters only, which no resolver tells"
@@ -309,7 +310,7 @@ def check_api_names(
     for side, api in names.items():
         variable, vip = f"cairn_{side}_name", vips[side]
         allowed = {vip, *(public if side == "public" else ())}
-        if hostnames.is_address(api):
+        if host_names.is_address(api):
             if api not in allowed:
                 text = f"{variable} is {api}, and the {side} VIP is {vip}"
                 remedy = f"leave {variable} out, or set it to a name that leads to the VIP"
@@ -319,7 +320,7 @@ def check_api_names(
                         "cairn_public_address to it, too"
                     )
                 found.append(Finding(ERROR, "names", text, remedy))
-        elif problem := hostnames.problem(api):
+        elif problem := host_names.problem(api):
             text = f"{variable} is {api!r}: it {problem}"
             found.append(
                 Finding(
@@ -330,7 +331,7 @@ def check_api_names(
                 )
             )
     for address in public:
-        if not hostnames.is_address(address):
+        if not host_names.is_address(address):
             text = f"cairn_public_address has {address!r}, which is no IP address"
             found.append(Finding(ERROR, "names", text, "write the address itself, not a name"))
     if public and names["public"] == vips["public"]:

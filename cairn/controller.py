@@ -15,11 +15,12 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from . import PROJECT, catalogue, layers
+from . import PROJECT, catalogue
 from .errors import CairnError
 from .manifest import digest
 from .model import Model
 from .shown import KNOWN, learn
+from .site import layers
 from .templates import keep_compiled, load_plugins, warm
 
 TEMPLATE_OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from cairn.planes import (
+from cairn.site.planes import (
     FIRST_HOST_NUMBER,
     Host,
     counted_address,
@@ -15,7 +15,7 @@ from cairn.planes import (
     read_number,
     read_plane,
 )
-from cairn.window import stale
+from cairn.site.window import stale
 
 
 def plane_address(

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from cairn.planes import Problem, Reader, read_first_number, read_number
+from cairn.site.planes import Problem, Reader, read_first_number, read_number
 from lab import cache
 from lab.run import LabError, call
 

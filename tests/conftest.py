@@ -25,9 +25,9 @@ from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 from cairn import catalogue
-from cairn.certificates import certificate_authority
 from cairn.model import Model
-from cairn.secrets import required
+from cairn.site.certificates import certificate_authority
+from cairn.site.secrets import required
 
 ROOT = Path(__file__).resolve().parent.parent
 

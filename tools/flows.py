@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cairn.flows import PUBLIC, Flow, read
+from cairn.site.flows import PUBLIC, Flow, read
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs/flows.md"

@@ -13,8 +13,8 @@ from pathlib import Path
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import init_plugin_loader
 
-from cairn.inventories import Inventory, password_of
-from cairn.secrets import SecretsError
+from cairn.site.inventories import Inventory, password_of
+from cairn.site.secrets import SecretsError
 
 
 def directory(inventory: Path) -> Path:

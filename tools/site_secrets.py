@@ -21,9 +21,9 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.plugins.loader import init_plugin_loader
 
-from cairn.inventories import Inventory, password_file, password_of
-from cairn.planes import GROUPS
-from cairn.secrets import SecretsError, complete, missing, not_text, required
+from cairn.site.inventories import Inventory, password_file, password_of
+from cairn.site.planes import GROUPS
+from cairn.site.secrets import SecretsError, complete, missing, not_text, required
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "---\n# Made by `make secrets`. Values may be changed with `make edit-secrets`.\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn import certificates
 from cairn.controller import CairnAction
 from cairn.manifest import digest
+from cairn.site import certificates
 
 RECORD = "certificate"
 DUE = "due-trust"

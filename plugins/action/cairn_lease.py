@@ -9,9 +9,9 @@ from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from cairn import lease
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
+from cairn.site import lease
 
 
 class ActionModule(CairnAction):

@@ -11,10 +11,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from cairn.networkd import devices, digest, units
-from cairn.peers import all_peers, judge
-from cairn.planes import read_site
-from cairn.window import Need, measured
+from cairn.site.networkd import devices, digest, units
+from cairn.site.peers import all_peers, judge
+from cairn.site.planes import read_site
+from cairn.site.window import Need, measured
 from cairn_host.network.commit import NOBODY
 
 # A fresh connection each time (no multiplexing): a step must prove that a new one gets through.

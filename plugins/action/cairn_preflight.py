@@ -15,19 +15,10 @@ from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from cairn import (
-    archives,
-    catalogue,
-    certificate_checks,
-    checks,
-    flows,
-    lease,
-    proxies,
-    secrets,
-    window,
-)
-from cairn.layers import file_in_force
-from cairn.sources import shadowed_files, variable_files
+from cairn import archives, catalogue, certificate_checks, checks
+from cairn.site import flows, lease, proxies, secrets, window
+from cairn.site.inventory_files import shadowed_files, variable_files
+from cairn.site.layers import file_in_force
 from cairn_host.storage.volume_group import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"

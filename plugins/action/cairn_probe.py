@@ -9,10 +9,10 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from cairn import hostnames, proxies
 from cairn.catalogue import descriptions, etc_folders, of_site
 from cairn.login import explain
-from cairn.peers import neighbours
+from cairn.site import host_names, proxies
+from cairn.site.peers import neighbours
 
 # What may be on a disk is asked before anything is done to it: role to its variable.
 DISKS = {"swift": "swift_disks", "cinder": "cinder_volume_disks"}
@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         given = {name: variables[name] for name in proxies.VARIABLES if name in variables}
         index, proxy = proxies.asked_through(given, site)
         arguments = {
-            "names": [n for n in site["names"].values() if not hostnames.problem(n)],
+            "names": [n for n in site["names"].values() if not host_names.problem(n)],
             "etc": etc_folders(of_site(DESCRIBED, site)),
             "peers": neighbours(site, task_vars["inventory_hostname"]),
             "devices": devices(variables, site),

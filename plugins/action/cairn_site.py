@@ -7,11 +7,11 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from cairn import vartypes
 from cairn.catalogue import descriptions, optional
-from cairn.layers import file_in_force, rivals
-from cairn.networkd import digest, units
-from cairn.planes import GROUPS, Host, Plane, Problem, Site, read_site
+from cairn.site import variable_types
+from cairn.site.layers import file_in_force, rivals
+from cairn.site.networkd import digest, units
+from cairn.site.planes import GROUPS, Host, Plane, Problem, Site, read_site
 from cairn.suggest import did_you_mean
 
 NETWORK_VARIABLES = (
@@ -45,10 +45,10 @@ def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
         known = task_vars["hostvars"][host]  # asking once for each variable would take seconds
         variables[host] = {v: plain(known[v]) for v in NETWORK_VARIABLES if v in known}
         if len(variables) == 1:
-            given = {v: plain(known[v]) for v in vartypes.OF_SITE if v in known}
-            problems += vartypes.check(given, vartypes.OF_SITE)
-        given = {v: plain(known[v]) for v in vartypes.OF_HOST if v in known}
-        problems += vartypes.check(given, vartypes.OF_HOST, host)
+            given = {v: plain(known[v]) for v in variable_types.OF_SITE if v in known}
+            problems += variable_types.check(given, variable_types.OF_SITE)
+        given = {v: plain(known[v]) for v in variable_types.OF_HOST if v in known}
+        problems += variable_types.check(given, variable_types.OF_HOST, host)
     site, mistakes = read_site(variables, groups)
     return site, [*mistakes, *problems]
 

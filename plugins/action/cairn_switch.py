@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 
-from cairn import catalogue, layers
+from cairn import catalogue
 from cairn.controller import CairnAction
+from cairn.site import layers
 from cairn_host.wire import pack
 
 NOTHING: dict[str, Any] = {

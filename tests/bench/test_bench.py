@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench import bench, many, on_host
-from cairn.planes import read_site
+from cairn.site.planes import read_site
 
 RUN: dict[str, Any] = {
     "plays": [{"name": "Stage", "seconds": 4.0}],

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cairn.flows import PUBLIC, Flow
+from cairn.site.flows import PUBLIC, Flow
 
 
 @dataclass(frozen=True)

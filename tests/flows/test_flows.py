@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import flows
 from cairn.errors import DescriptionError
-from cairn.planes import GROUPS
+from cairn.site import flows
+from cairn.site.planes import GROUPS
 from tests.flows import sockets
 
 SITE: dict[str, Any] = {

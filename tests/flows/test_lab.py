@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cairn import flows
+from cairn.site import flows
 from tests.flows import sockets
 
 pytestmark = pytest.mark.lab

@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cairn import certificates
+from cairn.site import certificates
 from guest.__main__ import build
 
 pytestmark = pytest.mark.lab

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cairn.model import Model
-from cairn.secrets import GENERATORS
+from cairn.site.secrets import GENERATORS
 
 INTERNAL, PUBLIC = "internal.example", "cloud.example"
 Ini = Callable[..., dict[str, dict[str, str]]]

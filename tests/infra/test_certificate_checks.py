@@ -15,7 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cairn import certificates
 from cairn.certificate_checks import (
     check_authority,
     check_host_certificate,
@@ -23,6 +22,7 @@ from cairn.certificate_checks import (
     check_public,
 )
 from cairn.checks import ERROR, WARNING, Finding
+from cairn.site import certificates
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime.datetime(2026, 11, 30, tzinfo=datetime.UTC)

@@ -12,8 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from cairn import certificates
 from cairn.errors import CairnError
+from cairn.site import certificates
 
 # The authority of the tests is made today.
 NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from cairn import catalogue
-from cairn.flows import KINDS, read
 from cairn.manifest import catalog_entries
 from cairn.model import Model
+from cairn.site.flows import KINDS, read
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "roles/service/files/flows.yml").read_text())

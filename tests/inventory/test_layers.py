@@ -8,9 +8,10 @@ import pytest
 from ansible import constants
 from ansible.template import Templar
 
-from cairn import catalogue, layers
+from cairn import catalogue
 from cairn.controller import CairnAction
 from cairn.errors import DescriptionError
+from cairn.site import layers
 
 from .conftest import Write
 

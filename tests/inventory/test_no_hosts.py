@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from cairn.planes import GROUPS
+from cairn.site.planes import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = sorted(

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import lease
 from cairn.checks import WARNING, check_lease
 from cairn.errors import CairnError
+from cairn.site import lease
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"

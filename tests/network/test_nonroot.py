@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import catalogue, secrets
+from cairn import catalogue
+from cairn.site import secrets
 
 from .machines import Done, Machines, wait
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cairn.peers import all_peers, judge, neighbours
+from cairn.site.peers import all_peers, judge, neighbours
 from cairn_host.probe import ping
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from cairn import checks
-from cairn.window import ASKING, MINIMUM, Need, measured, stale
+from cairn.site.window import ASKING, MINIMUM, Need, measured, stale
 
 
 def task(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cairn.planes import Problem, Site, read_site
+from cairn.site.planes import Problem, Site, read_site
 
 PLANES: dict[str, Any] = {
     "management": {

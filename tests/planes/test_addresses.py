@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cairn.planes import read_site
+from cairn.site.planes import read_site
 
 
 def test_addresses_are_counted_from_the_ranges_first(inventory: Any) -> None:

@@ -11,8 +11,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
 
 from cairn import catalogue
-from cairn.networkd import units
-from cairn.planes import GROUPS, Site, read_site
+from cairn.site.networkd import units
+from cairn.site.planes import GROUPS, Site, read_site
 
 
 def variables_of(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:

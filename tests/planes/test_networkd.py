@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cairn.networkd import bond_netdev, devices, digest, units
-from cairn.planes import Bond
+from cairn.site.networkd import bond_netdev, devices, digest, units
+from cairn.site.planes import Bond
 
 
 def made(inventory: Any, host: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cairn.sources import variable_file, variable_files
+from cairn.site.inventory_files import variable_file, variable_files
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import vartypes
-from cairn.planes import SITE_VARIABLES, read_site
+from cairn.site import variable_types
+from cairn.site.planes import SITE_VARIABLES, read_site
 from lab.inventory import site as lab_site
 from lab.run import LabError
 
 ROOT = Path(__file__).resolve().parents[2]
 DECLARED = yaml.safe_load(
-    (ROOT / "cairn/site_variables.yml").read_text()
+    (ROOT / "cairn/site/variables.yml").read_text()
 )["inventory"]  # fmt: skip
 OF_PLANES = {*SITE_VARIABLES, "cairn_host_number", "cairn_nics", "cairn_bonds", "cairn_host_planes"}
 WRONG = [True, False, 0, -1, 3.5, "", " ", "x y", [], ["x"], [1], {}, {"x": 1}]
@@ -52,7 +52,9 @@ def same(one: Any, other: Any) -> bool:
 
 def test_every_variable_of_the_site_has_a_type() -> None:
     assert set(DECLARED) - OF_PLANES == {
-        name for name in (*vartypes.OF_SITE, *vartypes.OF_HOST) if name.startswith("cairn_")
+        name
+        for name in (*variable_types.OF_SITE, *variable_types.OF_HOST)
+        if name.startswith("cairn_")
     }
 
 
@@ -64,24 +66,26 @@ def test_a_wrong_type_is_told(inventory: Any, name: str, value: Any) -> None:
         inventory.everywhere(name, value)
         problems = read_site(inventory.hosts, inventory.groups)[1]
     else:
-        judges = vartypes.OF_SITE if name in vartypes.OF_SITE else vartypes.OF_HOST
-        problems = vartypes.check({name: value}, judges)
+        judges = (
+            variable_types.OF_SITE if name in variable_types.OF_SITE else variable_types.OF_HOST
+        )
+        problems = variable_types.check({name: value}, judges)
     assert (name in {p.variable for p in problems}) is not fine, problems
 
 
-@pytest.mark.parametrize("name", [n for n in vartypes.OF_HOST if not n.startswith("cairn_")])
+@pytest.mark.parametrize("name", [n for n in variable_types.OF_HOST if not n.startswith("cairn_")])
 @pytest.mark.parametrize("value", [True, False, -1, 3.5, "", {}, {"x": 1}, [1]], ids=repr)
 def test_what_preflight_reads_of_roles_has_its_type(name: str, value: Any) -> None:
-    problems = vartypes.check({name: value}, vartypes.OF_HOST, "compute1")
+    problems = variable_types.check({name: value}, variable_types.OF_HOST, "compute1")
     wrong = not (name == "swift_batches" and value == [1])
     assert [(p.variable, p.host) for p in problems] == [(name, "compute1")] * wrong
 
 
 def test_no_value_is_shown_that_could_be_secret() -> None:
     for value in ("hunter2", ["hunter2"], {"hunter2": "hunter2"}):
-        for problem in vartypes.check(
-            dict.fromkeys((*vartypes.OF_SITE, *vartypes.OF_HOST), value),
-            {**vartypes.OF_SITE, **vartypes.OF_HOST},
+        for problem in variable_types.check(
+            dict.fromkeys((*variable_types.OF_SITE, *variable_types.OF_HOST), value),
+            {**variable_types.OF_SITE, **variable_types.OF_HOST},
         ):
             assert "hunter2" not in problem.text
 
@@ -98,7 +102,10 @@ def test_null_is_the_default(inventory: Any, name: str) -> None:
         else:
             assert read_site(inventory.hosts, inventory.groups) == unset
     else:
-        assert vartypes.check({name: None}, {**vartypes.OF_SITE, **vartypes.OF_HOST}) == []
+        assert (
+            variable_types.check({name: None}, {**variable_types.OF_SITE, **variable_types.OF_HOST})
+            == []
+        )
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -15,7 +15,8 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from cairn import catalogue, secrets
+from cairn import catalogue
+from cairn.site import secrets
 
 Data = dict[str, Any]
 

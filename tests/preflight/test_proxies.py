@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from ansible.template import Templar, trust_as_template
 
-from cairn import archives, checks, proof_cloud, proxies
+from cairn import archives, checks, proof_cloud
 from cairn.checks import ERROR, WARNING
+from cairn.site import proxies
 from cairn_host import errors, paths
 from cairn_host.probe import facts
 from cairn_host.service import health, virtualenv

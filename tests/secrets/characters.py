@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from cairn.secrets import problems
+from cairn.site.secrets import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 TAILS = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cairn.dialects import DialectError
-from cairn.secrets import writers
+from cairn.site.secrets import writers
 from tests.conftest import OPTIONAL
 
 HOSTS = ("controller1", "controller2", "network1", "compute1", "storage1")

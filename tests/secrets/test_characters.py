@@ -32,7 +32,7 @@ from oslo_config import cfg
 from cairn import catalogue, dialects, oslo
 from cairn.errors import DescriptionError
 from cairn.model import Model
-from cairn.secrets import problems
+from cairn.site.secrets import problems
 
 
 def steadily(examples: int) -> settings:

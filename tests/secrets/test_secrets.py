@@ -19,7 +19,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from cairn import certificates, secrets
+from cairn.site import certificates, secrets
 from tests.secrets import characters
 
 PLANES: dict[str, dict[str, Any]] = {

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from . import dialects
+from .. import dialects
+from ..manifest import catalog_entries
 from .certificates import certificate_authority
-from .manifest import catalog_entries
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 

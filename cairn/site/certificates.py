@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .errors import CairnError
+from ..errors import CairnError
 
 CA_YEARS = 10
 TIME = "%Y-%m-%dT%H:%M:%SZ"  # of records: UTC, ISO 8601

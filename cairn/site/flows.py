@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from . import PROJECT
-from .errors import DescriptionError
+from .. import PROJECT
+from ..errors import DescriptionError
 
 FILE = PROJECT / "roles/service/files/flows.yml"
 KINDS = ("http", "amqp", "sql", "native")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from .suggest import did_you_mean
+from ..suggest import did_you_mean
 
 GROUPS = ("controller", "network", "compute", "storage")
 REQUIRED_PLANES = ("management", "storage", "service")

@@ -16,7 +16,7 @@ from ansible.parsing.vault import VaultSecret
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from . import PROJECT
+from .. import PROJECT
 from .secrets import SecretsError
 
 

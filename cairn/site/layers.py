@@ -16,8 +16,8 @@ from ansible._internal._datatag._tags import Origin
 from ansible.inventory.helpers import sort_groups
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
-from .errors import DescriptionError
-from .sources import typed, variable_file
+from ..errors import DescriptionError
+from .inventory_files import typed, variable_file
 
 
 class Layer(NamedTuple):

@@ -1,0 +1,1 @@
+"""The site: planes, addresses, certificates, secrets, and where the inventory says it."""

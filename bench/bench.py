@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import many
-from cairn import archives
+from cairn.service import venv_cache
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
@@ -216,7 +216,7 @@ def unpack_virtualenvs(host: str, needs: Mapping[str, Any]) -> float:
     """Return the seconds in which a host's virtualenvs are sent as archives and unpacked."""
     begin = time.monotonic()
     for name in needs["venvs"]:
-        found = sorted(archives.folder().glob(f"{name}_*.{archives.FORM}.tar.gz"))
+        found = sorted(venv_cache.folder().glob(f"{name}_*.{venv_cache.FORM}.tar.gz"))
         if not found:
             raise BenchError(f"there is no archive of {name}: `make lab` makes it")
         put(host, found[-1].read_bytes(), f"/var/cache/floor/{name}.tar.gz")

@@ -15,10 +15,11 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from . import PROJECT, catalogue
+from . import PROJECT
 from .errors import CairnError
-from .manifest import digest
-from .model import Model
+from .service import registry
+from .service.manifest import digest
+from .service.model import Model
 from .shown import KNOWN, learn
 from .site import layers
 from .templates import keep_compiled, load_plugins, warm
@@ -50,7 +51,7 @@ def preload(project: Path = PROJECT) -> None:
                 warm(read)
     for path in roles.glob("*/templates/*"):
         warm(path.read_text(), **TEMPLATE_OVERRIDES)
-    catalogue.merged()
+    registry.merged()
 
 
 class CairnAction(ActionBase):  # type: ignore[misc]
@@ -122,7 +123,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         secrets = self._templar.template(variables.get("cairn_secrets") or {})
         variables["cairn_secrets"] = secrets
         name = host or self.host_name(task_vars)
-        variables |= layers.overrides(variables, name, catalogue.merged(), self._templar.template)
+        variables |= layers.overrides(variables, name, registry.merged(), self._templar.template)
 
         def template(value: Any, available: Mapping[str, Any]) -> Any:
             return self._templar.copy_with_new_env(available_variables=available).template(value)

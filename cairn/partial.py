@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .checks import ERROR, WARNING, Finding
-from .model import Model, migration_record, migration_value
+from .service.model import Model, migration_record, migration_value
 
 CHECK = "limit"
 DECLARED = ("databases", "queue", "catalog")  # what the first controller keeps for all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cairn.model import contract_record, migration_record
+from cairn.service.model import contract_record, migration_record
 
 
 def rollback_obstacle(hostvars: Mapping[str, Any], service: str, controllers: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from cairn.oslo import memcached_servers, service_url
+from cairn.service.oslo import memcached_servers, service_url
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 PAGES = re.compile(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from cairn.dialects import yaml_text
+from cairn.service.dialects import yaml_text
 
 
 def ovsdb_remotes(site: Mapping[str, Any], port: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from cairn.oslo import addresses
+from cairn.service.oslo import addresses
 from cairn_host.storage import object_disks, rings
 
 REALM = re.compile(r"[A-Za-z0-9_-]+")

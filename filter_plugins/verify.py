@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cairn import catalogue
+from cairn.service import registry
 
 
 def catalog_types(site: Mapping[str, Any]) -> dict[str, str]:
@@ -13,7 +13,7 @@ def catalog_types(site: Mapping[str, Any]) -> dict[str, str]:
 
     `site` is cairn_site.
     """
-    return catalogue.catalog_types(catalogue.of_site(catalogue.descriptions(), site))
+    return registry.catalog_types(registry.of_site(registry.descriptions(), site))
 
 
 class FilterModule:

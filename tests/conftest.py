@@ -24,8 +24,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
-from cairn import catalogue
-from cairn.model import Model
+from cairn.service import registry
+from cairn.service.model import Model
 from cairn.site.certificates import certificate_authority
 from cairn.site.secrets import required
 
@@ -194,7 +194,7 @@ def site(controllers: int, services: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-OPTIONAL = tuple(catalogue.optional(catalogue.descriptions()))
+OPTIONAL = tuple(registry.optional(registry.descriptions()))
 
 
 @pytest.fixture(scope="session")
@@ -206,9 +206,7 @@ def authority() -> tuple[str, str]:
 @pytest.fixture(scope="session")
 def secrets(authority: tuple[str, str]) -> dict[str, str]:
     """Every secret of the site, such as `database-of-nova` and `erlang_cookie-value`."""
-    names = required(
-        catalogue.descriptions(), {"management": {"vip": "x"}, "service": {"vip": "x"}}
-    )
+    names = required(registry.descriptions(), {"management": {"vip": "x"}, "service": {"vip": "x"}})
     values = {}
     for name in names:
         kind, _, whose = name.partition("_")

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from cairn import catalogue
+from cairn.service import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
@@ -143,9 +143,9 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
 
     What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
     """
-    described = catalogue.descriptions()
+    described = registry.descriptions()
     # Networks come before every service, the operator's files after all of them.
-    order = ["network", *catalogue.order(described), "operator"]
+    order = ["network", *registry.order(described), "operator"]
     there = [role for role in order if (root / "molecule" / role / "molecule.yml").exists()]
     unknown = sorted(set(roles) - set(there))
     if unknown:
@@ -153,7 +153,7 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
     tested = [role for role in there if not roles or role in roles]
     needed = {"network"} if set(tested) - {"network"} else set()
     for role in tested:
-        needed |= catalogue.basis(role, described) if role in described else set()
+        needed |= registry.basis(role, described) if role in described else set()
     if "operator" in tested:
         needed |= set(described)
     steps = []

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from .. import dialects
-from ..manifest import catalog_entries
+from ..service import dialects
+from ..service.manifest import catalog_entries
 from .certificates import certificate_authority
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cairn import catalogue
-from cairn.archives import Archive, assign, folder, platform, prune
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
+from cairn.service import registry
+from cairn.service.venv_cache import Archive, assign, folder, platform, prune
 from cairn_host.wire import pack
 
 
@@ -58,7 +58,7 @@ class ActionModule(BuildingAction):
         payload = {
             "locks": {name: model.lock(lock) for name, lock in share.items()},
             "namespaces": {
-                name: catalogue.namespaces(catalogue.descriptions(), lock)
+                name: registry.namespaces(registry.descriptions(), lock)
                 for name, lock in share.items()
             },
             "builders": model.lock("build"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cairn.controller import DeclaringAction
-from cairn.model import Model
-from cairn.oslo import CA_FILE, KEYSTONE_PORT, service_url
+from cairn.service.model import Model
+from cairn.service.oslo import CA_FILE, KEYSTONE_PORT, service_url
 from cairn_host import paths
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cairn.controller import CairnAction
-from cairn.manifest import digest
+from cairn.service.manifest import digest
 from cairn.site import certificates
 
 RECORD = "certificate"

@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 
 from cairn.controller import DeclaringAction
-from cairn.model import Model
+from cairn.service.model import Model
 
 
 class ActionModule(DeclaringAction):

@@ -10,8 +10,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from cairn.controller import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
-from cairn.model import Model, due_records, stale
 from cairn.partial import member
+from cairn.service.model import Model, due_records, stale
 
 preload()
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from cairn.controller import CairnAction
-from cairn.model import contract_record, migration_record, migration_value
+from cairn.service.model import contract_record, migration_record, migration_value
 
 
 class ActionModule(CairnAction):

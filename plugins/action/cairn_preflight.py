@@ -15,7 +15,8 @@ from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from cairn import archives, catalogue, certificate_checks, checks
+from cairn import certificate_checks, checks
+from cairn.service import registry, venv_cache
 from cairn.site import flows, lease, proxies, secrets, window
 from cairn.site.inventory_files import shadowed_files, variable_files
 from cairn.site.layers import file_in_force
@@ -55,7 +56,7 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
     """Groups, names of variables and of their files, secrets."""
     hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
     inventory = Path(site["inventory"])
-    known, run = catalogue.variables()
+    known, run = registry.variables()
     names: dict[str, str] = {}
     unknown_to = known | run
     # What other hosts and groups say is their own business.
@@ -65,11 +66,11 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
                 names[name] = file_in_force(hostvars, name, host, certain=True)
     # A name in no inventory file comes from the command line, from Ansible itself or from a run;
     # of those only Cairn's own prefixes can be a mistake.
-    ours = tuple(f"{prefix}_" for prefix in ("cairn", *catalogue.roles()))
+    ours = tuple(f"{prefix}_" for prefix in ("cairn", *registry.roles()))
     names = {n: f for n, f in names.items() if f or n.startswith(ours)}
     # The machine that runs Ansible has its variables read without standing in any group.
     hosts = {*task_vars["groups"]["all"], "localhost"}
-    described = catalogue.of_site(catalogue.descriptions(), site)
+    described = registry.of_site(registry.descriptions(), site)
     wanted = secrets.required(described, site["planes"])
     first = next(iter(site["hosts"]))
     values, wrong = secret_values(hostvars, first, template)
@@ -80,7 +81,7 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
     encrypted = file.read_bytes().startswith(VAULT_HEADER) if file.is_file() else None
     return [
         *checks.check_groups(task_vars["groups"]),
-        *checks.check_variables(names, known, run, catalogue.roles()),
+        *checks.check_variables(names, known, run, registry.roles()),
         *checks.check_variable_files(variable_files(inventory), task_vars["groups"], hosts),
         *checks.check_host_names(
             site["hosts"], site["names"], task_vars["groups"].get("controller", ())
@@ -119,9 +120,9 @@ def host_findings(task_vars: Any) -> list[Any]:
         for name in task_vars["ansible_play_hosts_all"]
         if name in site["hosts"] and "cairn_host" in hostvars[name]
     }
-    described = catalogue.of_site(catalogue.descriptions(), site)
-    ports = [*catalogue.ports(described), *flows.ports(flows.read())]
-    packages = catalogue.packages(described)
+    described = registry.of_site(registry.descriptions(), site)
+    ports = [*registry.ports(described), *flows.ports(flows.read())]
+    packages = registry.packages(described)
     found = []
     for name, host in hosts.items():
         variables = hostvars[name]  # each look into hostvars puts all of them together
@@ -131,7 +132,7 @@ def host_findings(task_vars: Any) -> list[Any]:
         keep = variables.get("network_keep") or ()
         if "os" in host:
             found += checks.check_name_servers(name, host, site, keep)
-            found += checks.check_index(name, host, archives.any_for(archives.platform(host)))
+            found += checks.check_index(name, host, venv_cache.any_for(venv_cache.platform(host)))
         given = {v: variables[v] for v in proxies.VARIABLES if v in variables}
         found += checks.check_proxies(name, given, host, site["names"]["internal"])
         keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]
@@ -153,7 +154,7 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
         "swift_disks": [d["device"] for d in variables.get("swift_disks") or [] if "device" in d],
     }
     found = checks.check_shared_disks(name, host, claims)
-    default = catalogue.defaults("cinder")
+    default = registry.defaults("cinder")
     backends, group = (
         variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from cairn.controller import DeclaringAction
-from cairn.model import Model
+from cairn.service.model import Model
 
 
 class ActionModule(DeclaringAction):

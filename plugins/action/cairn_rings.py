@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
-from cairn.manifest import digest
+from cairn.service.manifest import digest
 from cairn_host import paths
 from cairn_host.storage import rings
 from cairn_host.storage.rings import builder_version

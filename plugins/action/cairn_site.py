@@ -7,7 +7,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from cairn.catalogue import descriptions, optional
+from cairn.service.registry import descriptions, optional
 from cairn.site import variable_types
 from cairn.site.layers import file_in_force, rivals
 from cairn.site.networkd import digest, units

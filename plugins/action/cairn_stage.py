@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn.archives import Archive, platform
 from cairn.building import BuildingAction
 from cairn.errors import CairnError
-from cairn.manifest import Manifest
-from cairn.model import Model
+from cairn.service.manifest import Manifest
+from cairn.service.model import Model
+from cairn.service.venv_cache import Archive, platform
 from cairn_host.paths import POLICY
 from cairn_host.service.transition import STAGING
 from cairn_host.wire import pack

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 
-from cairn import catalogue
 from cairn.controller import CairnAction
+from cairn.service import registry
 from cairn.site import layers
 from cairn_host.wire import pack
 
@@ -48,7 +48,7 @@ class ActionModule(CairnAction):
             arguments["manifest"] = pack(wanted)
         done = self.call("cairn_switch", arguments, task_vars)
         if done.get("diff") and self._task.diff:
-            depths = {k: v for k, v in catalogue.merged().items() if k.startswith(f"{role}_")}
+            depths = {k: v for k, v in registry.merged().items() if k.startswith(f"{role}_")}
             if why := layers.explained(task_vars, self.host_name(task_vars), depths):
                 done["diff"].append({"prepared": why})
         news = done.pop("state", {})

@@ -17,8 +17,8 @@ from ansible import context
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
 
-from cairn.catalogue import descriptions, of_site
-from cairn.manifest import catalog_entries
+from cairn.service.manifest import catalog_entries
+from cairn.service.registry import descriptions, of_site
 from cairn.shown import KNOWN, learn_of_play, mask_display
 
 DOCUMENTATION = r"""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import catalogue
+from cairn.service import registry
 from plugins.callback import cairn_summary as summary
 
 from .conftest import Clock
@@ -234,7 +234,7 @@ def test_apis_are_where_the_catalog_says(run: summary.Run, tmp_path: Path) -> No
         path = tmp_path / "roles" / role / "vars/main.yml"
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump({f"{role}_service": description}))
-    described = catalogue.descriptions(tmp_path)
+    described = registry.descriptions(tmp_path)
     site = {"names": {"public": "cloud.example"}, "services": []}
     run.result("controller1", "cairn_site", "Read", site)
     urls = summary.api_urls(run.site, summary.catalogs(described, run.site))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cairn.model import Model
+from cairn.service.model import Model
 
 Ini = Callable[..., dict[str, dict[str, str]]]
 Units = Callable[..., dict[str, dict[str, Any]]]

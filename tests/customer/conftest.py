@@ -21,7 +21,8 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cairn import catalogue, proof_cloud, proof_objects, proof_stack, proof_volume
+from cairn import proof_cloud, proof_objects, proof_stack, proof_volume
+from cairn.service import registry
 from guest.__main__ import build
 from lab import network
 
@@ -151,7 +152,7 @@ def cloud(customer: Customer) -> Any:
 @pytest.fixture(scope="package")
 def kinds(lab_site: dict[str, Any]) -> set[str]:
     """Types of the services that the lab should have, whatever its catalog says."""
-    return set(catalogue.catalog_types(catalogue.of_site(catalogue.descriptions(), lab_site)))
+    return set(registry.catalog_types(registry.of_site(registry.descriptions(), lab_site)))
 
 
 @pytest.fixture(scope="package")

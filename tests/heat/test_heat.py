@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cairn.model import Model
+from cairn.service.model import Model
 from cairn.site.secrets import GENERATORS
 
 INTERNAL, PUBLIC = "internal.example", "cloud.example"

@@ -18,8 +18,8 @@ import pytest
 import requests
 from ansible.errors import AnsibleFilterError
 
-from cairn.manifest import Manifest
-from cairn.model import Model
+from cairn.service.manifest import Manifest
+from cairn.service.model import Model
 from cairn_host import errors, files, paths
 from cairn_host.service import staging
 

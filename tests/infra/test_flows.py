@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import catalogue
-from cairn.manifest import catalog_entries
-from cairn.model import Model
+from cairn.service import registry
+from cairn.service.manifest import catalog_entries
+from cairn.service.model import Model
 from cairn.site.flows import KINDS, read
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "roles/service/files/flows.yml").read_text())
-OPTIONAL = catalogue.optional(catalogue.descriptions())
+OPTIONAL = registry.optional(registry.descriptions())
 ENDS = {"all", "clients", "operator", "outside", "controller", "network", "compute", "storage"}
 
 

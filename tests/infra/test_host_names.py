@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cairn import catalogue
 from cairn.checks import check_host_names
-from cairn.model import Model
+from cairn.service import registry
+from cairn.service.model import Model
 
 MakeModel = Callable[..., Model]
 SHORT = re.compile(r"\b(controller|network|compute|storage)\d\b")
@@ -35,7 +35,7 @@ def renamed(site: dict[str, Any], rename: Callable[[str], str]) -> dict[str, Any
 def test_every_role_calls_a_host_by_its_inventory_name(
     make_model: MakeModel, rename: Callable[[str], str], who: str
 ) -> None:
-    services = catalogue.optional(catalogue.descriptions())
+    services = registry.optional(registry.descriptions())
     site = renamed(make_model(controllers=3, services=services).site, rename)
     assert check_host_names(site["hosts"], site["names"]) == []
     model = make_model(rename(who), cairn_site=site)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ansible.template import Templar, trust_as_template
 
-from cairn.model import Model
+from cairn.service.model import Model
 
 
 @pytest.mark.parametrize("ca_file", ["/site/.operator/ca.pem", ""])

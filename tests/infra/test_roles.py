@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn.model import Model
+from cairn.service.model import Model
 
 Content = Callable[..., str]
 MakeModel = Callable[..., Model]

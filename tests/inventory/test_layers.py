@@ -8,9 +8,9 @@ import pytest
 from ansible import constants
 from ansible.template import Templar
 
-from cairn import catalogue
 from cairn.controller import CairnAction
 from cairn.errors import DescriptionError
+from cairn.service import registry
 from cairn.site import layers
 
 from .conftest import Write
@@ -183,7 +183,7 @@ def test_a_plan_says_where_overrides_come_from(hostvars: Write) -> None:
 
 def test_a_model_has_its_overrides_merged(hostvars: Write) -> None:
     """What an action makes of them, for every variable that is merged."""
-    depths = catalogue.merged()
+    depths = registry.merged()
     files = {
         "hosts.yml": "compute: {hosts: {c1: }}\n",
         "group_vars/all.yml": "".join(

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError
 
-from cairn import archives
 from cairn.errors import CairnError
+from cairn.service import venv_cache
 from cairn_host import paths
 from cairn_host.service import virtualenv
 
@@ -51,7 +51,7 @@ def test_what_cannot_be_fetched_is_told_with_its_path(
     action._connection = SimpleNamespace(fetch_file=refuse)
     archive = {"path": "/var/cache/cairn/archives/nova-1.tar.gz", "sha256": "x"}
     with pytest.raises(CairnError, match=r"archives/nova-1\.tar\.gz could not be fetched as the"):
-        action.keep(archive, archives.Archive.of("nova-1", "here"))
+        action.keep(archive, venv_cache.Archive.of("nova-1", "here"))
 
 
 def test_no_action_uses_the_connection_by_itself(root: Path) -> None:

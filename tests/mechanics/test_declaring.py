@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cairn.controller import DeclaringAction
-from cairn.manifest import digest
+from cairn.service.manifest import digest
 from cairn_host import errors, paths, reconcile
 
 WANTED = {"things": ["a"]}

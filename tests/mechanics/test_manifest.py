@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cairn.catalogue import descriptions
 from cairn.errors import DescriptionError
-from cairn.model import migration_record, migration_value, stale
-from cairn.units import PILLARS
+from cairn.service.model import migration_record, migration_value, stale
+from cairn.service.registry import descriptions
+from cairn.service.units import PILLARS
 
 
 def units(model):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cairn.checks import ERROR, WARNING
-from cairn.model import Model, migration_record, migration_value
 from cairn.partial import Member, judge, member
+from cairn.service.model import Model, migration_record, migration_value
 
 SITE = {
     "c1": ["controller"],

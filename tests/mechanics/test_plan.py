@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cairn.manifest import digest
+from cairn.service.manifest import digest
 from cairn_host import files, paths
 from cairn_host.probe import generations
 from cairn_host.service import staging, switching

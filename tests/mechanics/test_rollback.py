@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn.model import contract_record, migration_record
+from cairn.service.model import contract_record, migration_record
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROLLERS = ["c1", "c2"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn.catalogue import descriptions
+from cairn.service.registry import descriptions
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {

@@ -7,8 +7,8 @@ import inspect
 import pytest
 from ansible.modules import apt
 
-from cairn import archives
 from cairn.errors import CairnError
+from cairn.service import venv_cache
 
 UNKNOWN_PACKAGE = "No package matching"
 HERE = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
@@ -59,7 +59,7 @@ def test_what_is_packed_already_is_nobodys_work(plan, tmp_path):
     folder = tmp_path / "cairn/venvs"
     folder.mkdir(parents=True)
     for ending in ("", ".sha256"):
-        (folder / f"nova-1_debian13-x86_64-python3.13.{archives.FORM}.tar.gz{ending}").touch()
+        (folder / f"nova-1_debian13-x86_64-python3.13.{venv_cache.FORM}.tar.gz{ending}").touch()
     assert plan({"compute1": ["nova"]}) == {}
 
 

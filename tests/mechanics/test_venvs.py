@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cairn import archives
-from cairn.archives import Archive, assign
+from cairn.service import venv_cache
+from cairn.service.venv_cache import Archive, assign
 from cairn_host import errors, paths, system
 from cairn_host.service import virtualenv
 
@@ -169,14 +169,14 @@ def test_each_platform_builds_its_own():
 
 def test_platforms_differ_by_system_machine_and_minor_version():
     host = {"os": {"id": "debian", "version": "13"}, "arch": "x86_64", "python": "3.13.5"}
-    assert archives.platform(host) == "debian13-x86_64-python3.13"
+    assert venv_cache.platform(host) == "debian13-x86_64-python3.13"
 
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """An archive on the controller."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    archives.folder().mkdir(parents=True)
+    venv_cache.folder().mkdir(parents=True)
     archive = Archive.of("nova-1", "here")
     arriving = tmp_path / "arriving"
     arriving.write_bytes(b"content")
@@ -200,7 +200,7 @@ def test_an_archive_that_arrives_damaged_is_not_kept(kept, tmp_path):
 
 
 def test_what_nobody_used_for_long_is_removed(kept):
-    assert archives.prune() == []
+    assert venv_cache.prune() == []
     os.utime(kept.stamp, (0, 0))
-    assert archives.prune() == [kept.path.name]
+    assert venv_cache.prune() == [kept.path.name]
     assert not kept.path.exists()

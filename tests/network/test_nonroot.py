@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import catalogue
+from cairn.service import registry
 from cairn.site import secrets
 
 from .machines import Done, Machines, wait
@@ -76,7 +76,7 @@ def without_password(machines: Machines) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def playbook(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
     """Run a playbook as the user, with made-up secrets of a site."""
-    described = catalogue.descriptions()
+    described = registry.descriptions()
     made = secrets.complete(secrets.required(described, PLANES), {})
     folder = tmp_path_factory.mktemp("site")
     file = folder / "variables.json"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cairn.model import Model
+from cairn.service.model import Model
 from cairn_host.identity.keystone import Declaration
 
 GLANCE = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cairn.model import Model
+from cairn.service.model import Model
 from cairn_host import paths, system
 from cairn_host.service import staging
 

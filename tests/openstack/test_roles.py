@@ -13,8 +13,8 @@ import pytest
 import yaml
 from ansible.errors import AnsibleUndefinedVariable
 
-from cairn.manifest import digest
-from cairn.model import Model, due_records
+from cairn.service.manifest import digest
+from cairn.service.model import Model, due_records
 
 Content = Callable[..., str]
 Ini = Callable[..., dict[str, dict[str, str]]]

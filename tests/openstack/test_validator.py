@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from cairn import catalogue
-from cairn.model import Model
+from cairn.service import registry
+from cairn.service.model import Model
 
-DESCRIBED = catalogue.descriptions()
-OPTIONAL = catalogue.optional(DESCRIBED)
+DESCRIBED = registry.descriptions()
+OPTIONAL = registry.optional(DESCRIBED)
 # Those whose configuration oslo's validator can judge.
 SERVICES = [
     role
@@ -53,7 +53,7 @@ def test_the_services_that_every_cloud_has_are_among_those_held_against_their_co
 def test_what_a_host_asks_of_the_code_was_asked_where_it_was_built(
     role: str, make_model: Callable[..., Model]
 ) -> None:
-    kept = catalogue.namespaces(DESCRIBED, str(DESCRIBED[role]["lock"]))
+    kept = registry.namespaces(DESCRIBED, str(DESCRIBED[role]["lock"]))
     for where, file in ini_files(role, make_model).items():
         assert sorted(file["namespaces"]) in kept, where
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cairn import oslo
+from cairn.service import oslo
 
 SITE: dict[str, Any] = {
     "region": "RegionOne",

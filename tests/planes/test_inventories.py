@@ -10,7 +10,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
 
-from cairn import catalogue
+from cairn.service import registry
 from cairn.site.networkd import units
 from cairn.site.planes import GROUPS, Site, read_site
 
@@ -60,7 +60,7 @@ def test_the_examples_override(example: Site) -> None:
 
 
 def test_the_example_uses_only_known_variables(root: Path) -> None:
-    known, _ = catalogue.variables()
+    known, _ = registry.variables()
     hosts, _ = variables_of(root / "inventories/example")
     used = {name for variables in hosts.values() for name in variables}
     assert {n for n in used if n.startswith("cairn_")} <= known

@@ -15,7 +15,7 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from cairn import catalogue
+from cairn.service import registry
 from cairn.site import secrets
 
 Data = dict[str, Any]
@@ -34,7 +34,7 @@ def task_vars(site: Data, hosts: Data, tmp_path: Path, authority: tuple[str, str
     path = tmp_path / "group_vars/all/secrets.yml"
     path.parent.mkdir(parents=True)
     path.write_text("$ANSIBLE_VAULT;1.1;AES256\n")
-    wanted = secrets.required(catalogue.of_site(catalogue.descriptions(), site), site["planes"])
+    wanted = secrets.required(registry.of_site(registry.descriptions(), site), site["planes"])
     groups = {
         "all": ["controller1", "compute1"],
         "controller": ["controller1"],
@@ -151,7 +151,7 @@ def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
     action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"swift": {"optional": True, "secrets": {"swift_hash": "password"}, "groups": []}}
-    monkeypatch.setattr(catalogue, "descriptions", lambda *_: told)
+    monkeypatch.setattr(registry, "descriptions", lambda *_: told)
     assert texts(action, task_vars) == []
     task_vars["cairn_site"]["services"] = ["swift"]
     assert texts(action, task_vars) == ["cairn_secrets lacks swift_hash"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import catalogue
+from cairn.service import registry
 
 NOVA = {
     "groups": ["controller", "compute"],
@@ -49,18 +49,18 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_descriptions_are_those_of_roles_that_have_one(project: Path) -> None:
-    assert catalogue.descriptions(project) == {"chrony": CHRONY, "nova": NOVA, "swift": SWIFT}
-    assert catalogue.roles(project) == ["chrony", "nova", "swift", "verify"]
+    assert registry.descriptions(project) == {"chrony": CHRONY, "nova": NOVA, "swift": SWIFT}
+    assert registry.roles(project) == ["chrony", "nova", "swift", "verify"]
 
 
 def test_a_site_has_the_optional_services_that_it_chose(project: Path) -> None:
-    described = catalogue.descriptions(project)
-    assert set(catalogue.of_site(described, {"services": []})) == {"chrony", "nova"}
-    assert set(catalogue.of_site(described, {"services": ["swift"]})) == set(described)
+    described = registry.descriptions(project)
+    assert set(registry.of_site(described, {"services": []})) == {"chrony", "nova"}
+    assert set(registry.of_site(described, {"services": ["swift"]})) == set(described)
 
 
 def test_variables_are_the_roles_options_their_config_and_the_sites(project: Path) -> None:
-    known, run = catalogue.variables(project)
+    known, run = registry.variables(project)
     assert known >= {"nova_x", "nova_config", "cairn_planes"}
     # swift and chrony have no oslo file of which an option could be overridden
     assert not known & {"swift_config", "chrony_config"}
@@ -68,18 +68,18 @@ def test_variables_are_the_roles_options_their_config_and_the_sites(project: Pat
 
 
 def test_etc_belongs_to_services_with_files_of_their_own(project: Path) -> None:
-    described = catalogue.descriptions(project)
-    assert catalogue.etc_folders(described) == ["nova", "swift"]
+    described = registry.descriptions(project)
+    assert registry.etc_folders(described) == ["nova", "swift"]
     api = {"units": {"x-api": {"wsgi": "x:app", "port": 1}}}
-    assert catalogue.etc_folders({"x": api}) == ["x"]  # uWSGI's own file lies there
+    assert registry.etc_folders({"x": api}) == ["x"]  # uWSGI's own file lies there
 
 
 def test_packages_are_those_that_stand_in_the_descriptions(project: Path) -> None:
-    assert catalogue.packages(catalogue.descriptions(project)) == {"chrony", "qemu-utils"}
+    assert registry.packages(registry.descriptions(project)) == {"chrony", "qemu-utils"}
 
 
 def test_ports_with_the_units_that_may_hold_them(project: Path) -> None:
-    nova, swift = catalogue.ports(catalogue.descriptions(project))
+    nova, swift = registry.ports(registry.descriptions(project))
     assert nova == {
         "role": "nova",
         "protocol": "tcp",
@@ -105,7 +105,7 @@ def test_the_options_of_a_lock_are_those_of_all_its_files() -> None:
         "three": {"lock": "own", "config": [{"file": "a.conf", "namespaces": ["v"]}]},
         "four": {"lock": "shared"},
     }
-    assert catalogue.namespaces(described, "shared") == [["w", "x", "y"], ["z"]]
+    assert registry.namespaces(described, "shared") == [["w", "x", "y"], ["z"]]
 
 
 def test_types_of_the_catalog_are_known_by_the_role_that_serves_them() -> None:
@@ -116,7 +116,7 @@ def test_types_of_the_catalog_are_known_by_the_role_that_serves_them() -> None:
         "ceilometer": {"catalog": {"roles": ["admin"]}},
         "chrony": {},
     }
-    assert catalogue.catalog_types(described) == {
+    assert registry.catalog_types(described) == {
         "orchestration": "heat",
         "cloudformation": "heat",
         "identity": "keystone",

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from cairn import catalogue, checks
+from cairn import checks
 from cairn.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
+from cairn.service import registry
 
 Data = dict[str, Any]
 PORTS = [
@@ -160,14 +161,14 @@ def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None
     ],
 )
 def test_a_sites_own_variables_may_begin_with_a_common_word(name: str) -> None:
-    known, run = catalogue.variables()
-    assert checks.check_variables({name: "site/x.yml"}, known, run, catalogue.roles()) == []
+    known, run = registry.variables()
+    assert checks.check_variables({name: "site/x.yml"}, known, run, registry.roles()) == []
 
 
 def test_a_slip_in_any_known_name_is_an_error() -> None:
     """Each name of a role with one letter left out, doubled, or two of them swapped."""
-    known, run = catalogue.variables()
-    roles = catalogue.roles()
+    known, run = registry.variables()
+    roles = registry.roles()
     for name in known:
         prefix = next((f"{r}_" for r in ("cairn", *roles) if name.startswith(f"{r}_")), "")
         tail = name.removeprefix(prefix)
@@ -187,7 +188,7 @@ def test_a_slip_in_any_known_name_is_an_error() -> None:
 
 
 def test_common_words_are_roles() -> None:
-    assert set(checks.COMMON_WORDS) <= set(catalogue.roles())
+    assert set(checks.COMMON_WORDS) <= set(registry.roles())
 
 
 def test_missing_secrets_name_the_command() -> None:

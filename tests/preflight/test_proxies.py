@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from ansible.template import Templar, trust_as_template
 
-from cairn import archives, checks, proof_cloud
+from cairn import checks, proof_cloud
 from cairn.checks import ERROR, WARNING
+from cairn.service import venv_cache
 from cairn.site import proxies
 from cairn_host import errors, paths
 from cairn_host.probe import facts
@@ -210,12 +211,12 @@ def test_whether_anything_is_packed_for_a_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert not archives.any_for("debian13-x86_64-python3.13")
-    stamp = archives.Archive.of("nova-1", "debian13-x86_64-python3.13").stamp
+    assert not venv_cache.any_for("debian13-x86_64-python3.13")
+    stamp = venv_cache.Archive.of("nova-1", "debian13-x86_64-python3.13").stamp
     stamp.parent.mkdir(parents=True)
     stamp.write_text("0")
-    assert archives.any_for("debian13-x86_64-python3.13")
-    assert not archives.any_for("debian13-aarch64-python3.13")
+    assert venv_cache.any_for("debian13-x86_64-python3.13")
+    assert not venv_cache.any_for("debian13-aarch64-python3.13")
 
 
 # --- what goes through

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cairn.dialects import DialectError
+from cairn.service.dialects import DialectError
 from cairn.site.secrets import writers
 from tests.conftest import OPTIONAL
 

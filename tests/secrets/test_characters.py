@@ -29,9 +29,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oslo_config import cfg
 
-from cairn import catalogue, dialects, oslo
 from cairn.errors import DescriptionError
-from cairn.model import Model
+from cairn.service import dialects, oslo, registry
+from cairn.service.model import Model
 from cairn.site.secrets import problems
 
 
@@ -68,7 +68,7 @@ ANY = st.one_of(
 # -- what a site has ------------------------------------------------------------------------------
 
 DISKS = [{"name": f"d{n}", "device": f"/dev/vd{letter}"} for n, letter in ((1, "b"), (2, "c"))]
-OPTIONAL = tuple(catalogue.optional(catalogue.descriptions()))
+OPTIONAL = tuple(registry.optional(registry.descriptions()))
 HOSTS = ("controller1", "controller3", "network1", "compute1", "storage1")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cairn.errors import CairnError
-from cairn.manifest import digest
+from cairn.service.manifest import digest
 from cairn_host.wire import encode, unpack
 
 WANTED = {

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleUndefinedVariable
 
-from cairn.model import Model, migration_value
+from cairn.service.model import Model, migration_value
 
 BOTH = ("ceilometer", "gnocchi")
 Ini = Callable[..., dict[str, dict[str, str]]]

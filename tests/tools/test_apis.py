@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from keystoneauth1.exceptions import ConnectFailure, ServiceUnavailable
 
-from cairn import catalogue
-from cairn.manifest import catalog_entries
+from cairn.service import registry
+from cairn.service.manifest import catalog_entries
 from tests import apis
 
 UP: dict[str, Any] = {
@@ -55,7 +55,7 @@ def problems(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_api_of_a_site_has_something_to_be_asked_for() -> None:
     known = {
         entry["type"]
-        for description in catalogue.descriptions().values()
+        for description in registry.descriptions().values()
         for entry in catalog_entries(description.get("catalog"))
         if entry.get("type")
     }

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cairn import catalogue
-from cairn.manifest import catalog_entries
+from cairn.service import registry
+from cairn.service.manifest import catalog_entries
 
 ENTRIES = {
     entry["type"]: entry
-    for told in catalogue.descriptions().values()
+    for told in registry.descriptions().values()
     for entry in catalog_entries(told.get("catalog"))
     if "type" in entry
 }

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn import catalogue
 from cairn.errors import DescriptionError
+from cairn.service import registry
 
-DESCRIBED = catalogue.descriptions()
+DESCRIBED = registry.descriptions()
 
 
 def misplaced(sequence: list[str]) -> list[str]:
@@ -23,7 +23,7 @@ def misplaced(sequence: list[str]) -> list[str]:
     return [
         f"{role} before {needed}"
         for role in set(place) & set(DESCRIBED)
-        for needed in catalogue.basis(role, DESCRIBED)
+        for needed in registry.basis(role, DESCRIBED)
         if needed in place and place[needed] > place[role]
     ]
 
@@ -41,14 +41,14 @@ def deployed(plays: list[Mapping[str, Any]]) -> list[str]:
 
 
 def test_every_service_comes_after_what_it_needs() -> None:
-    order = catalogue.order(DESCRIBED)
+    order = registry.order(DESCRIBED)
     assert sorted(order) == sorted(DESCRIBED)
     assert misplaced(order) == []
     assert misplaced(["nova", "keystone"]) == ["nova before keystone"]
 
 
 def test_only_the_base_needs_nothing() -> None:
-    assert [role for role in DESCRIBED if not catalogue.basis(role, DESCRIBED)] == ["base"]
+    assert [role for role in DESCRIBED if not registry.basis(role, DESCRIBED)] == ["base"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_only_the_base_needs_nothing() -> None:
 )
 def test_an_order_that_cannot_be_is_named(described: Any, error: str) -> None:
     with pytest.raises(DescriptionError, match=error):
-        catalogue.order(described)
+        registry.order(described)
 
 
 def test_the_plays_of_a_run_follow_it(root: Path) -> None:
@@ -85,7 +85,7 @@ def test_molecule_follows_it_and_builds_what_a_role_needs(
     assert (everything[0], everything[-1]) == ("network", "operator")
     assert misplaced(everything) == []
     assert set(built("memcached")) == {"network", "base", "memcached"}
-    assert set(built("swift")) == {"network", "swift", *catalogue.basis("swift", DESCRIBED)}
+    assert set(built("swift")) == {"network", "swift", *registry.basis("swift", DESCRIBED)}
     assert built("network") == ["network"]
     assert built("operator") == everything
 
@@ -94,5 +94,5 @@ def test_the_guides_tables_follow_it(root: Path) -> None:
     page = (root / "docs/explanation/services.md").read_text()
     table = page.partition("| service |")[2].partition("\n\n")[0]
     named = re.findall(r"^\| (\w+) \|", table, re.M)
-    assert sorted(named) == sorted(catalogue.optional(DESCRIBED))
+    assert sorted(named) == sorted(registry.optional(DESCRIBED))
     assert misplaced(named) == []

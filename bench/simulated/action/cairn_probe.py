@@ -15,8 +15,8 @@ from typing import Any
 
 from cairn import PROJECT
 from cairn.controller import CairnAction, DeclaringAction
-from cairn.manifest import digest
-from cairn.model import Model, migration_record, migration_value
+from cairn.service.manifest import digest
+from cairn.service.model import Model, migration_record, migration_value
 
 GIB = 1024
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from cairn_host import paths
 
+from ..errors import DescriptionError
 from . import dialects, oslo, units
-from .errors import DescriptionError
 
 Description = Mapping[str, Any]
 Manifest = dict[str, Any]

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import PROJECT, dialects, oslo
-from .errors import DescriptionError
+from .. import PROJECT
+from ..errors import DescriptionError
+from . import dialects, oslo
 from .manifest import Manifest, build, catalog_entries, check_keys, chosen, digest
 from .units import health_path
 

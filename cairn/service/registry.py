@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from . import PROJECT
-from .errors import DescriptionError
+from .. import PROJECT
+from ..errors import DescriptionError
 from .manifest import catalog_entries, chosen
 from .units import by_uwsgi
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cairn_host import paths
 
-from .errors import DescriptionError
+from ..errors import DescriptionError
 
 UNIT_KEYS = {
     "groups",

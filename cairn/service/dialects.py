@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import yaml
 
-from .errors import DescriptionError
+from ..errors import DescriptionError
 
 # No character that Jinja's or Python's escaping of text changes, nor URL quoting.
 TOKEN = re.compile(r"~cairn-secret~(?P<name>[a-zA-Z0-9_]+)~")

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from ..errors import DescriptionError
 from . import dialects
-from .errors import DescriptionError
 
 CA_FILE = "/etc/ssl/certs/cairn-ca.pem"
 AMQP_PORT = 5671

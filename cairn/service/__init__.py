@@ -1,0 +1,1 @@
+"""Services: from a role's description to what one host should have of it."""

@@ -10,7 +10,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from cairn.controller import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
-from cairn.partial import member
+from cairn.preflight.partial import member
 from cairn.service.model import Model, due_records, stale
 
 preload()

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from ansible.utils.display import Display
 
-from cairn import checks, partial
 from cairn.controller import CairnAction
 from cairn.errors import CairnError
+from cairn.preflight import checks, partial
 
 
 class ActionModule(CairnAction):

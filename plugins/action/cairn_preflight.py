@@ -15,7 +15,7 @@ from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from cairn import certificate_checks, checks
+from cairn.preflight import certificates, checks
 from cairn.service import registry, venv_cache
 from cairn.site import flows, lease, proxies, secrets, window
 from cairn.site.inventory_files import shadowed_files, variable_files
@@ -186,20 +186,19 @@ def certificate_findings(task_vars: Any) -> list[Any]:
     variables = hostvars[next(iter(site["hosts"]))]
     secret = variables.get("cairn_secrets") or {}
     own, own_key = (
-        str(variables.get(name) or "")
-        for name in (certificate_checks.PUBLIC, certificate_checks.PUBLIC_KEY)
+        str(variables.get(name) or "") for name in (certificates.PUBLIC, certificates.PUBLIC_KEY)
     )
-    found = certificate_checks.check_public(own, own_key, [site["names"]["public"]], now)
-    found += certificate_checks.check_one_vip(own, site["names"], site["vips"])
+    found = certificates.check_public(own, own_key, [site["names"]["public"]], now)
+    found += certificates.check_one_vip(own, site["names"], site["vips"])
     if secret.get("ca_certificate") and secret.get("ca_key"):
-        found += certificate_checks.check_authority(
+        found += certificates.check_authority(
             str(secret["ca_certificate"]), str(secret["ca_key"]), now
         )
     for name in task_vars["ansible_play_hosts_all"]:
         if name in site["hosts"] and "cairn_host" in hostvars[name]:
             records = hostvars[name]["cairn_host"].get("records") or {}
             if end := records.get("certificate-end", records.get("due-trust")):
-                found += certificate_checks.check_host_certificate(name, end, now)
+                found += certificates.check_host_certificate(name, end, now)
     return list(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from cairn.login import explain
+from cairn.preflight.login import explain
 from cairn.service.registry import descriptions, etc_folders, of_site
 from cairn.site import host_names, proxies
 from cairn.site.peers import neighbours

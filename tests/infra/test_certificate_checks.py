@@ -15,13 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cairn.certificate_checks import (
+from cairn.preflight.certificates import (
     check_authority,
     check_host_certificate,
     check_one_vip,
     check_public,
 )
-from cairn.checks import ERROR, WARNING, Finding
+from cairn.preflight.checks import ERROR, WARNING, Finding
 from cairn.site import certificates
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn.checks import WARNING, check_lease
 from cairn.errors import CairnError
+from cairn.preflight.checks import WARNING, check_lease
 from cairn.site import lease
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cairn.checks import ERROR, WARNING
-from cairn.partial import Member, judge, member
+from cairn.preflight.checks import ERROR, WARNING
+from cairn.preflight.partial import Member, judge, member
 from cairn.service.model import Model, migration_record, migration_value
 
 SITE = {

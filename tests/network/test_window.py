@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cairn import checks
+from cairn.preflight import checks
 from cairn.site.window import ASKING, MINIMUM, Need, measured, stale
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cairn import checks
-from cairn.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
+from cairn.preflight import checks
+from cairn.preflight.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
 from cairn.service import registry
 
 Data = dict[str, Any]

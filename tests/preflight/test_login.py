@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from cairn import checks
-from cairn.login import explain
+from cairn.preflight import checks
+from cairn.preflight.login import explain
 
 Data = dict[str, Any]
 REFUSED: dict[str, tuple[Data, str, str]] = {

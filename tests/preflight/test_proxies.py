@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from ansible.template import Templar, trust_as_template
 
-from cairn import checks, proof_cloud
-from cairn.checks import ERROR, WARNING
+from cairn import proof_cloud
+from cairn.preflight import checks
+from cairn.preflight.checks import ERROR, WARNING
 from cairn.service import venv_cache
 from cairn.site import proxies
 from cairn_host import errors, paths

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cairn import checks
+from cairn.preflight import checks
 from cairn_host.errors import HostError
 from cairn_host.probe import block_devices
 from cairn_host.storage import object_disks

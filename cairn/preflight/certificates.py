@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from ..site.certificates import TIME, certificate_subjects, public_bytes
 from .checks import ERROR, WARNING, Finding
-from .site.certificates import TIME, certificate_subjects, public_bytes
 
 CHECK = "certificates"
 SOON = datetime.timedelta(days=60)

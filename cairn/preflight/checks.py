@@ -17,12 +17,12 @@ from cairn_host.storage.object_disks import judge as judge_disk
 from cairn_host.storage.volume_group import Disk
 from cairn_host.storage.volume_group import plan as plan_volume_group
 
+from ..site import host_names, lease, proxies
+from ..site.peers import judge
+from ..site.planes import GROUPS
+from ..site.window import Need
+from ..suggest import nearest
 from . import login
-from .site import host_names, lease, proxies
-from .site.peers import judge
-from .site.planes import GROUPS
-from .site.window import Need
-from .suggest import nearest
 
 ERROR, WARNING = "error", "warning"
 DEBIAN, PYTHON = "13", (3, 13)

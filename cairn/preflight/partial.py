@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..service.model import Model, migration_record, migration_value
 from .checks import ERROR, WARNING, Finding
-from .service.model import Model, migration_record, migration_value
 
 CHECK = "limit"
 DECLARED = ("databases", "queue", "catalog")  # what the first controller keeps for all

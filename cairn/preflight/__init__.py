@@ -1,0 +1,1 @@
+"""Preflight's checks: pure functions from what is known to findings."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 
 
 class ActionModule(CairnAction):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cairn.building import BuildingAction
+from cairn.actions.building import BuildingAction
 from cairn.errors import CairnError
 from cairn.service import registry
 from cairn.service.venv_cache import Archive, assign, folder, platform, prune

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from cairn.controller import CairnAction, preload, role_file
+from cairn.actions.base import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
 from cairn.preflight.partial import member
 from cairn.service.model import Model, due_records, stale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 
 
 class ActionModule(CairnAction):

@@ -9,7 +9,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.errors import CairnError
 from cairn.site import lease
 

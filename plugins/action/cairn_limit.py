@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ansible.utils.display import Display
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.errors import CairnError
 from cairn.preflight import checks, partial
 

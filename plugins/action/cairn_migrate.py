@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.service.model import contract_record, migration_record, migration_value
 
 

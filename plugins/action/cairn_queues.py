@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn.controller import DeclaringAction
+from cairn.actions.base import DeclaringAction
 from cairn.service.model import Model
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.errors import CairnError
 from cairn.service.manifest import digest
 from cairn_host import paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn.building import BuildingAction
+from cairn.actions.building import BuildingAction
 from cairn.errors import CairnError
 from cairn.service.manifest import Manifest
 from cairn.service.model import Model

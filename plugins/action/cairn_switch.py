@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.service import registry
 from cairn.site import layers
 from cairn_host.wire import pack

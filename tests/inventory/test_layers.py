@@ -8,7 +8,7 @@ import pytest
 from ansible import constants
 from ansible.template import Templar
 
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.errors import DescriptionError
 from cairn.service import registry
 from cairn.site import layers

@@ -13,7 +13,7 @@ from ansible.template import Templar, trust_as_template
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn import controller, templates
+from cairn.actions import base, templates
 
 
 class Environment(AnsibleEnvironment):  # type: ignore[misc]
@@ -70,14 +70,14 @@ def test_texts_are_found_wherever_they_lie() -> None:
 
 
 def test_all_roles_are_compiled_before_any_task() -> None:
-    controller.preload()
+    base.preload()
     keys = {key[0] for key in templates.COMPILED}
-    for path in (controller.PROJECT / "roles").glob("*/templates/*.j2"):
+    for path in (base.PROJECT / "roles").glob("*/templates/*.j2"):
         text = path.read_text()
         if "{{" in text or "{%" in text:
             assert text in keys, path
-    for path in (controller.PROJECT / "roles").glob("*/vars/main.yml"):
-        assert set(map(str, templates.texts(controller.role_file(path)))) <= keys, path
+    for path in (base.PROJECT / "roles").glob("*/vars/main.yml"):
+        assert set(map(str, templates.texts(base.role_file(path)))) <= keys, path
 
 
 class Loader:

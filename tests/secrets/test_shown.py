@@ -15,7 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from cairn import shown
-from cairn.controller import CairnAction
+from cairn.actions.base import CairnAction
 from cairn.errors import CairnError
 from cairn.masker import PUBLIC, Masker, needles
 from cairn_host import paths

@@ -15,13 +15,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-from . import PROJECT
-from .errors import CairnError
-from .service import registry
-from .service.manifest import digest
-from .service.model import Model
-from .shown import KNOWN, learn
-from .site import layers
+from .. import PROJECT
+from ..errors import CairnError
+from ..service import registry
+from ..service.manifest import digest
+from ..service.model import Model
+from ..shown import KNOWN, learn
+from ..site import layers
 from .templates import keep_compiled, load_plugins, warm
 
 TEMPLATE_OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}

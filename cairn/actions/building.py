@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from .controller import CairnAction
-from .errors import CairnError
-from .site import proxies
+from ..errors import CairnError
+from ..site import proxies
+from .base import CairnAction
 
 UV = Path(sys.executable).with_name("uv")
 

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from keystoneauth1 import exceptions
 
-from cairn import proof_cloud
+from cairn.verify import run as verify_run
 
 # What is asked for, below the URL that the catalog has.
 LISTS = {
@@ -74,7 +74,7 @@ def ask(session: Any, kind: str) -> list[str]:
 def problems(clouds: Path, leave_out: Sequence[str] = ()) -> list[str]:
     """Ask for a token, and then every API of its catalog."""
     try:
-        session = proof_cloud.admin_cloud(clouds, "cairn").session
+        session = verify_run.admin_cloud(clouds, "cairn").session
         catalog = session.auth.get_access(session).service_catalog.catalog
     except (exceptions.ClientException, OSError) as error:
         return [f"no token: {error}"[:300]]

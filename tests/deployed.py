@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cairn.proof_cloud import ProofError, wait
+from cairn.verify.run import ProofError, wait
 from lab.state import State
 
 ROOT = Path(__file__).resolve().parents[1]

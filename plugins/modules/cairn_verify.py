@@ -137,34 +137,30 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from cairn import (
-        playbook,
-        proof,
-        proof_cloud,
-        proof_meters,
-        proof_network,
-        proof_objects,
-        proof_reach,
-        proof_stack,
-        proof_steps,
-        proof_volume,
-    )
+    from cairn.verify import meters as verify_meters
+    from cairn.verify import network, playbook, steps
+    from cairn.verify import objects as verify_objects
+    from cairn.verify import reach as verify_reach
+    from cairn.verify import run as verify_run
+    from cairn.verify import stack as verify_stack
+    from cairn.verify import trace as verify_trace
+    from cairn.verify import volume as verify_volume
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
     MISSING = None
 
-FIRST = () if MISSING else (proof_stack.forget,)
-SWEEPERS = () if MISSING else (proof_volume.forget, proof_objects.forget, proof_meters.forget)
+FIRST = () if MISSING else (verify_stack.forget,)
+SWEEPERS = () if MISSING else (verify_volume.forget, verify_objects.forget, verify_meters.forget)
 SHOWN = ("name", "host", "ids", "services", "floating_ip")
 
 
 def load(path: Path) -> Any:
     """The run of the state file; ProofError if no run was begun."""
     try:
-        return proof_cloud.Run(**json.loads(path.read_text()))
+        return verify_run.Run(**json.loads(path.read_text()))
     except FileNotFoundError:
-        raise proof_cloud.ProofError(f"{path}: no run was prepared") from None
+        raise verify_run.ProofError(f"{path}: no run was prepared") from None
 
 
 def save(path: Path, run: Any) -> None:
@@ -187,14 +183,14 @@ def public(run: Any) -> dict[str, Any]:
     """What the playbook needs of a run, and the window of its journal lines; no secret."""
     shown = {key: value for key, value in run.as_dict().items() if key in SHOWN}
     began = run.times.get("began", time.time())
-    margin = proof.CLOCK_TOLERANCE
+    margin = verify_trace.CLOCK_TOLERANCE
     return shown | {
-        "missing": proof_cloud.missing(run),
+        "missing": verify_run.missing(run),
         "since": began - margin,
         "until": time.time() + margin,
-        "units": list(proof_steps.UNITS),
+        "units": list(steps.UNITS),
         "wanted": [*requests_of(run), *filter(None, [run.ids.get("server")])],
-        "patterns": [proof_steps.SIGN_INS],
+        "patterns": [steps.SIGN_INS],
     }
 
 
@@ -203,9 +199,9 @@ def requests_of(run: Any) -> list[str]:
     return [one for one in (run.request, run.ids.get("request")) if one]
 
 
-def trace_of(run: Any, hosts: dict[str, Any]) -> proof.Trace:
+def trace_of(run: Any, hosts: dict[str, Any]) -> verify_trace.Trace:
     """Everything known of the run's creation, from APIs and from hosts."""
-    facts = {name: proof.Fact(**fact) for name, fact in run.facts.items()}
+    facts = {name: verify_trace.Fact(**fact) for name, fact in run.facts.items()}
     for host, result in hosts.items():
         domain = result.get("domain") or {}
         if domain.get("state") == "running":
@@ -213,19 +209,21 @@ def trace_of(run: Any, hosts: dict[str, Any]) -> proof.Trace:
                 f"{domain['name']} is running on {host}: "
                 f"{domain['vcpus']} processor, {domain['memory_mb']} MB"
             )
-            facts["domain"] = proof.Fact("domain", run.times.get("active", time.time()), text)
-    return proof.Trace(
+            facts["domain"] = verify_trace.Fact(
+                "domain", run.times.get("active", time.time()), text
+            )
+    return verify_trace.Trace(
         began=run.times["began"],
         accepted=run.times.get("accepted", time.time()),
         ids=run.ids,
         requests=requests_of(run),
         facts=facts,
-        lines=proof.gathered(hosts),
+        lines=verify_trace.gathered(hosts),
         services=frozenset(run.services),
     )
 
 
-def report_of(run: Any, outcomes: list[proof.Outcome], problem: str) -> dict[str, Any]:
+def report_of(run: Any, outcomes: list[verify_trace.Outcome], problem: str) -> dict[str, Any]:
     """The run for `make bench`: seconds from the request for a token, and the steps."""
     began = run.times.get("began", 0.0)
     return {
@@ -285,10 +283,10 @@ def main() -> None:
     state = Path(module.params["state"])
     try:
         refuse_second(state)
-        admin = proof_cloud.admin_cloud(Path(module.params["config"]), module.params["cloud"])
-        with proof_cloud.explained(f"asking cloud {module.params['cloud']}"):
+        admin = verify_run.admin_cloud(Path(module.params["config"]), module.params["cloud"])
+        with verify_run.explained(f"asking cloud {module.params['cloud']}"):
             result = phase(admin, state, module.params)
-    except proof_cloud.ProofError as error:
+    except verify_run.ProofError as error:
         run = {"run": public(load(state))} if state.exists() else {}
         module.fail_json(msg=str(error), **run)
     module.exit_json(changed=False, **result)
@@ -296,14 +294,14 @@ def main() -> None:
 
 def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Remove leftovers, make what an instance needs."""
-    left = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
+    left = verify_run.sweep(admin, SWEEPERS, first=FIRST)
     lines = [f"removed from an earlier run: {', '.join(left)}"] if left else []
-    run = proof_cloud.new_run()
+    run = verify_run.new_run()
     run.owner, run.wanted = playbook.owner(), wanted["services"]
     save(state, run)
     image = Path(wanted["image"])
-    text = kept(state, run, lambda: proof_cloud.prepare(admin, run, image, wanted["external"]))
-    volume = kept(state, run, lambda: proof_volume.prepare(admin, run, wanted["seconds"]))
+    text = kept(state, run, lambda: verify_run.prepare(admin, run, image, wanted["external"]))
+    volume = kept(state, run, lambda: verify_volume.prepare(admin, run, wanted["seconds"]))
     return {"lines": [*lines, text, volume], "run": public(run)}
 
 
@@ -313,7 +311,7 @@ def refuse_second(state: Path) -> None:
     other = json.loads(state.read_text()).get("owner", "") if state.exists() else ""
     if other != playbook.owner() and playbook.lives(other):
         number = other.partition(".")[0]
-        raise proof_cloud.ProofError(
+        raise verify_run.ProofError(
             f"another run of verify.yml goes on (process {number}): wait for its end, or end it"
         )
 
@@ -335,7 +333,7 @@ def seen(state: Path, run: Any, work: Callable[[], list[Any]]) -> dict[str, Any]
 def boot(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Create the instance."""
     run = load(state)
-    text = kept(state, run, lambda: proof_cloud.boot(admin, run, wanted["seconds"]))
+    text = kept(state, run, lambda: verify_run.boot(admin, run, wanted["seconds"]))
     return {"lines": [text], "run": public(run)}
 
 
@@ -343,33 +341,33 @@ def reach(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Reach the instance."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
-    return seen(state, run, lambda: proof_reach.reach(admin, run, ca_file, wanted["seconds"]))
+    return seen(state, run, lambda: verify_reach.reach(admin, run, ca_file, wanted["seconds"]))
 
 
 def networks(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Give the instance further networks."""
     run = load(state)
-    return seen(state, run, lambda: proof_network.networks(admin, run))
+    return seen(state, run, lambda: network.networks(admin, run))
 
 
 def volumes(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Use the instance's volume."""
     run = load(state)
-    return seen(state, run, lambda: proof_volume.volumes(admin, run, wanted["seconds"]))
+    return seen(state, run, lambda: verify_volume.volumes(admin, run, wanted["seconds"]))
 
 
 def objects(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Store and read objects."""
     run = load(state)
     dispersion, location = wanted["dispersion"], wanted["location"]
-    return seen(state, run, lambda: proof_objects.objects(admin, run, dispersion, location))
+    return seen(state, run, lambda: verify_objects.objects(admin, run, dispersion, location))
 
 
 def begin_stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Ask for a stack, to be made while other things are proved."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
-    text = kept(state, run, lambda: proof_stack.begin(admin, run, ca_file, wanted["seconds"]))
+    text = kept(state, run, lambda: verify_stack.begin(admin, run, ca_file, wanted["seconds"]))
     return {"lines": [text], "run": public(run)}
 
 
@@ -377,13 +375,13 @@ def stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Wait for the stack, change and delete it."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
-    return seen(state, run, lambda: proof_stack.stack(admin, run, ca_file, wanted["seconds"]))
+    return seen(state, run, lambda: verify_stack.stack(admin, run, ca_file, wanted["seconds"]))
 
 
 def pause(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Pause the instance for a moment."""
     run = load(state)
-    text = kept(state, run, lambda: proof_meters.pause(admin, run, wanted["seconds"]))
+    text = kept(state, run, lambda: verify_meters.pause(admin, run, wanted["seconds"]))
     return {"lines": [text], "run": public(run)}
 
 
@@ -391,28 +389,28 @@ def meters(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Read meters of what was made."""
     run = load(state)
     heard, event, seconds = wanted["heard"], wanted["event"], wanted["seconds"]
-    return seen(state, run, lambda: proof_meters.meters(admin, run, heard, event, seconds))
+    return seen(state, run, lambda: verify_meters.meters(admin, run, heard, event, seconds))
 
 
 def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Follow the creation through its steps; ProofError with the table and the reason."""
     run = load(state) if state.exists() else None
     if run is None or "began" not in run.times:
-        raise proof_cloud.ProofError(wanted["problem"] or "no instance was asked for")
+        raise verify_run.ProofError(wanted["problem"] or "no instance was asked for")
     known = trace_of(run, wanted["hosts"])
-    outcomes = proof.follow(known)
+    outcomes = verify_trace.follow(known)
     write(Path(wanted["report"]), report_of(run, outcomes, wanted["problem"]), 0o644)
-    errors = proof.gathered(wanted["hosts"], "errors")
-    lines = [*proof.table(outcomes, run.times["began"]), *proof.complaints(errors)]
+    errors = verify_trace.gathered(wanted["hosts"], "errors")
+    lines = [*verify_trace.table(outcomes, run.times["began"]), *verify_trace.complaints(errors)]
     silent = [host for host, told in wanted["hosts"].items() if "lines" not in told]
-    if reason := proof.failure(outcomes, known, errors, silent, wanted["problem"]):
-        raise proof_cloud.ProofError("\n".join([*lines, "", reason]))
+    if reason := verify_trace.failure(outcomes, known, errors, silent, wanted["problem"]):
+        raise verify_run.ProofError("\n".join([*lines, "", reason]))
     return {"lines": lines, "run": public(run)}
 
 
 def clean(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Remove everything."""
-    removed = proof_cloud.sweep(admin, SWEEPERS, first=FIRST)
+    removed = verify_run.sweep(admin, SWEEPERS, first=FIRST)
     state.unlink(missing_ok=True)
     return {"lines": [f"removed: {', '.join(removed) or 'nothing was left'}"], "run": {}}
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from cairn import proof_cloud, proof_volume
+from cairn.verify import run as verify_run
+from cairn.verify import volume as verify_volume
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories" / "lab"
@@ -37,15 +38,15 @@ def image() -> Path:
     return Path(made.stdout.splitlines()[-1])
 
 
-def start(admin: Any) -> proof_cloud.Run:
+def start(admin: Any) -> verify_run.Run:
     """An instance whose root disk is a volume, with a second volume that holds nothing yet."""
-    proof_cloud.sweep(admin, (proof_volume.forget,))
-    run = proof_cloud.new_run()
-    proof_cloud.prepare(admin, run, image(), external())
-    user = proof_cloud.user_cloud(admin, run)
+    verify_run.sweep(admin, (verify_volume.forget,))
+    run = verify_run.new_run()
+    verify_run.prepare(admin, run, image(), external())
+    user = verify_run.user_cloud(admin, run)
     root = user.block_storage.create_volume(name=run.name, size=1, image_id=run.ids["image"])
-    proof_volume.available(user, "volume", root, SECONDS)
-    proof_volume.prepare(admin, run, SECONDS)
+    verify_volume.available(user, "volume", root, SECONDS)
+    verify_volume.prepare(admin, run, SECONDS)
     server = user.compute.create_server(
         name=run.name,
         flavor_id=run.ids["flavor"],
@@ -59,52 +60,52 @@ def start(admin: Any) -> proof_cloud.Run:
     )  # fmt: skip
     run.ids["server"] = server.id
     user.compute.wait_for_server(server, wait=SECONDS)
-    proof_cloud.attach_floating_ip(user, run)
-    proof_cloud.wait("the guest", SECONDS, lambda: proof_volume.disks(run) == {"vdb": 1})
+    verify_run.attach_floating_ip(user, run)
+    verify_run.wait("the guest", SECONDS, lambda: verify_volume.disks(run) == {"vdb": 1})
     return run
 
 
-def rescue(admin: Any, run: proof_cloud.Run) -> None:
+def rescue(admin: Any, run: verify_run.Run) -> None:
     """Lose the second volume, and have it back from a backup."""
-    user = proof_cloud.user_cloud(admin, run)
+    user = verify_run.user_cloud(admin, run)
     storage, server = user.block_storage, run.ids["server"]
     backup = storage.create_backup(name=run.name, volume_id=run.ids["volume"], force=True)
     try:
-        proof_volume.available(user, "backup", backup, SECONDS)
+        verify_volume.available(user, "backup", backup, SECONDS)
         user.compute.delete_volume_attachment(server, run.ids["volume"])
-        proof_volume.unseen(run, SECONDS)
+        verify_volume.unseen(run, SECONDS)
         found = storage.get_volume(run.ids["volume"])
-        proof_volume.available(user, "volume", found, SECONDS)
+        verify_volume.available(user, "volume", found, SECONDS)
         storage.delete_volume(run.ids["volume"])
         volume = storage.create_volume(name=run.name, size=1)
-        proof_volume.available(user, "volume", volume, SECONDS)
+        verify_volume.available(user, "volume", volume, SECONDS)
         storage.restore_backup(backup, volume=volume)
         run.ids["volume"] = volume.id
-        proof_volume.available(user, "volume", volume, SECONDS)
+        verify_volume.available(user, "volume", volume, SECONDS)
     finally:
         # Only its owner finds its objects: an administrator would look among his own.
         storage.delete_backup(backup)
         storage.wait_for_delete(backup)
     user.compute.create_volume_attachment(server, volume=volume.id)
-    proof_volume.seen(run, [1], SECONDS)
+    verify_volume.seen(run, [1], SECONDS)
 
 
 def main() -> None:
     """Do as the words say."""
     state, verb, *words = sys.argv[1:]
-    admin = proof_cloud.admin_cloud(INVENTORY / ".operator" / "clouds.yaml", "cairn")
+    admin = verify_run.admin_cloud(INVENTORY / ".operator" / "clouds.yaml", "cairn")
     if verb == "start":
         Path(state).write_text(json.dumps(start(admin).as_dict()))
         return
     if verb == "stop":
-        proof_cloud.sweep(admin, (proof_volume.forget,))
+        verify_run.sweep(admin, (verify_volume.forget,))
         return
-    run = proof_cloud.Run(**json.loads(Path(state).read_text()))
+    run = verify_run.Run(**json.loads(Path(state).read_text()))
     if verb == "rescue":
         rescue(admin, run)
         Path(state).write_text(json.dumps(run.as_dict()))
     else:
-        print(proof_volume.word(run, "vdb", *words))
+        print(verify_volume.word(run, "vdb", *words))
 
 
 if __name__ == "__main__":

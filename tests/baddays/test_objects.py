@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 from cairn_host.probe.block_devices import END_BYTES
 from tests.deployed import Cloud
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 from tests.deployed import option
 
 pytestmark = pytest.mark.lab

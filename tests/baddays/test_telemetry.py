@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 from tests.deployed import Cloud
 
 from .conftest import INVENTORY

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 from tests.deployed import ROOT, Cloud
 
 pytestmark = pytest.mark.lab

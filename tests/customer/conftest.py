@@ -21,8 +21,11 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cairn import proof_cloud, proof_objects, proof_stack, proof_volume
 from cairn.service import registry
+from cairn.verify import objects
+from cairn.verify import run as verify_run
+from cairn.verify import stack as verify_stack
+from cairn.verify import volume as verify_volume
 from guest.__main__ import build
 from lab import network
 
@@ -89,13 +92,13 @@ def lab_network(guest: Path) -> Iterator[None]:
 @pytest.fixture(scope="package")
 def admin(lab_network: None) -> Any:
     """The operator, who gives customers their accounts."""
-    return proof_cloud.admin_cloud(OPERATOR / "clouds.yaml", "cairn")
+    return verify_run.admin_cloud(OPERATOR / "clouds.yaml", "cairn")
 
 
-def external(admin: Any, run: proof_cloud.Run) -> Any:
+def external(admin: Any, run: verify_run.Run) -> Any:
     """The network of the floating IPs, as the lab's inventory has it."""
     planes = yaml.safe_load((INVENTORY / "group_vars" / "all" / "planes.yml").read_text())
-    return proof_cloud.external_network(
+    return verify_run.external_network(
         admin,
         run,
         {"physical_network": "physnet1", **planes["cairn_provider_networks"]["external"]},
@@ -107,21 +110,21 @@ def customer(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     """A new customer, who in the end must have left nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
         # What verify.yml makes at the same time is none of our business.
-        patch.setattr(proof_cloud, "PREFIX", "cairn-customer-")
+        patch.setattr(verify_run, "PREFIX", "cairn-customer-")
         yield from new_customer(admin, tmp_path_factory.mktemp("customer") / "clouds.yaml")
 
 
 def sweep(admin: Any) -> list[str]:
     """Remove what customers of these tests have left; told in words."""
-    others = (proof_volume.forget, proof_objects.forget)
-    return proof_cloud.sweep(admin, others, first=(proof_stack.forget,))
+    others = (verify_volume.forget, objects.forget)
+    return verify_run.sweep(admin, others, first=(verify_stack.forget,))
 
 
 def new_customer(admin: Any, clouds: Path) -> Iterator[Customer]:
     """Make a customer with a clouds.yaml there; take the account back afterwards."""
     sweep(admin)
-    run = proof_cloud.new_run()
-    proof_cloud.make_user(admin, run)
+    run = verify_run.new_run()
+    verify_run.make_user(admin, run)
     outside = external(admin, run)
     auth = {
         "auth_url": admin.config.config["auth"]["auth_url"],
@@ -163,7 +166,7 @@ def offered(cloud: Any, kinds: set[str]) -> Callable[[str], None]:
     def need(kind: str) -> None:
         if kind not in kinds:
             pytest.skip(f"this cloud has no {kind}")
-        assert kind in proof_cloud.served(catalog), f"the catalog has no endpoint of {kind}"
+        assert kind in verify_run.served(catalog), f"the catalog has no endpoint of {kind}"
 
     return need
 

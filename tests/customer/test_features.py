@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 
 from .conftest import OPERATOR
 

@@ -8,7 +8,7 @@ import certifi
 import pytest
 from openstack.exceptions import ForbiddenException, HttpException, SDKException
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 
 from .conftest import BOOT_SECONDS
 

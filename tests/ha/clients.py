@@ -24,7 +24,7 @@ from keystoneauth1 import exceptions
 from keystoneauth1.identity.v3 import Password
 from keystoneauth1.session import Session
 
-from cairn import proof_cloud
+from cairn.verify import run as verify_run
 from tests.baddays import guest
 
 PAUSE = 0.5  # seconds between a client's requests
@@ -116,19 +116,19 @@ def ask(clouds: Path, stop: Path, seconds: float) -> dict[str, Any]:
 
 def start(admin: Any, kept: Path, seconds: float) -> dict[str, Any]:
     """An instance that answers at its floating IP; where it is and through what it is reached."""
-    proof_cloud.sweep(admin)
-    run = proof_cloud.new_run()
-    proof_cloud.prepare(admin, run, guest.image(), guest.external())
-    proof_cloud.boot(admin, run, seconds)
+    verify_run.sweep(admin)
+    run = verify_run.new_run()
+    verify_run.prepare(admin, run, guest.image(), guest.external())
+    verify_run.boot(admin, run, seconds)
     kept.write_text(json.dumps(run.as_dict()))
     return ping(kept, seconds)
 
 
 def ping(kept: Path, seconds: float) -> dict[str, Any]:
     """How long it takes until the instance answers."""
-    run = proof_cloud.Run(**json.loads(kept.read_text()))
+    run = verify_run.Run(**json.loads(kept.read_text()))
     began = time.monotonic()
-    proof_cloud.wait("the instance", seconds, lambda: answers(run.floating_ip))
+    verify_run.wait("the instance", seconds, lambda: answers(run.floating_ip))
     return {"seconds": round(time.monotonic() - began, 1)}
 
 
@@ -147,11 +147,11 @@ def main() -> None:
     elif verb == "ping":
         result = ping(Path(file), limit)
     else:
-        admin = proof_cloud.admin_cloud(Path(clouds), "cairn")
+        admin = verify_run.admin_cloud(Path(clouds), "cairn")
         result = (
             start(admin, Path(file), limit)
             if verb == "start"
-            else {"removed": proof_cloud.sweep(admin)}
+            else {"removed": verify_run.sweep(admin)}
         )
     print(json.dumps(result))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 from tests.deployed import ROOT, Cloud
 
 from .conftest import CONTROLLERS, holder, wait_whole

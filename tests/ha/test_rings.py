@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cairn.proof_cloud import wait
+from cairn.verify.run import wait
 from tests.deployed import Cloud
 
 from .conftest import CONTROLLERS

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from ansible.template import Templar, trust_as_template
 
-from cairn import proof_cloud
 from cairn.preflight import checks
 from cairn.preflight.checks import ERROR, WARNING
 from cairn.service import venv_cache
 from cairn.site import proxies
+from cairn.verify import run as verify_run
 from cairn_host import errors, paths
 from cairn_host.probe import facts
 from cairn_host.service import health, virtualenv
@@ -336,8 +336,8 @@ def test_the_proof_asks_the_cloud_directly_and_nothing_else(
     config.write_text(
         json.dumps({"clouds": {"cairn": {"auth": {"auth_url": f"http://{keystone.at}/v3", **who}}}})
     )
-    cloud = proof_cloud.admin_cloud(config, "cairn")
-    with pytest.raises(proof_cloud.ERRORS):
+    cloud = verify_run.admin_cloud(config, "cairn")
+    with pytest.raises(verify_run.ERRORS):
         list(cloud.identity.projects())
     assert everywhere.asked == []
     assert keystone.asked

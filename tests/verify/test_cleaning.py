@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from openstack import exceptions
 
-from cairn import proof_cloud
-from cairn.proof_cloud import PREFIX, ProofError
+from cairn.verify import run as verify_run
+from cairn.verify.run import PREFIX, ProofError
 
 KINDS = ("projects", "users", "keypairs", "flavors", "servers", "forwardings", "ips", "routers",
          "ports", "networks", "security_groups", "images")  # fmt: skip
@@ -146,7 +146,7 @@ def cloud() -> Cloud:
 
 def test_a_finished_run_leaves_nothing(cloud: Cloud) -> None:
     add_run(cloud, f"{PREFIX}1")
-    removed = proof_cloud.sweep(cloud)
+    removed = verify_run.sweep(cloud)
     assert cloud.left() == []
     assert f"server {PREFIX}1" in removed
     assert f"project {PREFIX}1" == removed[-1]
@@ -156,31 +156,31 @@ def test_leftovers_of_several_killed_runs_are_removed(cloud: Cloud) -> None:
     add_run(cloud, f"{PREFIX}1")
     add_run(cloud, f"{PREFIX}2")
     cloud.resources["servers"].clear()
-    proof_cloud.sweep(cloud)
+    verify_run.sweep(cloud)
     assert cloud.left() == []
 
 
 def test_what_is_not_ours_stays(cloud: Cloud) -> None:
     add_run(cloud, "customer")
     before = cloud.left()
-    assert proof_cloud.sweep(cloud) == []
+    assert verify_run.sweep(cloud) == []
     assert cloud.left() == before
 
 
 def test_a_clean_cloud_is_left_alone(cloud: Cloud) -> None:
-    assert proof_cloud.sweep(cloud) == []
+    assert verify_run.sweep(cloud) == []
 
 
 def test_a_resource_that_stays_is_named_and_keeps_its_project(cloud: Cloud) -> None:
     add_run(cloud, f"{PREFIX}1")
     cloud.refuses = {f"{PREFIX}1-interface"}
     with pytest.raises(ProofError, match=f"router interface {PREFIX}1-interface: .*in use"):
-        proof_cloud.sweep(cloud)
+        verify_run.sweep(cloud)
     # The next run finds it by its project; what could go has gone.
     assert f"projects {PREFIX}1" in cloud.left()
     assert f"images {PREFIX}1" not in cloud.left()
     cloud.refuses = set()
-    proof_cloud.sweep(cloud)
+    verify_run.sweep(cloud)
     assert cloud.left() == []
 
 
@@ -192,7 +192,7 @@ def test_something_that_went_by_itself_is_no_failure(cloud: Cloud) -> None:
         raise exceptions.NotFoundException("no such floating IP")
 
     cloud.network.delete_ip = gone
-    proof_cloud.sweep(cloud)
+    verify_run.sweep(cloud)
     assert cloud.left() == []
 
 
@@ -205,7 +205,7 @@ def test_what_others_know_of_a_project_goes_before_it(cloud: Cloud) -> None:
         assert project in cloud.resources["projects"]
         return [f"meters of {ident}"]
 
-    removed = proof_cloud.sweep(cloud, [other])
+    removed = verify_run.sweep(cloud, [other])
     assert removed.index(f"meters of {project.id}") < removed.index(f"project {PREFIX}1")
 
 
@@ -216,7 +216,7 @@ def test_what_others_cannot_remove_keeps_the_project(cloud: Cloud) -> None:
         raise exceptions.HttpException("no meters today")
 
     with pytest.raises(ProofError, match="no meters today"):
-        proof_cloud.sweep(cloud, [other])
+        verify_run.sweep(cloud, [other])
     assert f"projects {PREFIX}1" in cloud.left()
 
 
@@ -227,7 +227,7 @@ def test_whoever_would_make_things_again_forgets_before_they_are_removed(cloud: 
         assert [one for one in cloud.resources["servers"] if one.project_id == project]
         return ["stack left"]
 
-    removed = proof_cloud.sweep(cloud, first=[forget])
+    removed = verify_run.sweep(cloud, first=[forget])
     assert removed[0] == "stack left"
     assert cloud.left() == []
 
@@ -247,8 +247,8 @@ def test_what_something_still_used_is_asked_for_again_in_the_end(
 
     if stubborn:
         with pytest.raises(ProofError, match="the stack's volume is in use"):
-            proof_cloud.sweep(cloud, first=[forget])
+            verify_run.sweep(cloud, first=[forget])
     else:
-        assert "stack a" in proof_cloud.sweep(cloud, first=[forget])
+        assert "stack a" in verify_run.sweep(cloud, first=[forget])
     assert asked == [True, False]
     assert bool(cloud.resources["projects"]) is stubborn

@@ -9,8 +9,8 @@ import pytest
 from keystoneauth1.exceptions import ConnectFailure
 from openstack import exceptions
 
-from cairn import proof_cloud
-from cairn.proof_cloud import ProofError
+from cairn.verify import run as verify_run
+from cairn.verify.run import ProofError
 
 WANTED = {
     "physical_network": "physnet1",
@@ -42,7 +42,7 @@ class Networks:
 
 def external(networks: Networks, **changed: Any) -> Any:
     admin = SimpleNamespace(network=networks)
-    return proof_cloud.external_network(admin, proof_cloud.new_run(), WANTED | changed)
+    return verify_run.external_network(admin, verify_run.new_run(), WANTED | changed)
 
 
 def network(physical: str, kind: str = "flat") -> SimpleNamespace:
@@ -58,7 +58,7 @@ def test_a_network_on_the_physical_network_is_used() -> None:
 
 def test_a_missing_one_is_made_under_a_name_that_is_removed_again() -> None:
     networks = Networks()
-    assert external(networks).name.startswith(proof_cloud.PREFIX)
+    assert external(networks).name.startswith(verify_run.PREFIX)
     subnet = networks.made[1]
     assert subnet["allocation_pools"] == [{"start": "198.18.40.100", "end": "198.18.40.199"}]
     assert not subnet["enable_dhcp"]
@@ -69,7 +69,7 @@ def test_one_that_is_to_stay_has_the_name_that_was_asked_for() -> None:
 
 
 def test_runs_share_neither_names_nor_secrets() -> None:
-    one, other = proof_cloud.new_run(), proof_cloud.new_run()
+    one, other = verify_run.new_run(), verify_run.new_run()
     assert one.name != other.name
     assert one.password != other.password
     assert one.request != other.request
@@ -78,12 +78,12 @@ def test_runs_share_neither_names_nor_secrets() -> None:
 
 def test_waiting_gives_the_answer() -> None:
     answers = iter([None, "", "here"])
-    assert proof_cloud.wait("x", 5, lambda: next(answers), interval=0) == "here"
+    assert verify_run.wait("x", 5, lambda: next(answers), interval=0) == "here"
 
 
 def test_waiting_in_vain_says_for_what_and_how_long() -> None:
     with pytest.raises(ProofError, match="an answer: not within 0 s"):
-        proof_cloud.wait("an answer", 0, lambda: None, interval=0.01)
+        verify_run.wait("an answer", 0, lambda: None, interval=0.01)
 
 
 def test_a_services_refusal_says_what_was_being_done() -> None:
@@ -91,13 +91,13 @@ def test_a_services_refusal_says_what_was_being_done() -> None:
     refusal.status_code = 403
     with (
         pytest.raises(ProofError, match="making the user: HTTP 403: quota exceeded"),
-        proof_cloud.explained("making the user"),
+        verify_run.explained("making the user"),
     ):
         raise refusal
 
 
 def test_novas_times_are_utc() -> None:
-    assert proof_cloud.seconds_of("2026-11-23T09:00:00.500000") == 1795424400.5
+    assert verify_run.seconds_of("2026-11-23T09:00:00.500000") == 1795424400.5
 
 
 class Compute:
@@ -130,25 +130,25 @@ class Compute:
 
 
 def test_only_the_action_of_this_request_is_evidence() -> None:
-    run = proof_cloud.new_run()
+    run = verify_run.new_run()
     run.ids.update(server="s", request="req-mine")
-    proof_cloud.observe_actions(SimpleNamespace(compute=Compute("req-mine")), run)
+    verify_run.observe_actions(SimpleNamespace(compute=Compute("req-mine")), run)
     assert "create of req-mine" in run.facts["action"]["text"]
     assert "compute1" in run.facts["build_event"]["text"]
     assert run.facts["build_event"]["time"] - run.facts["action"]["time"] == 1.0
 
 
 def test_another_requests_action_is_none() -> None:
-    run = proof_cloud.new_run()
+    run = verify_run.new_run()
     run.ids.update(server="s", request="req-mine")
-    proof_cloud.observe_actions(SimpleNamespace(compute=Compute("req-theirs")), run)
+    verify_run.observe_actions(SimpleNamespace(compute=Compute("req-theirs")), run)
     assert run.facts == {}
 
 
 def test_a_refused_connection_is_explained_too() -> None:
     with (
         pytest.raises(ProofError, match="asking cloud cairn: no route"),
-        proof_cloud.explained("asking cloud cairn"),
+        verify_run.explained("asking cloud cairn"),
     ):
         raise ConnectFailure("no route")
 
@@ -159,4 +159,4 @@ def test_a_service_without_endpoints_is_not_served_though_the_catalog_names_it()
         {"type": "orchestration", "endpoints": []},
         {"type": "metric", "endpoints": [{"interface": "internal"}]},
     ]
-    assert proof_cloud.served(catalog) == ["compute"]
+    assert verify_run.served(catalog) == ["compute"]

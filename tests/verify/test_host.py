@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cairn import proof_steps
+from cairn.verify import steps
 from cairn_host.probe import journal
 
 REQUEST = "req-6d6c2f7e-0a7e-4f0e-9a55-0d6f0f2f7a10"
@@ -34,7 +34,7 @@ def test_lines_with_an_id_are_kept_with_time_and_unit() -> None:
 
 def test_token_lines_are_kept_without_an_id() -> None:
     line = '10.0.0.1 "GET /v3/auth/tokens" status: 200 len: 1 time: 2 ms [- r] agent: "nova/33 x"'
-    found = journal.select([record(line, "keystone.service")], [REQUEST], [proof_steps.SIGN_INS])
+    found = journal.select([record(line, "keystone.service")], [REQUEST], [steps.SIGN_INS])
     assert found["lines"][0]["unit"] == "keystone"
 
 

@@ -12,8 +12,9 @@ import requests
 from keystoneauth1.exceptions import EndpointNotFound
 from openstack import exceptions
 
-from cairn import proof_cloud, proof_meters
-from cairn.proof_cloud import ProofError, Run
+from cairn.verify import meters
+from cairn.verify import run as verify_run
+from cairn.verify.run import ProofError, Run
 
 CPU = "/v1/resource/instance/i1/metric/cpu/measures"
 SIZE = "/v1/resource/volume/v1/metric/volume.size/measures"
@@ -56,16 +57,14 @@ class Session:
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     made = Session()
-    monkeypatch.setattr(
-        proof_meters, "user_cloud", lambda admin, run: SimpleNamespace(session=made)
-    )
-    monkeypatch.setattr(proof_cloud.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(meters, "user_cloud", lambda admin, run: SimpleNamespace(session=made))
+    monkeypatch.setattr(verify_run.time, "sleep", lambda seconds: None)
     return made
 
 
 @pytest.fixture
 def run() -> Run:
-    made = proof_cloud.new_run()
+    made = verify_run.new_run()
     made.ids.update(server="i1")
     return made
 
@@ -89,7 +88,7 @@ def told(kind: str = "compute.instance.pause.end", server: str = "i1", signature
 
 def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: Run) -> None:
     session.answers[CPU] = (200, MEASURES)
-    found = proof_meters.meters(None, run, heard(), told(), 10)
+    found = meters.meters(None, run, heard(), told(), 10)
     assert [one.text for one in found] == [
         "cpu 1.5e+09 ns of the instance, at 10:02:03",
         "compute.instance.pause.end of the instance, paused",
@@ -101,10 +100,10 @@ def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: R
 def test_a_volume_is_measured_where_there_is_one(session: Session, run: Run) -> None:
     run.ids["volume"] = "v1"
     session.answers |= {CPU: (200, MEASURES), SIZE: (200, MEASURES)}
-    assert len(proof_meters.meters(None, run, heard(), told(), 10)) == 4
+    assert len(meters.meters(None, run, heard(), told(), 10)) == 4
     session.answers[SIZE] = (200, [])
     with pytest.raises(ProofError, match=r"volume\.size of volume v1 in gnocchi: not within"):
-        proof_meters.meters(None, run, heard(), told(), 0)
+        meters.meters(None, run, heard(), told(), 0)
 
 
 @pytest.mark.parametrize("answer", [(404, {}), (200, [])])
@@ -113,13 +112,13 @@ def test_a_meter_that_does_not_come_is_missed(
 ) -> None:
     session.answers[CPU] = answer
     with pytest.raises(ProofError, match="measures of cpu of instance i1 in gnocchi: not within"):
-        proof_meters.meters(None, run, heard(), told(), 0)
+        meters.meters(None, run, heard(), told(), 0)
 
 
 def test_a_broken_gnocchi_is_an_error_at_once(session: Session, run: Run) -> None:
     session.answers[CPU] = (503, {})
     with pytest.raises(ProofError, match="asking gnocchi for cpu of the instance: HTTP 503"):
-        proof_meters.meters(None, run, heard(), told(), 60)
+        meters.meters(None, run, heard(), told(), 60)
     assert len(session.asked) == 1
 
 
@@ -135,7 +134,7 @@ def test_what_is_heard_must_be_a_signed_meter_of_the_instance(
     session: Session, run: Run, line: str, what: str
 ) -> None:
     with pytest.raises(ProofError, match=what):
-        proof_meters.meters(None, run, line, told(), 10)
+        meters.meters(None, run, line, told(), 10)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ def test_an_event_must_be_a_signed_one_of_the_instance(
     session: Session, run: Run, line: str, what: str
 ) -> None:
     with pytest.raises(ProofError, match=what):
-        proof_meters.meters(None, run, heard(), line, 10)
+        meters.meters(None, run, heard(), line, 10)
 
 
 class Compute:
@@ -178,24 +177,24 @@ class Compute:
 
 def test_an_instance_is_paused_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     compute = Compute()
-    monkeypatch.setattr(proof_meters, "user_cloud", lambda *_: SimpleNamespace(compute=compute))
-    assert "i1 was paused" in proof_meters.pause(None, run, 10)
+    monkeypatch.setattr(meters, "user_cloud", lambda *_: SimpleNamespace(compute=compute))
+    assert "i1 was paused" in meters.pause(None, run, 10)
     assert compute.seen == ["PAUSED", "ACTIVE"]
     compute.stuck = True
     with pytest.raises(ProofError, match="instance i1 PAUSED: not within 0 s"):
-        proof_meters.pause(None, run, 0)
+        meters.pause(None, run, 0)
 
 
 def test_what_gnocchi_has_of_a_project_is_removed(session: Session) -> None:
     admin = SimpleNamespace(session=session)
     session.answers["/v1/resource/generic"] = (200, {"deleted": 4})
-    assert proof_meters.forget(admin, "p1") == ["meters of 4 resources"]
+    assert meters.forget(admin, "p1") == ["meters of 4 resources"]
     assert session.sent == {"=": {"project_id": "p1"}}
 
 
 def test_without_gnocchi_there_is_nothing_to_remove(session: Session) -> None:
     session.endpoint = False
-    assert proof_meters.forget(SimpleNamespace(session=session), "p1") == []
+    assert meters.forget(SimpleNamespace(session=session), "p1") == []
 
 
 def test_meters_that_cannot_be_removed_keep_their_project(
@@ -203,5 +202,5 @@ def test_meters_that_cannot_be_removed_keep_their_project(
 ) -> None:
     session.answers["/v1/resource/generic"] = (500, {})
     with pytest.raises(exceptions.HttpException):
-        proof_meters.forget(SimpleNamespace(session=session), "p1")
-    assert proof_meters.forget in script("plugins/modules/cairn_verify.py").SWEEPERS
+        meters.forget(SimpleNamespace(session=session), "p1")
+    assert meters.forget in script("plugins/modules/cairn_verify.py").SWEEPERS

@@ -13,8 +13,9 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar
 
-from cairn import playbook, proof_cloud
-from cairn.proof_cloud import ProofError, Run
+from cairn.verify import playbook
+from cairn.verify import run as verify_run
+from cairn.verify.run import ProofError, Run
 
 BEGAN = 1764000000.0
 
@@ -26,7 +27,7 @@ def module(script: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def run() -> Run:
-    made = proof_cloud.new_run()
+    made = verify_run.new_run()
     made.ids.update(server="id1", request="req-local", project="p", user="u")
     made.times.update(began=BEGAN, accepted=BEGAN + 1, active=BEGAN + 40)
     made.host = made.ids["host"] = "compute1"

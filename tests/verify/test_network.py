@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cairn import proof_network
-from cairn.proof_cloud import ProofError, Run
+from cairn.verify import network
+from cairn.verify.run import ProofError, Run
 
 ADDRESS = "10.254.254.17"
 
@@ -63,9 +63,9 @@ class Cloud:
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     made = Cloud()
-    monkeypatch.setattr(proof_network, "user_cloud", lambda admin, run: made)
-    monkeypatch.setattr(proof_network, "fetch", made.fetch)
-    monkeypatch.setattr(proof_network, "METADATA_SECONDS", 1)
+    monkeypatch.setattr(network, "user_cloud", lambda admin, run: made)
+    monkeypatch.setattr(network, "fetch", made.fetch)
+    monkeypatch.setattr(network, "METADATA_SECONDS", 1)
     return made
 
 
@@ -76,7 +76,7 @@ def run() -> Run:
 
 
 def test_metadata_come_over_each_network_and_names_resolve(cloud: Cloud, run: Run) -> None:
-    first, second = proof_network.networks(cloud, run)
+    first, second = network.networks(cloud, run)
     assert "cairn-verify-1 and cairn-verify-1.cloud.internal resolve" in first.text
     assert "eth1 has 10.254.253.5/24" in second.text
     assert "eth2" in second.text
@@ -96,8 +96,8 @@ def test_metadata_come_over_each_network_and_names_resolve(cloud: Cloud, run: Ru
 def test_what_does_not_work_is_told(cloud: Cloud, run: Run, spoilt: str, said: str) -> None:
     cloud.spoilt = {spoilt}
     with pytest.raises(ProofError, match=said):
-        proof_network.networks(cloud, run)
+        network.networks(cloud, run)
 
 
 def test_an_agent_that_waits_in_vain_for_a_minute_is_too_slow() -> None:
-    assert proof_network.METADATA_SECONDS + proof_network.ANSWER_SECONDS <= 60
+    assert network.METADATA_SECONDS + network.ANSWER_SECONDS <= 60

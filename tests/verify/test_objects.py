@@ -11,8 +11,8 @@ import jinja2
 import pytest
 import yaml
 
-from cairn import proof_objects
-from cairn.proof_cloud import ProofError
+from cairn.verify import objects as verify_objects
+from cairn.verify.run import ProofError
 
 ROOT = Path(__file__).resolve().parents[2]
 # "Signature Calculations for the Authorization Header", Amazon S3 API reference.
@@ -35,7 +35,7 @@ def test_requests_are_signed_as_amazon_does(
     path: str, headers: dict[str, str], signature: str
 ) -> None:
     now = datetime(2013, 5, 24, tzinfo=UTC)
-    made = proof_objects.sign("GET", BUCKET + path, headers, b"", ACCESS, SECRET, "us-east-1", now)
+    made = verify_objects.sign("GET", BUCKET + path, headers, b"", ACCESS, SECRET, "us-east-1", now)
     assert made["Authorization"].endswith(f"Signature={signature}")
 
 
@@ -45,19 +45,19 @@ REPORT = """{"object": {"copies_found": 9, "copies_expected": 9, "pct_found": 10
 
 
 def test_a_report_of_all_copies_is_told() -> None:
-    text = proof_objects.dispersion_text("Using storage policy: standard\n" + REPORT % 9)
+    text = verify_objects.dispersion_text("Using storage policy: standard\n" + REPORT % 9)
     assert text == "9 of 9 of objects, 9 of 9 of containers"
 
 
 def test_missing_copies_are_no_proof() -> None:
     with pytest.raises(ProofError, match=r"copies are missing: .* 8 of 9 of containers"):
-        proof_objects.dispersion_text(REPORT % 8)
+        verify_objects.dispersion_text(REPORT % 8)
 
 
 @pytest.mark.parametrize("report", ["", "Traceback", "{}", '{"object": {}}', '{"object": 3}'])
 def test_no_report_is_no_proof(report: str) -> None:
     with pytest.raises(ProofError, match="made no report"):
-        proof_objects.dispersion_text(report)
+        verify_objects.dispersion_text(report)
 
 
 NULL = '{"container": {"copies_found": 6, "copies_expected": 6}, "object": null}'
@@ -105,15 +105,15 @@ class Store:
 def test_containers_of_a_run_go_with_their_objects_and_others_stay() -> None:
     store = Store()
     store.accounts["p1"] = {"cairn-verify-1": ["a", "b"], "mine": ["c"]}
-    assert proof_objects.forget(store, "p1") == ["container cairn-verify-1"]
+    assert verify_objects.forget(store, "p1") == ["container cairn-verify-1"]
     assert store.accounts == {"p1": {"mine": ["c"]}}
 
 
 def test_a_project_that_stored_nothing_is_no_trouble() -> None:
-    assert proof_objects.forget(Store(), "p2") == []
+    assert verify_objects.forget(Store(), "p2") == []
     without = Store()
     without.endpoint = None
-    assert proof_objects.forget(without, "p1") == []
+    assert verify_objects.forget(without, "p1") == []
 
 
 class LateListing:
@@ -140,14 +140,14 @@ class LateListing:
 
 def test_a_listing_may_come_late() -> None:
     run = SimpleNamespace(name="cairn-verify-1")
-    found = proof_objects.by_swift(LateListing(), run, b"content")  # type: ignore[arg-type]
+    found = verify_objects.by_swift(LateListing(), run, b"content")  # type: ignore[arg-type]
     assert "listed" in found.text
 
 
 def test_a_listing_that_never_comes_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof_objects, "SECONDS", 0)
+    monkeypatch.setattr(verify_objects, "SECONDS", 0)
     user = LateListing()
     user.listings = [[]]
     run = SimpleNamespace(name="cairn-verify-1")
     with pytest.raises(ProofError, match="by-swift in the listing"):
-        proof_objects.by_swift(user, run, b"content")  # type: ignore[arg-type]
+        verify_objects.by_swift(user, run, b"content")  # type: ignore[arg-type]

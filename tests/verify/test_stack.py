@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from openstack import exceptions
 
-from cairn import proof_cloud, proof_stack
-from cairn.proof_cloud import ProofError, Run
+from cairn.verify import run as verify_run
+from cairn.verify import stack as verify_stack
+from cairn.verify.run import ProofError, Run
 
 ENDPOINT = "https://198.18.30.10:8004/v1/project1"
 ADDRESS = "198.18.40.111"
@@ -35,7 +36,7 @@ class Stacks:
         self.silent: list[str] = []
         self.said = f"{run.name}-stack {run.nonce}"
         self.orchestration = self.compute = self.network = self.block_storage = self
-        for _, _, listing in proof_stack.OUTSIDE.values():
+        for _, _, listing in verify_stack.OUTSIDE.values():
             setattr(self, listing, partial(self.there, listing))
         self.session = SimpleNamespace(get_endpoint=lambda **_: ENDPOINT)
 
@@ -82,10 +83,10 @@ class Stacks:
                 resource_type=kind,
                 status="CREATE_FAILED" if kind == "OS::Nova::Server" else "CREATE_COMPLETE",
                 status_reason="No valid host",
-                physical_resource_id=f"{proof_stack.OUTSIDE[kind][2]}1",
+                physical_resource_id=f"{verify_stack.OUTSIDE[kind][2]}1",
             )
             for kind in dict.fromkeys(resource["type"] for resource in template)
-            if kind in proof_stack.OUTSIDE and kind not in self.silent
+            if kind in verify_stack.OUTSIDE and kind not in self.silent
         ]
 
     def there(self, listing: str) -> list[Any]:
@@ -105,7 +106,7 @@ class Stacks:
 
 @pytest.fixture
 def run() -> Run:
-    made = proof_cloud.new_run()
+    made = verify_run.new_run()
     made.ids.update(image="image1", flavor="flavor1", floating_ip="ip1")
     made.services = ["block-storage", "orchestration"]
     return made
@@ -114,15 +115,15 @@ def run() -> Run:
 @pytest.fixture
 def stacks(run: Run, monkeypatch: pytest.MonkeyPatch) -> Stacks:
     made = Stacks(run)
-    monkeypatch.setattr(proof_stack, "user_cloud", lambda admin, run: made)
-    monkeypatch.setattr(proof_stack, "pings", lambda address: address == ADDRESS)
-    monkeypatch.setattr(proof_stack, "fetch", made.fetch)
-    monkeypatch.setattr(proof_cloud.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(verify_stack, "user_cloud", lambda admin, run: made)
+    monkeypatch.setattr(verify_stack, "pings", lambda address: address == ADDRESS)
+    monkeypatch.setattr(verify_stack, "fetch", made.fetch)
+    monkeypatch.setattr(verify_run.time, "sleep", lambda seconds: None)
     return made
 
 
 def prove(run: Run, ca_file: str | None = None) -> list[str]:
-    return [found.title for found in proof_stack.stack(None, run, ca_file, 0)]
+    return [found.title for found in verify_stack.stack(None, run, ca_file, 0)]
 
 
 def test_a_stack_is_made_changed_and_deleted(stacks: Stacks, run: Run) -> None:
@@ -139,7 +140,7 @@ def test_a_stack_is_made_changed_and_deleted(stacks: Stacks, run: Run) -> None:
 
 
 def test_a_stack_that_was_begun_before_is_waited_for(stacks: Stacks, run: Run) -> None:
-    assert "stack1 is being created" in proof_stack.begin(None, run, None, 0)
+    assert "stack1 is being created" in verify_stack.begin(None, run, None, 0)
     assert [verb for verb, _ in stacks.asked] == ["create"]
     assert "stack created" in prove(run)
     assert [verb for verb, _ in stacks.asked] == ["create", "update", "delete"]
@@ -209,13 +210,13 @@ def test_what_heat_does_not_tell_cannot_be_looked_for(stacks: Stacks, run: Run) 
 def test_a_port_that_is_open_before_the_update_proves_nothing(
     stacks: Stacks, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof_stack, "fetch", lambda address, path: "[]")
+    monkeypatch.setattr(verify_stack, "fetch", lambda address, path: "[]")
     with pytest.raises(ProofError, match="answers, though the stack's port 80 is closed"):
         prove(run)
 
 
 def test_the_template_refers_to_nothing_that_it_does_not_have() -> None:
-    made = proof_stack.template(seconds=60, volume=True, page=True)
+    made = verify_stack.template(seconds=60, volume=True, page=True)
 
     def references(value: Any) -> list[str]:
         if isinstance(value, dict):
@@ -238,7 +239,7 @@ def test_the_template_refers_to_nothing_that_it_does_not_have() -> None:
 
 def test_the_instances_script_is_shell_and_says_what_is_expected(tmp_path: Path) -> None:
     script = tmp_path / "user_data"
-    text = proof_stack.user_data(ENDPOINT, "PEM\n", "nonce7")
+    text = verify_stack.user_data(ENDPOINT, "PEM\n", "nonce7")
     assert "@" not in text.replace('"$@"', "")
     text = text.replace("/run/ca.pem", str(tmp_path / "ca.pem"))
     script.write_text(
@@ -253,10 +254,10 @@ def test_the_instances_script_is_shell_and_says_what_is_expected(tmp_path: Path)
 
 
 def test_the_instance_is_told_where_a_name_leads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof_stack.socket, "gethostbyname", lambda name: "203.0.113.10")
-    text = proof_stack.user_data("https://cloud.example:8004/v1", "PEM", "n")
+    monkeypatch.setattr(verify_stack.socket, "gethostbyname", lambda name: "203.0.113.10")
+    text = verify_stack.user_data("https://cloud.example:8004/v1", "PEM", "n")
     assert "echo '203.0.113.10 cloud.example' >>/etc/hosts" in text
-    assert "/etc/hosts" not in proof_stack.user_data(ENDPOINT, "PEM", "n")
+    assert "/etc/hosts" not in verify_stack.user_data(ENDPOINT, "PEM", "n")
 
 
 # -- what a killed run left ----------------------------------------------------------------------
@@ -296,17 +297,17 @@ class Admin:
 
 def test_left_stacks_are_deleted_from_inside_their_project() -> None:
     admin = Admin(SimpleNamespace(name="left", status="CREATE_IN_PROGRESS"))
-    assert proof_stack.forget(admin, "project1") == ["stack left"]
+    assert verify_stack.forget(admin, "project1") == ["stack left"]
     assert admin.stacks == []
 
 
 def test_a_cloud_without_heat_has_no_stacks_to_forget() -> None:
     admin = Admin(SimpleNamespace(name="left", status="CREATE_COMPLETE"))
     admin.endpoint = None
-    assert proof_stack.forget(admin, "project1") == []
+    assert verify_stack.forget(admin, "project1") == []
     assert admin.granted == []
 
 
 def test_an_update_does_not_replace_the_instance_for_its_handles_next_token() -> None:
-    resources = proof_stack.template(seconds=60, volume=False, page=True)["resources"]
+    resources = verify_stack.template(seconds=60, volume=False, page=True)["resources"]
     assert resources["server"]["properties"]["user_data_update_policy"] == "IGNORE"

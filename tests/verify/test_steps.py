@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cairn import proof
-from cairn.proof import Fact, Line, Trace
+from cairn.verify import trace as verify_trace
+from cairn.verify.trace import Fact, Line, Trace
 
 BEGAN = 1764000000.0
 GLOBAL = "req-6d6c2f7e-0a7e-4f0e-9a55-0d6f0f2f7a10"
@@ -99,12 +99,12 @@ def trace(**changed: Any) -> Trace:
     return dataclasses.replace(good, **changed)
 
 
-def states(outcomes: list[proof.Outcome]) -> dict[int, str]:
+def states(outcomes: list[verify_trace.Outcome]) -> dict[int, str]:
     return {one.step.number: one.state for one in outcomes}
 
 
-def outcome(number: int, **changed: Any) -> proof.Outcome:
-    return proof.follow(trace(**changed))[number - 1]
+def outcome(number: int, **changed: Any) -> verify_trace.Outcome:
+    return verify_trace.follow(trace(**changed))[number - 1]
 
 
 def without(*fragments: str) -> list[Line]:
@@ -114,11 +114,11 @@ def without(*fragments: str) -> list[Line]:
 
 
 def test_there_are_24_steps_in_order() -> None:
-    assert [step.number for step in proof.STEPS] == list(range(1, 25))
+    assert [step.number for step in verify_trace.STEPS] == list(range(1, 25))
 
 
 def test_a_good_creation_proves_every_step_but_those_of_cinder() -> None:
-    found = states(proof.follow(trace()))
+    found = states(verify_trace.follow(trace()))
     assert found.pop(22) == found.pop(23) == "absent"
     assert set(found.values()) == {"proved"}
 
@@ -136,7 +136,7 @@ def test_another_requests_line_is_no_evidence() -> None:
         dataclasses.replace(line, text=line.text.replace(GLOBAL, "req-other").replace(LOCAL, "-"))
         for line in LINES
     ]
-    found = states(proof.follow(trace(lines=other)))
+    found = states(verify_trace.follow(trace(lines=other)))
     assert found[13] == found[18] == found[20] == "missing"
 
 
@@ -210,7 +210,7 @@ def test_ids_that_a_failed_creation_never_got_find_nothing() -> None:
 
 
 def test_the_table_shows_number_seconds_title_and_evidence() -> None:
-    rows = proof.table(proof.follow(trace()), BEGAN)
+    rows = verify_trace.table(verify_trace.follow(trace()), BEGAN)
     assert len(rows) == 48
     at = rows.index("✓ 17   3.2 s  nova-conductor answers with memory, processors and disk")
     assert rows[at + 1].strip() == "compute1 nova-compute: Claim successful"
@@ -219,7 +219,7 @@ def test_the_table_shows_number_seconds_title_and_evidence() -> None:
 
 
 def test_a_proved_creation_has_no_failure() -> None:
-    assert proof.failure(proof.follow(trace()), trace(), [], [], "") is None
+    assert verify_trace.failure(verify_trace.follow(trace()), trace(), [], [], "") is None
 
 
 def test_a_failure_names_step_expectation_place_and_last_lines() -> None:
@@ -230,7 +230,12 @@ def test_a_failure_names_step_expectation_place_and_last_lines() -> None:
         "nova-compute",
         "2026-11-23 09:00:01.123 4711 ERROR nova.virt [None req-x] No space left",
     )
-    text = proof.failure(proof.follow(broken), broken, [error], ["compute2"], "boot: no disk") or ""
+    text = (
+        verify_trace.failure(
+            verify_trace.follow(broken), broken, [error], ["compute2"], "boot: no disk"
+        )
+        or ""
+    )
     assert text.splitlines()[0] == "boot: no disk"
     assert "step 17, nova-conductor answers with memory" in text
     assert "expected: nova-compute claims them on its host" in text
@@ -241,7 +246,7 @@ def test_a_failure_names_step_expectation_place_and_last_lines() -> None:
 
 
 def test_a_problem_alone_is_a_failure() -> None:
-    text = proof.failure(proof.follow(trace()), trace(), [], [], "no ping")
+    text = verify_trace.failure(verify_trace.follow(trace()), trace(), [], [], "no ping")
     assert (text or "").splitlines()[0] == "no ping"
 
 
@@ -251,7 +256,7 @@ def test_lines_of_all_hosts_are_put_in_order() -> None:
         "a": {"lines": [{"time": 1.0, "unit": "u", "text": "first"}]},
         "off": {"unreachable": True},
     }
-    assert [line.text for line in proof.gathered(results)] == ["first", "second"]
+    assert [line.text for line in verify_trace.gathered(results)] == ["first", "second"]
 
 
 def test_what_services_complain_of_meanwhile_is_told_once_without_its_traceback() -> None:
@@ -263,7 +268,9 @@ def test_what_services_complain_of_meanwhile_is_told_once_without_its_traceback(
         Line(BEGAN, "compute1", "neutron-ovn-agent", f"{head}     match.run(event, row)"),
         oslo(2, "compute1", "neutron-ovn-agent", "ovsdbapp.event", stall, level="ERROR"),
     ]
-    assert proof.complaints(lines)[1:] == [f"! compute1 neutron-ovn-agent: {stall} (2 times)"]
-    assert proof.complaints([]) == []
+    assert verify_trace.complaints(lines)[1:] == [
+        f"! compute1 neutron-ovn-agent: {stall} (2 times)"
+    ]
+    assert verify_trace.complaints([]) == []
     many = [Line(BEGAN, "c1", "nova-api", f"CRITICAL: {n}") for n in range(30)]
-    assert proof.complaints(many)[-1] == "! and 18 more"
+    assert verify_trace.complaints(many)[-1] == "! and 18 more"

@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cairn import proof_cloud, proof_volume
-from cairn.proof_cloud import ProofError, Run
+from cairn.verify import run as verify_run
+from cairn.verify import volume as verify_volume
+from cairn.verify.run import ProofError, Run
 
 GIB = 1024**3
 
@@ -110,16 +111,16 @@ def run() -> Run:
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     made = Cloud()
-    monkeypatch.setattr(proof_volume, "user_cloud", lambda admin, run: made)
-    monkeypatch.setattr(proof_volume, "fetch", made.fetch)
-    monkeypatch.setattr(proof_volume.exceptions, "raise_from_response", lambda _: None)
+    monkeypatch.setattr(verify_volume, "user_cloud", lambda admin, run: made)
+    monkeypatch.setattr(verify_volume, "fetch", made.fetch)
+    monkeypatch.setattr(verify_volume.exceptions, "raise_from_response", lambda _: None)
     return made
 
 
 def prove(cloud: Cloud, run: Run) -> list[str]:
-    proof_volume.prepare(cloud, run, 0)
+    verify_volume.prepare(cloud, run, 0)
     cloud.attached.append(run.ids["volume"])
-    return [finding.title for finding in proof_volume.volumes(cloud, run, 0)]
+    return [finding.title for finding in verify_volume.volumes(cloud, run, 0)]
 
 
 def test_a_volume_is_used_extended_detached_and_copied(cloud: Cloud, run: Run) -> None:
@@ -151,30 +152,30 @@ def test_what_does_not_work_is_told(spoilt: str, said: str, cloud: Cloud, run: R
 
 def test_the_instance_is_created_with_its_volume_beside_its_image(run: Run) -> None:
     run.ids["volume"] = "v1"
-    root, volume = proof_cloud.mapping(run)
+    root, volume = verify_run.mapping(run)
     assert (root["boot_index"], root["destination_type"]) == (0, "local")
     assert (volume["uuid"], volume["delete_on_termination"]) == ("v1", False)
 
 
 def test_a_cloud_without_volumes_is_none_the_worse(cloud: Cloud, run: Run) -> None:
     cloud.endpoint = None
-    assert "no volume" in proof_volume.prepare(cloud, run, 0)
+    assert "no volume" in verify_volume.prepare(cloud, run, 0)
     assert "volume" not in run.ids
-    assert proof_volume.forget(cloud, "p1") == []
+    assert verify_volume.forget(cloud, "p1") == []
 
 
 def test_snapshots_go_before_their_volumes_and_other_projects_keep_theirs(
     cloud: Cloud, run: Run
 ) -> None:
     prove(cloud, run)
-    proof_volume.prepare(cloud, run, 0)
+    verify_volume.prepare(cloud, run, 0)
     cloud.volumes_["v3"].project_id = "p2"
-    assert len(proof_volume.forget(cloud, "p1")) == 3
+    assert len(verify_volume.forget(cloud, "p1")) == 3
     assert list(cloud.volumes_) == ["v3"]
 
 
 def test_a_volume_goes_that_lost_its_host_while_it_was_in_use(cloud: Cloud, run: Run) -> None:
-    proof_volume.prepare(cloud, run, 0)
+    verify_volume.prepare(cloud, run, 0)
     cloud.volumes_["v1"].status = "in-use"
-    assert proof_volume.forget(cloud, "p1") == ["volume v"]
+    assert verify_volume.forget(cloud, "p1") == ["volume v"]
     assert not cloud.volumes_

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from .proof_cloud import ProofError, Run, explained, user_cloud, wait
-from .proof_reach import Finding, Findings, fetch
+from .reach import Finding, Findings, fetch
+from .run import ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "network"
 NETWORKS = {"eth1": "10.254.253.0/24", "eth2": "10.254.252.0/24"}

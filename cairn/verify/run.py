@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keystoneauth1.exceptions import ClientException
 from openstack import exceptions
 
-from .errors import CairnError
-from .site import proxies
+from ..errors import CairnError
+from ..site import proxies
 
 PREFIX = "cairn-verify-"
 MEMORY_MB = 128

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .proof_steps import STEPS, Journal, Step, Told
+from .steps import STEPS, Journal, Step, Told
 
 # Clocks of hosts may differ by this much before times of their journals are held against us.
 CLOCK_TOLERANCE = 2.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from .proof_cloud import ProofError, Run, explained, user_cloud, wait
+from .run import ProofError, Run, explained, user_cloud, wait
 
 SECONDS_PER_TRY = 5
 # For an answer: nova's proxy forks for each console, and asks the database and its cell first.

@@ -11,8 +11,8 @@ from typing import Any
 from keystoneauth1.exceptions import EndpointNotFound
 from openstack import exceptions
 
-from .proof_cloud import ProofError, Run, explained, user_cloud, wait
-from .proof_reach import Finding
+from .reach import Finding
+from .run import ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "metric"
 POLLED = "cpu"

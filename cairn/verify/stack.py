@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from openstack import exceptions
 
-from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
-from .proof_reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pings
+from .reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pings
+from .run import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "orchestration"
 NETWORK = "10.254.253.0/24"

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from openstack import exceptions
 
-from .proof_cloud import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
-from .proof_reach import Finding, Findings, disk_sizes, fetch
+from .reach import Finding, Findings, disk_sizes, fetch
+from .run import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "block-storage"
 HELD = ("in-use", "attaching", "detaching", "reserved")

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import requests
 from openstack import exceptions
 
-from .proof_cloud import PREFIX, ProofError, Run, explained, user_cloud, wait
-from .proof_reach import Finding
+from .reach import Finding
+from .run import PREFIX, ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "object-store"
 SIZE = 300_000

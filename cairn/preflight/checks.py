@@ -976,7 +976,7 @@ def check_host(
 ) -> list[Finding]:
     """Every check of one host; of one that gave no answer only that.
 
-    ports, packages: those of the site's services, as `catalogue` finds them.
+    ports, packages: those of the site's services, as the registry finds them.
     """
     told = site["hosts"][name]
     groups = told["groups"]

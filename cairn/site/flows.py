@@ -75,7 +75,7 @@ def read(path: Path = FILE) -> list[Flow]:
 
 
 def ports(flows: Iterable[Flow]) -> list[dict[str, Any]]:
-    """Return the ports of flows that name their units, as `catalogue.ports` does of services."""
+    """Return the ports of flows that name their units, as `registry.ports` does of services."""
     return [
         {
             "role": flow.name,

@@ -22,7 +22,7 @@ NETWORKS = {"eth1": "10.254.253.0/24", "eth2": "10.254.252.0/24"}
 METADATA_SECONDS = 40
 ANSWER_SECONDS = 20  # of the guest: DHCP, then metadata
 GATEWAY = (
-    "10.254.254.1"  # of proof_cloud.PRIVATE_NETWORK; OVN answers names that any server is asked
+    "10.254.254.1"  # of run.PRIVATE_NETWORK; OVN answers names that any server is asked
 )
 
 

@@ -30,10 +30,10 @@ TWO_INTERVALS = 2 * SETTINGS["ceilometer_interval"] + SETTINGS["gnocchi_processi
 ASK = """
 import sys
 from pathlib import Path
-from cairn import proof_cloud, proof_meters
+from cairn.verify import meters, run
 inventory, image = sys.argv[1:]
-admin = proof_cloud.admin_cloud(Path(inventory, ".operator", "clouds.yaml"), "cairn")
-print(len(proof_meters.measures(admin, "image", image, "image.size")))
+admin = run.admin_cloud(Path(inventory, ".operator", "clouds.yaml"), "cairn")
+print(len(meters.measures(admin, "image", image, "image.size")))
 """
 LISTEN = (
     "runuser --user=ceilometer -- /var/lib/cairn/services/ceilometer/current/venv/bin/python "

@@ -28,7 +28,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Masker:
     """Nothing is known yet of any secret."""
     masker = Masker()
     monkeypatch.setattr(shown, "KNOWN", masker)
-    monkeypatch.setattr("cairn.controller.KNOWN", masker)
+    monkeypatch.setattr("cairn.actions.base.KNOWN", masker)
     return masker
 
 

@@ -46,7 +46,7 @@ def problems(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def ask(session: Session, *leave_out: str) -> list[str]:
         cloud = SimpleNamespace(session=session)
-        monkeypatch.setattr(apis.proof_cloud, "admin_cloud", lambda *_: cloud)
+        monkeypatch.setattr(apis.verify_run, "admin_cloud", lambda *_: cloud)
         return apis.problems(Path("clouds.yaml"), leave_out)
 
     return ask

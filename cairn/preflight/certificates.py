@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from ..site.certificates import TIME, certificate_subjects, public_bytes
-from .checks import ERROR, WARNING, Finding
+from .finding import ERROR, WARNING, Finding
 
 CHECK = "certificates"
 SOON = datetime.timedelta(days=60)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..service.model import Model, migration_record, migration_value
-from .checks import ERROR, WARNING, Finding
+from .finding import ERROR, WARNING, Finding
 
 CHECK = "limit"
 DECLARED = ("databases", "queue", "catalog")  # what the first controller keeps for all

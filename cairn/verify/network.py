@@ -21,9 +21,7 @@ NETWORKS = {"eth1": "10.254.253.0/24", "eth2": "10.254.252.0/24"}
 # From the last attachment on. An agent that waits for a proxy in vain does so for 60 s.
 METADATA_SECONDS = 40
 ANSWER_SECONDS = 20  # of the guest: DHCP, then metadata
-GATEWAY = (
-    "10.254.254.1"  # of run.PRIVATE_NETWORK; OVN answers names that any server is asked
-)
+GATEWAY = "10.254.254.1"  # of run.PRIVATE_NETWORK; OVN answers names that any server is asked
 
 
 def attach(user: Any, run: Run, name: str, cidr: str) -> None:

@@ -8,7 +8,9 @@ from ansible.utils.display import Display
 
 from cairn.actions.base import CairnAction
 from cairn.errors import CairnError
-from cairn.preflight import checks, partial
+from cairn.preflight import partial
+from cairn.preflight.finding import ERROR
+from cairn.preflight.report import table
 
 
 class ActionModule(CairnAction):
@@ -30,8 +32,8 @@ class ActionModule(CairnAction):
         groups = {name: host["groups"] for name, host in site["hosts"].items()}
         found = partial.judge(groups, run, site["services"])
         if found:
-            Display().display("\n" + checks.table(found) + "\n")
-        errors = [one for one in found if one.severity == checks.ERROR]
+            Display().display("\n" + table(found) + "\n")
+        errors = [one for one in found if one.severity == ERROR]
         if errors:
             raise CairnError(
                 f"{len(errors)} finding(s) above: --limit leaves out what this run needs; nothing "

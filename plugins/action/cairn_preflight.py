@@ -15,7 +15,35 @@ from ansible.template import is_trusted_as_template
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from cairn.preflight import certificates, checks
+from cairn.preflight import certificates
+from cairn.preflight.disks import (
+    check_object_disks,
+    check_shared_disks,
+    check_volume_group,
+    check_volume_shares,
+)
+from cairn.preflight.finding import ERROR
+from cairn.preflight.host import (
+    MINIMUM_DISK_MB,
+    MINIMUM_MEMORY_MB,
+    check_host,
+    check_index,
+    check_operator,
+    check_operator_become,
+)
+from cairn.preflight.inventory import (
+    OPERATOR,
+    check_api_names,
+    check_groups,
+    check_host_names,
+    check_lease,
+    check_secrets,
+    check_shadowed_files,
+    check_variable_files,
+    check_variables,
+)
+from cairn.preflight.network import check_name_servers, check_network_window, check_proxies
+from cairn.preflight.report import table
 from cairn.service import registry, venv_cache
 from cairn.site import flows, lease, proxies, secrets, window
 from cairn.site.inventory_files import shadowed_files, variable_files
@@ -60,7 +88,7 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
     names: dict[str, str] = {}
     unknown_to = known | run
     # What other hosts and groups say is their own business.
-    for host in [*site["hosts"], *task_vars["groups"].get(checks.OPERATOR, ())]:
+    for host in [*site["hosts"], *task_vars["groups"].get(OPERATOR, ())]:
         for name in hostvars[host]:
             if name not in names and name not in unknown_to and not name.startswith("ansible_"):
                 names[name] = file_in_force(hostvars, name, host, certain=True)
@@ -80,29 +108,27 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
     file = inventory / "group_vars/all/secrets.yml"
     encrypted = file.read_bytes().startswith(VAULT_HEADER) if file.is_file() else None
     return [
-        *checks.check_groups(task_vars["groups"]),
-        *checks.check_variables(names, known, run, registry.roles()),
-        *checks.check_variable_files(variable_files(inventory), task_vars["groups"], hosts),
-        *checks.check_host_names(
-            site["hosts"], site["names"], task_vars["groups"].get("controller", ())
-        ),
-        *checks.check_api_names(site["names"], site["vips"], site.get("public_addresses") or ()),
-        *checks.check_shadowed_files(shadowed_files(inventory)),
-        *checks.check_secrets(missing, encrypted, str(inventory), wrong),
+        *check_groups(task_vars["groups"]),
+        *check_variables(names, known, run, registry.roles()),
+        *check_variable_files(variable_files(inventory), task_vars["groups"], hosts),
+        *check_host_names(site["hosts"], site["names"], task_vars["groups"].get("controller", ())),
+        *check_api_names(site["names"], site["vips"], site.get("public_addresses") or ()),
+        *check_shadowed_files(shadowed_files(inventory)),
+        *check_secrets(missing, encrypted, str(inventory), wrong),
     ]
 
 
 def operator_findings(task_vars: Any) -> list[Any]:
     """Whether the operator's machine can be reached as the inventory says it."""
     found = []
-    for name in task_vars["groups"].get(checks.OPERATOR, ()):
+    for name in task_vars["groups"].get(OPERATOR, ()):
         variables, problem, said = task_vars["hostvars"][name], "", {}
         for variable in ("ansible_host", "ansible_connection"):
             try:
                 said[variable] = str(variables.get(variable) or "")
             except AnsibleError as error:
                 problem = problem or f"{variable}: {error}"
-        found += checks.check_operator(
+        found += check_operator(
             name,
             said.get("ansible_host", ""),
             said.get("ansible_connection", ""),
@@ -126,19 +152,19 @@ def host_findings(task_vars: Any) -> list[Any]:
     found = []
     for name, host in hosts.items():
         variables = hostvars[name]  # each look into hostvars puts all of them together
-        memory = checks.MINIMUM_MEMORY_MB | variables.get("cairn_minimum_memory_mb", {})
-        disk = checks.MINIMUM_DISK_MB | variables.get("cairn_minimum_disk_mb", {})
-        found += checks.check_host(name, host, site, hosts, ports, packages, memory, disk)
+        memory = MINIMUM_MEMORY_MB | variables.get("cairn_minimum_memory_mb", {})
+        disk = MINIMUM_DISK_MB | variables.get("cairn_minimum_disk_mb", {})
+        found += check_host(name, host, site, hosts, ports, packages, memory, disk)
         keep = variables.get("network_keep") or ()
         if "os" in host:
-            found += checks.check_name_servers(name, host, site, keep)
-            found += checks.check_index(name, host, venv_cache.any_for(venv_cache.platform(host)))
+            found += check_name_servers(name, host, site, keep)
+            found += check_index(name, host, venv_cache.any_for(venv_cache.platform(host)))
         given = {v: variables[v] for v in proxies.VARIABLES if v in variables}
-        found += checks.check_proxies(name, given, host, site["names"]["internal"])
+        found += check_proxies(name, given, host, site["names"]["internal"])
         keeps = "storage" in site["hosts"][name]["groups"] and "swift" in site["services"]
         if keeps and "devices" in host:
             disks = variables.get("swift_disks") or []
-            found += checks.check_object_disks(name, host, disks)
+            found += check_object_disks(name, host, disks)
         found += volume_findings(name, variables, site)
     return found
 
@@ -153,16 +179,16 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Any]:
         "cinder_volume_disks": [path_of(disk) for disk in disks],
         "swift_disks": [d["device"] for d in variables.get("swift_disks") or [] if "device" in d],
     }
-    found = checks.check_shared_disks(name, host, claims)
+    found = check_shared_disks(name, host, claims)
     default = registry.defaults("cinder")
     backends, group = (
         variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
     )
     if "storage" not in site["hosts"][name]["groups"]:
         return list(found)
-    found += checks.check_volume_shares(name, backends, variables.get("cinder_nfs_shares") or [])
+    found += check_volume_shares(name, backends, variables.get("cinder_nfs_shares") or [])
     if "lvm" in backends:
-        found += checks.check_volume_group(name, host, group, disks)
+        found += check_volume_group(name, host, group, disks)
     return list(found)
 
 
@@ -176,7 +202,7 @@ def window_findings(task_vars: Any) -> list[Any]:
     need = window.Need(len(stale), int(task_vars["ansible_forks"]), call)
     given = [hostvars[name].get("network_window") for name in stale]
     smallest = min((int(seconds) for seconds in given if seconds), default=None)
-    return list(checks.check_network_window(smallest, need))
+    return list(check_network_window(smallest, need))
 
 
 def certificate_findings(task_vars: Any) -> list[Any]:
@@ -213,7 +239,7 @@ def lease_findings(task_vars: Any) -> list[Any]:
         if (found := (task_vars["hostvars"][name].get("cairn_host") or {}).get("lease"))
     }
     return list(
-        checks.check_lease(
+        check_lease(
             {name: lease.sentence(o) for name, o in told.items() if not lease.has_ended(o, mine)}
         )
     )
@@ -234,10 +260,10 @@ class ActionModule(ActionBase):
         found += certificate_findings(task_vars)
         found += lease_findings(task_vars)
         given = load_extra_vars(self._loader)
-        found += checks.check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
-        errors = [f for f in found if f.severity == checks.ERROR]
+        found += check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
+        errors = [f for f in found if f.severity == ERROR]
         if found:
-            Display().display("\n" + checks.table(found) + "\n")
+            Display().display("\n" + table(found) + "\n")
         if errors:
             raise AnsibleActionFail(
                 f"{len(errors)} finding(s) above must be mended first; nothing was touched"

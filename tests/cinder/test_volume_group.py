@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cairn.preflight.checks import check_shared_disks, check_volume_group
+from cairn.preflight.disks import check_shared_disks, check_volume_group
 from cairn_host import errors, system
 from cairn_host.storage import volume_group
 from cairn_host.storage.volume_group import plan

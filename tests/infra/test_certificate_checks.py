@@ -21,7 +21,7 @@ from cairn.preflight.certificates import (
     check_one_vip,
     check_public,
 )
-from cairn.preflight.checks import ERROR, WARNING, Finding
+from cairn.preflight.finding import ERROR, WARNING, Finding
 from cairn.site import certificates
 
 ROOT = Path(__file__).resolve().parents[2]

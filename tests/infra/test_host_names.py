@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cairn.preflight.checks import check_host_names
+from cairn.preflight.inventory import check_host_names
 from cairn.service import registry
 from cairn.service.model import Model
 

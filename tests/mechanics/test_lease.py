@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from cairn.errors import CairnError
-from cairn.preflight.checks import WARNING, check_lease
+from cairn.preflight.finding import WARNING
+from cairn.preflight.inventory import check_lease
 from cairn.site import lease
 
 ROOT = Path(__file__).resolve().parents[2]

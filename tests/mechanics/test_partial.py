@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cairn.preflight.checks import ERROR, WARNING
+from cairn.preflight.finding import ERROR, WARNING
 from cairn.preflight.partial import Member, judge, member
 from cairn.service.model import Model, migration_record, migration_value
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cairn.preflight import checks
+from cairn.preflight.finding import WARNING
+from cairn.preflight.network import check_network_window
 from cairn.site.window import ASKING, MINIMUM, Need, measured, stale
 
 
@@ -100,9 +101,9 @@ def test_only_hosts_whose_network_is_another_count() -> None:
 
 def test_a_window_of_the_operators_own_that_is_too_short_is_told_before_anything_happens() -> None:
     need = Need(100, 20, 2.0)
-    (finding,) = checks.check_network_window(45, need)
-    assert finding.severity == checks.WARNING
+    (finding,) = check_network_window(45, need)
+    assert finding.severity == WARNING
     assert f"100 hosts whose network changes need {need.window} s with 20 forks" in finding.text
     assert "--forks" in finding.remedy
-    assert not checks.check_network_window(need.window, need)
-    assert not checks.check_network_window(None, need)
+    assert not check_network_window(need.window, need)
+    assert not check_network_window(None, need)

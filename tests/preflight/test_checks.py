@@ -9,8 +9,39 @@ from typing import Any
 
 import pytest
 
-from cairn.preflight import checks
-from cairn.preflight.checks import ERROR, MINIMUM_DISK_MB, MINIMUM_MEMORY_MB, WARNING, Finding
+from cairn.preflight import host
+from cairn.preflight.finding import ERROR, WARNING, Finding
+from cairn.preflight.host import (
+    MINIMUM_DISK_MB,
+    MINIMUM_MEMORY_MB,
+    check_clock,
+    check_cloud_init,
+    check_disk,
+    check_foreign,
+    check_host,
+    check_memory,
+    check_mirrors,
+    check_reachable,
+    check_system,
+    check_virtualisation,
+)
+from cairn.preflight.inventory import (
+    COMMON_WORDS,
+    check_api_names,
+    check_groups,
+    check_host_names,
+    check_secrets,
+    check_variables,
+)
+from cairn.preflight.network import (
+    check_name_servers,
+    check_names,
+    check_network,
+    check_nics,
+    check_peers,
+    check_ports,
+)
+from cairn.preflight.report import table
 from cairn.service import registry
 
 Data = dict[str, Any]
@@ -33,7 +64,7 @@ def said(findings: list[Finding]) -> list[tuple[str, str]]:
 def test_a_healthy_host_has_no_finding(site: Data, hosts: Data) -> None:
     for name in hosts:
         assert (
-            checks.check_host(
+            check_host(
                 name, hosts[name], site, hosts, PORTS, (), MINIMUM_MEMORY_MB, MINIMUM_DISK_MB
             )
             == []
@@ -54,11 +85,11 @@ GROUPS = {
 
 
 def test_good_groups() -> None:
-    assert checks.check_groups(GROUPS) == []
+    assert check_groups(GROUPS) == []
 
 
 def test_an_empty_group() -> None:
-    assert said(checks.check_groups(GROUPS | {"compute": []})) == [
+    assert said(check_groups(GROUPS | {"compute": []})) == [
         (ERROR, "group compute is empty"),
     ]
 
@@ -66,7 +97,7 @@ def test_an_empty_group() -> None:
 @pytest.mark.parametrize("groups", [{"operator": []}, {}])
 def test_a_site_without_an_operator_is_told_what_it_cannot_do(groups: dict[str, list[str]]) -> None:
     without = {k: v for k, v in GROUPS.items() if k != "operator"} | groups
-    (finding,) = checks.check_groups(without)
+    (finding,) = check_groups(without)
     assert finding.severity == WARNING
     assert finding.text.startswith("group operator ")
     assert "make verify" in finding.remedy
@@ -74,19 +105,19 @@ def test_a_site_without_an_operator_is_told_what_it_cannot_do(groups: dict[str, 
 
 def test_a_misspelt_group() -> None:
     groups = {k: v for k, v in GROUPS.items() if k != "compute"} | {"computes": ["compute1"]}
-    texts = said(checks.check_groups(groups))
+    texts = said(check_groups(groups))
     assert texts[0] == (ERROR, "group compute does not exist; is computes meant to be it?")
 
 
 def test_storage_hosts_may_be_missing() -> None:
     groups = GROUPS | {"storage": [], "all": ["controller1", "network1", "compute1"]}
-    assert said(checks.check_groups(groups)) == [(WARNING, "group storage is empty")]
+    assert said(check_groups(groups)) == [(WARNING, "group storage is empty")]
 
 
 @pytest.mark.parametrize("name", ["bastion", "switches", "deployment", "ceph", "ungrouped"])
 def test_hosts_and_groups_of_the_sites_own_are_left_alone(name: str) -> None:
     groups = GROUPS | {"all": [*GROUPS["all"], "other1"], name: ["other1", "compute1"]}
-    assert checks.check_groups(groups) == []
+    assert check_groups(groups) == []
 
 
 @pytest.mark.parametrize(
@@ -100,20 +131,20 @@ def test_hosts_and_groups_of_the_sites_own_are_left_alone(name: str) -> None:
     ],
 )
 def test_a_misspelt_group_beside_the_right_one(group: str, meant: str) -> None:
-    (finding,) = checks.check_groups(GROUPS | {group: ["other1", "other2"]})
+    (finding,) = check_groups(GROUPS | {group: ["other1", "other2"]})
     assert finding.severity == WARNING
     assert f"group {group} is not one of Cairn's, so other1, other2 will not" in finding.text
     assert meant in finding.remedy
 
 
 def test_a_group_above_or_below_cairns_is_no_slip() -> None:
-    assert checks.check_groups(GROUPS | {"computes": ["compute1"], "compute_2": []}) == []
+    assert check_groups(GROUPS | {"computes": ["compute1"], "compute_2": []}) == []
 
 
 @pytest.mark.parametrize(("count", "warned"), [(1, False), (2, True), (3, False), (4, True)])
 def test_an_even_number_of_controllers(count: int, warned: bool) -> None:
     controllers = [f"controller{n}" for n in range(count)]
-    found = checks.check_groups(GROUPS | {"controller": controllers, "all": controllers})
+    found = check_groups(GROUPS | {"controller": controllers, "all": controllers})
     assert bool(found) == warned
     assert all(f.severity == WARNING for f in found)
 
@@ -141,7 +172,7 @@ KNOWN = {"cairn_planes", "cairn_release", "nova_config", "network_window"}
     ],
 )
 def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None:
-    found = checks.check_variables(
+    found = check_variables(
         {name: "site/x.yml"}, KNOWN, {"cairn_site"}, ["nova", "network", "glance"]
     )
     if expected is None:
@@ -162,7 +193,7 @@ def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None
 )
 def test_a_sites_own_variables_may_begin_with_a_common_word(name: str) -> None:
     known, run = registry.variables()
-    assert checks.check_variables({name: "site/x.yml"}, known, run, registry.roles()) == []
+    assert check_variables({name: "site/x.yml"}, known, run, registry.roles()) == []
 
 
 def test_a_slip_in_any_known_name_is_an_error() -> None:
@@ -183,28 +214,28 @@ def test_a_slip_in_any_known_name_is_an_error() -> None:
         for slip in slips - {tail}:
             if prefix + slip in known:
                 continue
-            found = checks.check_variables({prefix + slip: ""}, known, run, roles)
+            found = check_variables({prefix + slip: ""}, known, run, roles)
             assert [f.severity for f in found] == [ERROR], prefix + slip
 
 
 def test_common_words_are_roles() -> None:
-    assert set(checks.COMMON_WORDS) <= set(registry.roles())
+    assert set(COMMON_WORDS) <= set(registry.roles())
 
 
 def test_missing_secrets_name_the_command() -> None:
-    (finding,) = checks.check_secrets(["a", "b", "c", "d", "e", "f", "g"], True, "inventories/x")
+    (finding,) = check_secrets(["a", "b", "c", "d", "e", "f", "g"], True, "inventories/x")
     assert finding.text == "cairn_secrets lacks a, b, c, d, e and 2 more"
     assert finding.remedy == "make secrets INVENTORY=inventories/x"
 
 
 def test_secrets_in_the_open() -> None:
-    (finding,) = checks.check_secrets([], False, "inventories/x")
+    (finding,) = check_secrets([], False, "inventories/x")
     assert (finding.severity, finding.check) == (ERROR, "secrets")
 
 
 @pytest.mark.parametrize("encrypted", [True, None])
 def test_complete_secrets(encrypted: bool | None) -> None:
-    assert checks.check_secrets([], encrypted, "inventories/x") == []
+    assert check_secrets([], encrypted, "inventories/x") == []
 
 
 # --- one host
@@ -222,13 +253,13 @@ def test_complete_secrets(encrypted: bool | None) -> None:
 )
 def test_only_a_compute_host_may_be_off(groups: list[str], severity: str) -> None:
     gone = {"unreachable": True, "msg": "ssh: connect to host x port 22: No route to host\nmore"}
-    (finding,) = checks.check_reachable("x", gone, groups)
+    (finding,) = check_reachable("x", gone, groups)
     assert finding.severity == severity
     assert finding.text == ("cannot be reached: ssh: connect to host x port 22: No route to host")
 
 
 def test_a_host_whose_probe_failed() -> None:
-    (finding,) = checks.check_reachable("x", {"failed": True, "msg": "no python"}, ["compute"])
+    (finding,) = check_reachable("x", {"failed": True, "msg": "no python"}, ["compute"])
     assert (finding.severity, finding.text) == (
         ERROR,
         "was reached but could not be asked: no python",
@@ -237,7 +268,7 @@ def test_a_host_whose_probe_failed() -> None:
 
 def test_an_unreachable_host_has_no_other_finding(site: Data, hosts: Data) -> None:
     hosts["compute1"] = {"unreachable": True, "msg": "off"}
-    found = checks.check_host("compute1", hosts["compute1"], site, hosts, PORTS, (), {}, {})
+    found = check_host("compute1", hosts["compute1"], site, hosts, PORTS, (), {}, {})
     assert [f.check for f in found] == ["reachable"]
 
 
@@ -252,15 +283,15 @@ def test_an_unreachable_host_has_no_other_finding(site: Data, hosts: Data) -> No
     ],
 )
 def test_system(host: Data, changes: Data, severity: str, text: str) -> None:
-    assert checks.check_system("compute1", host) == []
-    assert said(checks.check_system("compute1", host | changes)) == [(severity, text)]
+    assert check_system("compute1", host) == []
+    assert said(check_system("compute1", host | changes)) == [(severity, text)]
 
 
 def test_memory_of_the_most_demanding_group(host: Data) -> None:
     host["memory_mb"] = 2000
     least = {"controller": 3000, "compute": 1000}
-    assert checks.check_memory("x", host, ["compute"], least) == []
-    assert said(checks.check_memory("x", host, ["compute", "controller"], least)) == [
+    assert check_memory("x", host, ["compute"], least) == []
+    assert said(check_memory("x", host, ["compute", "controller"], least)) == [
         (ERROR, "has 2000 MiB of memory; a controller host needs 3000")
     ]
 
@@ -283,7 +314,7 @@ def test_memory_of_the_most_demanding_group(host: Data) -> None:
 def test_disk(host: Data, filesystems: dict[str, int], services: Data, texts: list[str]) -> None:
     host["filesystems"] = {k: {"size_mb": 10**6, "free_mb": v} for k, v in filesystems.items()}
     host["services"] = services
-    found = checks.check_disk("x", host, ["compute"], MINIMUM_DISK_MB)
+    found = check_disk("x", host, ["compute"], MINIMUM_DISK_MB)
     assert [f.text for f in found] == texts
 
 
@@ -299,12 +330,12 @@ def test_disk(host: Data, filesystems: dict[str, int], services: Data, texts: li
 )
 def test_clock(host: Data, time: float, expected: list[tuple[str, str]]) -> None:
     host["time"] = time
-    assert said(checks.check_clock("x", host)) == expected
+    assert said(check_clock("x", host)) == expected
 
 
 def test_a_nic_that_is_not_there(site: Data, host: Data) -> None:
     host["nics"]["stor0"]["mac"] = "52:54:00:00:99:99"
-    (finding,) = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    (finding,) = check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
     assert finding.text == (
         "has no NIC 52:54:00:00:14:13 (stor0); "
         "it has 52:54:00:00:00:13 (mgmt0), 52:54:00:00:99:99 (stor0)"
@@ -313,14 +344,14 @@ def test_a_nic_that_is_not_there(site: Data, host: Data) -> None:
 
 def test_a_vlan_with_the_nics_mac_is_not_the_nic(site: Data, host: Data) -> None:
     host["nics"]["stor0"]["kind"] = "vlan"
-    (finding,) = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    (finding,) = check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
     assert "has no NIC 52:54:00:00:14:13" in finding.text
 
 
 @pytest.mark.parametrize(("link", "count"), [(True, 0), (None, 0), (False, 1)])
 def test_link(site: Data, host: Data, link: bool | None, count: int) -> None:
     host["nics"]["stor0"]["link"] = link
-    found = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    found = check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
     assert len(found) == count
     assert all(f.severity == ERROR and "has no link" in f.text for f in found)
 
@@ -332,7 +363,7 @@ def test_a_bond_goes_on_without_one_cable(
     nics = site["hosts"]["compute1"]["nics"]
     nics["stor0"]["bond"] = nics["mgmt0"]["bond"] = "bond1"
     host["nics"]["stor0"]["link"], host["nics"]["mgmt0"]["link"] = False, other
-    finding = checks.check_nics("compute1", host, nics)[-1]
+    finding = check_nics("compute1", host, nics)[-1]
     assert finding.severity == severity
     assert finding.text.endswith("; bond1 goes on without it") == (severity == WARNING)
 
@@ -340,7 +371,7 @@ def test_a_bond_goes_on_without_one_cable(
 @pytest.mark.parametrize(("largest", "count"), [(9216, 0), (0, 0), (1500, 1)])
 def test_a_nic_that_cannot_carry_its_mtu(site: Data, host: Data, largest: int, count: int) -> None:
     host["nics"]["stor0"]["max_mtu"] = largest
-    found = checks.check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
+    found = check_nics("compute1", host, site["hosts"]["compute1"]["nics"])
     assert [f.text for f in found] == ["NIC stor0 carries an MTU of 1500 at most, not 9000"] * count
 
 
@@ -356,7 +387,7 @@ def test_a_nic_that_cannot_carry_its_mtu(site: Data, host: Data, largest: int, c
 def test_virtualisation(
     host: Data, groups: list[str], flags: list[str], arch: str, count: int
 ) -> None:
-    found = checks.check_virtualisation("x", host | {"cpu_flags": flags, "arch": arch}, groups)
+    found = check_virtualisation("x", host | {"cpu_flags": flags, "arch": arch}, groups)
     assert [f.severity for f in found] == [WARNING] * count
 
 
@@ -376,7 +407,7 @@ def test_names(
     site: Data, host: Data, addresses: list[str], expected: list[tuple[str, str]]
 ) -> None:
     host["resolved"] = {"api.internal": addresses}
-    assert said(checks.check_names("x", host, site["names"], site["vips"])) == expected
+    assert said(check_names("x", host, site["names"], site["vips"])) == expected
 
 
 @pytest.mark.parametrize(
@@ -391,23 +422,23 @@ def test_name_servers_that_the_change_of_networks_takes_away(
     site: Data, host: Data, change: Data, severity: str | None
 ) -> None:
     host["name_servers"] = {"servers": ["127.0.0.53"], "lent": [], "kept": []} | change
-    assert checks.check_name_servers("compute1", host, site) == []  # nothing changes
+    assert check_name_servers("compute1", host, site) == []  # nothing changes
     host["network"]["hash"] = ""
-    found = checks.check_name_servers("compute1", host, site)
+    found = check_name_servers("compute1", host, site)
     assert [f.severity for f in found] == ([severity] if severity else [])
     if found:
         assert "DNS=192.0.2.1\\n" in found[0].remedy
-        (kept,) = checks.check_name_servers("compute1", host, site, ["10-dns*"])
+        (kept,) = check_name_servers("compute1", host, site, ["10-dns*"])
         assert kept.severity == WARNING
 
 
 def test_cloud_init_that_would_rewrite_etc_hosts(host: Data) -> None:
-    assert checks.check_cloud_init("x", host) == []
+    assert check_cloud_init("x", host) == []
     host["cloud_init"] = ["/var/lib/cloud/instance/cloud-config.txt"]
-    (finding,) = checks.check_cloud_init("x", host)
+    (finding,) = check_cloud_init("x", host)
     assert finding.severity == ERROR
     assert "/var/lib/cloud/instance/cloud-config.txt" in finding.text
-    (finding,) = checks.check_cloud_init("x", host | {"services": {"nova": {}}})
+    (finding,) = check_cloud_init("x", host | {"services": {"nova": {}}})
     assert finding.severity == WARNING
 
 
@@ -443,7 +474,7 @@ def test_a_public_name_that_leads_to_a_router(
     site: Data, host: Data, addresses: list[str], fronts: list[str], expected: Any
 ) -> None:
     host["resolved"] = {"cloud.example.org": addresses}
-    found = checks.check_names("x", host, PUBLIC, site["vips"], fronts)
+    found = check_names("x", host, PUBLIC, site["vips"], fronts)
     assert said(found) == expected
     if found and not fronts:
         assert "cairn_public_address: 198.51.100.7" in found[0].remedy
@@ -453,7 +484,7 @@ def test_a_public_name_that_leads_to_a_router(
 
 def test_only_the_public_name_may_lead_elsewhere(site: Data, host: Data) -> None:
     host["resolved"] = {"api.internal": ["198.51.100.7"]}
-    (finding,) = checks.check_names("x", host, site["names"], site["vips"], ["198.51.100.7"])
+    (finding,) = check_names("x", host, site["names"], site["vips"], ["198.51.100.7"])
     assert "cairn_public_address" not in finding.text + finding.remedy
 
 
@@ -478,7 +509,7 @@ def test_names_of_apis(
     site: Data, side: str, name: str, fronts: list[str], expected: str | None
 ) -> None:
     names = {"internal": "10.0.0.10", "public": "10.0.30.10", side: name}
-    found = checks.check_api_names(names, site["vips"], fronts)
+    found = check_api_names(names, site["vips"], fronts)
     assert len(found) == (expected is not None)
     assert expected is None or expected in found[0].text
 
@@ -491,7 +522,7 @@ def test_names_of_apis(
     ],
 )
 def test_names_that_hosts_may_have(site: Data, name: str) -> None:
-    assert checks.check_host_names([name], site["names"]) == []
+    assert check_host_names([name], site["names"]) == []
 
 
 @pytest.mark.parametrize(
@@ -517,14 +548,14 @@ def test_names_that_hosts_may_have(site: Data, name: str) -> None:
     ],
 )
 def test_names_that_no_host_can_have(site: Data, name: str, text: str, remedy: str) -> None:
-    (finding,) = checks.check_host_names([name], site["names"])
+    (finding,) = check_host_names([name], site["names"])
     assert (finding.severity, finding.host) == (ERROR, name)
     assert text in finding.text
     assert remedy in finding.remedy
 
 
 def test_two_hosts_whose_names_no_resolver_tells_apart(site: Data) -> None:
-    (finding,) = checks.check_host_names(["ctl1", "ctl2", "Ctl1"], site["names"])
+    (finding,) = check_host_names(["ctl1", "ctl2", "Ctl1"], site["names"])
     assert (finding.host, finding.text) == (
         "Ctl1",
         "differs from ctl1 in capital letters only, which no resolver tells",
@@ -543,7 +574,7 @@ def test_two_hosts_whose_names_no_resolver_tells_apart(site: Data) -> None:
 def test_controllers_are_all_qualified_or_none(
     site: Data, controllers: list[str], fires: bool
 ) -> None:
-    found = checks.check_host_names([], site["names"], controllers)
+    found = check_host_names([], site["names"], controllers)
     assert len(found) == fires
     assert (
         not fires or found[0].text == "ctl1.example have dots in their names, ctl2, ctl3 have none"
@@ -551,7 +582,7 @@ def test_controllers_are_all_qualified_or_none(
 
 
 def test_a_host_with_the_name_of_an_api(site: Data) -> None:
-    (finding,) = checks.check_host_names(["ctl1", "API.internal"], site["names"])
+    (finding,) = check_host_names(["ctl1", "API.internal"], site["names"])
     assert (finding.host, finding.text) == (
         "API.internal",
         "is also cairn_internal_name: one name would lead to two addresses",
@@ -570,7 +601,7 @@ def test_a_host_with_the_name_of_an_api(site: Data) -> None:
 )
 def test_each_kind_of_package_source_has_its_remedy(host: Data, source: str, remedy: str) -> None:
     host["mirrors"] = {source: "why"}
-    (finding,) = checks.check_mirrors("x", host)
+    (finding,) = check_mirrors("x", host)
     assert remedy in finding.remedy
 
 
@@ -594,17 +625,14 @@ def test_each_kind_of_package_source_has_its_remedy(host: Data, source: str, rem
 def test_mirrors(
     host: Data, mirrors: Data, services: Data, expected: list[tuple[str, str]]
 ) -> None:
-    assert (
-        said(checks.check_mirrors("x", host | {"mirrors": mirrors, "services": services}))
-        == expected
-    )
+    assert said(check_mirrors("x", host | {"mirrors": mirrors, "services": services})) == expected
 
 
 def test_no_finding_tells_the_password_of_a_url(host: Data) -> None:
     mirrors = {"https://svc:word@mirror.example/debian": "port 443: Connection refused"}
-    (found,) = checks.check_mirrors("x", host | {"mirrors": mirrors})
+    (found,) = check_mirrors("x", host | {"mirrors": mirrors})
     assert "svc:********@mirror.example" in found.text
-    assert "word" not in str(found.as_dict()) + checks.table([found])
+    assert "word" not in str(found.as_dict()) + table([found])
 
 
 @pytest.mark.parametrize(
@@ -625,7 +653,7 @@ def test_no_finding_tells_the_password_of_a_url(host: Data) -> None:
 def test_ports(site: Data, host: Data, entry: Data, other: str | None) -> None:
     host["listening"] = [{"port": 8774, "protocol": "tcp"} | entry]
     addresses = site["hosts"]["compute1"]["addresses"]
-    found = checks.check_ports("x", host, addresses, PORTS, ["10.0.0.10"])
+    found = check_ports("x", host, addresses, PORTS, ["10.0.0.10"])
     expected = [f"port 8774 is nova's, but {other} listens on it"] if other else []
     assert [f.text for f in found] == expected
 
@@ -636,7 +664,7 @@ def test_a_udp_port_is_told_with_where_to_look(site: Data, host: Data) -> None:
 
     def found(**entry: str) -> list[Finding]:
         host["listening"] = [{"port": 6081, "protocol": "udp", "address": "::", "unit": ""} | entry]
-        return checks.check_ports("x", host, addresses, [tunnels])
+        return check_ports("x", host, addresses, [tunnels])
 
     assert found() == []  # the kernel's own
     assert found(protocol="tcp", unit="node") == []
@@ -649,9 +677,7 @@ def test_ports_of_other_groups_are_nobodys_business(site: Data, hosts: Data) -> 
     listening = {"port": 8774, "protocol": "tcp", "address": "::", "unit": "x"}
     hosts["controller1"]["listening"] = [listening]
     assert (
-        checks.check_host(
-            "controller1", hosts["controller1"], site, hosts, PORTS, (), {}, MINIMUM_DISK_MB
-        )
+        check_host("controller1", hosts["controller1"], site, hosts, PORTS, (), {}, MINIMUM_DISK_MB)
         == []
     )
 
@@ -666,9 +692,9 @@ def test_ports_of_other_groups_are_nobodys_business(site: Data, hosts: Data) -> 
     ],
 )
 def test_an_installation_of_somebody_else(host: Data, owners: list[str], foreign: bool) -> None:
-    assert checks.check_foreign("x", host, ["libvirt-daemon-system"]) == []
+    assert check_foreign("x", host, ["libvirt-daemon-system"]) == []
     host["folders"] = {"nova": owners}
-    found = checks.check_foreign("x", host, ["libvirt-daemon-system"])
+    found = check_foreign("x", host, ["libvirt-daemon-system"])
     assert [f.text for f in found] == ["has an /etc/nova that is not Cairn's"] * foreign
 
 
@@ -686,12 +712,12 @@ def answer(**changes: Any) -> Data:
 
 def test_peers_that_answer(site: Data, host: Data, hosts: Data) -> None:
     host["peers"] = [answer()]
-    assert checks.check_peers("compute1", host, site, hosts) == []
+    assert check_peers("compute1", host, site, hosts) == []
 
 
 def test_a_peer_behind_too_small_an_mtu(site: Data, host: Data, hosts: Data) -> None:
     host["peers"] = [answer(full=False)]
-    (finding,) = checks.check_peers("compute1", host, site, hosts)
+    (finding,) = check_peers("compute1", host, site, hosts)
     assert finding.text == (
         "gets no answer from controller1 (10.0.20.11) on plane storage at 9000 bytes, "
         "though it answers small packets: an MTU on the way is too low"
@@ -704,29 +730,29 @@ def test_peers_whose_network_is_about_to_change_are_not_asked(
 ) -> None:
     host["peers"] = [answer(full=False, small=False)]
     hosts[who]["network"]["hash"] = "another"
-    assert checks.check_peers("compute1", host, site, hosts) == []
+    assert check_peers("compute1", host, site, hosts) == []
 
 
 def test_a_peer_that_is_off_is_not_a_peers_fault(site: Data, host: Data, hosts: Data) -> None:
     host["peers"] = [answer(full=False, small=False)]
     hosts["controller1"] = {"unreachable": True}
-    assert checks.check_peers("compute1", host, site, hosts) == []
+    assert check_peers("compute1", host, site, hosts) == []
 
 
 def test_network(host: Data) -> None:
-    assert checks.check_network("x", host) == []
+    assert check_network("x", host) == []
     host["network"]["trial"] = True
-    assert [f.severity for f in checks.check_network("x", host)] == [WARNING]
+    assert [f.severity for f in check_network("x", host)] == [WARNING]
     host["network"]["trial"] = False
     host["nics"] = {}
-    assert [f.remedy for f in checks.check_network("x", host)] == ["apt-get install iproute2"]
+    assert [f.remedy for f in check_network("x", host)] == ["apt-get install iproute2"]
 
 
 # --- the table
 
 
 def test_the_table_puts_errors_first_and_merges_hosts() -> None:
-    shown = checks.table(
+    shown = table(
         [
             Finding(WARNING, "virtualisation", "is slow", "buy", "compute1"),
             Finding(ERROR, "disk", "is full", "tidy", "compute1"),
@@ -745,14 +771,14 @@ def test_the_table_puts_errors_first_and_merges_hosts() -> None:
 
 
 def test_the_table_wraps_long_lines() -> None:
-    shown = checks.table([Finding(ERROR, "disk", "is full " * 40, "tidy", "x")], width=80)
+    shown = table([Finding(ERROR, "disk", "is full " * 40, "tidy", "x")], width=80)
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 def test_no_finding_no_table() -> None:
-    assert checks.table([]) == ""
+    assert table([]) == ""
 
 
 def test_remedies_name_playbooks_that_exist(root: Path) -> None:
-    named = set(re.findall(r"playbooks/[\w/-]+\.yml", inspect.getsource(checks)))
+    named = set(re.findall(r"playbooks/[\w/-]+\.yml", inspect.getsource(host)))
     assert {name for name in named if not (root / name).exists()} == set()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from cairn.preflight import checks
+from cairn.preflight.finding import ERROR
+from cairn.preflight.host import check_operator_become, check_reachable
 from cairn.preflight.login import explain
 
 Data = dict[str, Any]
@@ -60,8 +61,8 @@ REFUSED: dict[str, tuple[Data, str, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_each_refusal_is_a_finding_that_says_how_to_mend_it(case: str) -> None:
     answer, text, remedy = REFUSED[case]
-    (finding,) = checks.check_reachable("x", {**answer, "login": "debian"}, ["compute"])
-    assert (finding.severity, finding.check, finding.text) == (checks.ERROR, "login", text)
+    (finding,) = check_reachable("x", {**answer, "login": "debian"}, ["compute"])
+    assert (finding.severity, finding.check, finding.text) == (ERROR, "login", text)
     assert remedy in finding.remedy and "docs/set-up-logins.md" in finding.remedy
 
 
@@ -108,7 +109,7 @@ def probe(script: Callable[[str], ModuleType], site: Data) -> Callable[..., Data
 def test_preflight_gets_a_result_to_judge_instead_of_a_failure(probe: Any, kind: Any) -> None:
     told = probe(kind("Missing sudo password"), required=False)
     assert not told["failed"]
-    (finding,) = checks.check_reachable("x", told, ["compute"])
+    (finding,) = check_reachable("x", told, ["compute"])
     assert finding.text.startswith("debian needs a password")
 
 
@@ -129,14 +130,14 @@ def test_a_host_that_cannot_be_reached_is_ansibles_to_tell(probe: Any) -> None:
 @pytest.mark.parametrize("value", [True, "true", "yes"])
 def test_become_of_the_command_line_is_refused_for_the_operators_files(value: Any) -> None:
     given = {"ansible_become": value}
-    (finding,) = checks.check_operator_become(given, {"operator": ["here"]}, root=False)
-    assert finding.severity == checks.ERROR
+    (finding,) = check_operator_become(given, {"operator": ["here"]}, root=False)
+    assert finding.severity == ERROR
     assert "group_vars/all" in finding.remedy
-    assert not checks.check_operator_become(given, {"operator": ["here"]}, root=True)
-    assert not checks.check_operator_become(given, {}, root=False)
+    assert not check_operator_become(given, {"operator": ["here"]}, root=True)
+    assert not check_operator_become(given, {}, root=False)
     wanted = given | {"operator_become": True}
-    assert not checks.check_operator_become(wanted, {"operator": ["here"]}, root=False)
-    assert not checks.check_operator_become({}, {"operator": ["here"]}, root=False)
+    assert not check_operator_become(wanted, {"operator": ["here"]}, root=False)
+    assert not check_operator_become({}, {"operator": ["here"]}, root=False)
 
 
 def test_hosts_become_root_and_the_operators_plays_do_not(root: Any) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from ansible.template import Templar, trust_as_template
 
-from cairn.preflight import checks
-from cairn.preflight.checks import ERROR, WARNING
+from cairn.preflight.finding import ERROR, WARNING
+from cairn.preflight.host import check_index
+from cairn.preflight.network import check_proxies
 from cairn.service import venv_cache
 from cairn.site import proxies
 from cairn.verify import run as verify_run
@@ -203,7 +204,7 @@ def test_how_the_index_is_reached(variables: Data, expected: tuple[str, str]) ->
 def test_an_index_that_a_bare_host_does_not_reach(
     index: Any, packed: bool, severity: str | None
 ) -> None:
-    found = checks.check_index("x", {"index": index} if index else {}, packed)
+    found = check_index("x", {"index": index} if index else {}, packed)
     assert [f.severity for f in found] == ([severity] if severity else [])
     assert all("https://index.example/simple: timed out" in f.text for f in found)
 
@@ -384,7 +385,7 @@ def test_the_openstack_command_asks_the_cloud_directly(
     ],
 )
 def test_urls_of_the_inventory(variables: Data, text: str | None) -> None:
-    found = checks.check_proxies("x", variables, {}, "api.internal")
+    found = check_proxies("x", variables, {}, "api.internal")
     assert [f.severity for f in found] == [ERROR] * (text is not None)
     assert text is None or (text in found[0].text and "secret" not in found[0].text)
 
@@ -422,7 +423,7 @@ def test_a_proxy_for_all_services(tmp_path: Path, files: dict[str, str], fires: 
         path.write_text(text)
     host = {"service_proxy": facts.read_service_proxy(tmp_path)}
     assert "s3" not in str(host)
-    found = checks.check_proxies("x", {}, host, "api.internal")
+    found = check_proxies("x", {}, host, "api.internal")
     assert len(found) == fires
     if fires:
         assert "/etc/systemd/system.conf.d/p.conf" in found[0].text

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cairn.preflight import checks
+from cairn.preflight.disks import check_object_disks
 from cairn_host.errors import HostError
 from cairn_host.probe import block_devices
 from cairn_host.storage import object_disks
@@ -154,13 +154,13 @@ def test_preflight_tells_what_is_wrong_and_warns_of_what_is_gone() -> None:
         {"/dev/vdb": device(EXT4), "/dev/vdc": None}, **{"swift-disk-d2": "/dev/vdc"}
     )  # fmt: skip
     disks = [DISK, {"name": "d2", "device": "/dev/vdc"}]
-    found = checks.check_object_disks("s1", known, disks)
+    found = check_object_disks("s1", known, disks)
     assert [(f.severity, f.host) for f in found] == [("error", "s1"), ("warning", "s1")]
 
 
 def test_preflight_finds_a_disk_that_is_named_twice() -> None:
     known = host({"/dev/vdb": device()})
-    found = checks.check_object_disks("s1", known, [DISK, {**DISK, "name": "d2"}])
+    found = check_object_disks("s1", known, [DISK, {**DISK, "name": "d2"}])
     assert [f.text for f in found] == ["/dev/vdb is in swift_disks twice"]
 
 

@@ -1,0 +1,29 @@
+"""What a check of preflight finds: one thing that is wrong, and its remedy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from cairn_host.masking import mask_urls
+
+ERROR, WARNING = "error", "warning"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. `host` is empty where it is the site's."""
+
+    severity: str
+    check: str
+    text: str
+    remedy: str
+    host: str = ""
+
+    def __post_init__(self) -> None:
+        """Nobody's password in a URL is told, whichever check names that URL."""
+        object.__setattr__(self, "text", mask_urls(self.text))
+        object.__setattr__(self, "remedy", mask_urls(self.remedy))
+
+    def as_dict(self) -> dict[str, str]:
+        """As plain data."""
+        return asdict(self)

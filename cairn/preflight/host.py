@@ -1,0 +1,351 @@
+"""Checks of one host: whether it can be reached, its system, memory, disks, clock, mirrors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from . import login
+from .finding import ERROR, WARNING, Finding
+from .network import check_names, check_network, check_nics, check_peers, check_ports
+
+DEBIAN, PYTHON = "13", (3, 13)
+ARCHITECTURES = ("x86_64", "aarch64")
+MINIMUM_MEMORY_MB = {"controller": 3000, "network": 700, "compute": 1000, "storage": 700}
+# Before the first run; afterwards FREE_DISK_MB, room for one more generation.
+MINIMUM_DISK_MB = {"controller": 5000, "network": 3000, "compute": 4000, "storage": 2000}
+FREE_DISK_MB = 1000
+# Tokens and certificates are refused from about here; chrony mends less by itself.
+CLOCK_ERROR, CLOCK_WARNING = 30.0, 2.0
+
+
+def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -> list[Finding]:
+    """Ansible got an answer, as root. Without a compute host the others go on; it is left out."""
+    refusal = login.explain(host, str(host.get("login", ""))) if "os" not in host else None
+    if refusal:
+        return [Finding(ERROR, "login", *refusal, name)]
+    if host.get("unreachable"):
+        alone = set(groups) == {"compute"}
+        return [
+            Finding(
+                WARNING if alone else ERROR,
+                "reachable",
+                f"cannot be reached: {_first_line(host)}",
+                "it is left out of this run; run again when it is back"
+                if alone
+                else f"switch it on, mend the connection, or leave it out: --limit '!{name}'",
+                name,
+            )
+        ]
+    if "os" not in host:
+        return [
+            Finding(
+                ERROR,
+                "reachable",
+                f"was reached but could not be asked: {_first_line(host)}",
+                "Cairn needs root and /usr/bin/python3 on every host",
+                name,
+            )
+        ]
+    return []
+
+
+def check_operator_become(
+    given: Mapping[str, Any], groups: Mapping[str, Sequence[str]], root: bool
+) -> list[Finding]:
+    """No `ansible_become` of the command line holds for the operator's machine unasked.
+
+    given: the variables of the command line, which go before all others. root: whether Ansible
+    itself runs as root, whose files are root's in any case.
+    """
+    on = str(given.get("ansible_become", "")).lower() in ("true", "yes", "on", "1")
+    if not on or root or given.get("operator_become") or not groups.get("operator"):
+        return []
+    return [
+        Finding(
+            ERROR,
+            "operator",
+            "ansible_become of the command line holds for the operator's machine, too: "
+            "its files would be root's",
+            "set ansible_become in the inventory (group_vars/all) or use --become instead of "
+            "-e ansible_become=true; operator_become: true if root's files are wanted",
+        )
+    ]
+
+
+def check_operator(
+    name: str, address: str, connection: str, problem: str, managed: Collection[str]
+) -> list[Finding]:
+    """A host of the group operator can be reached: what is said for all hosts is not for it.
+
+    address, connection: its ansible_host and ansible_connection ("" if not set); problem: why one
+    of them cannot be templated. managed: hosts that Cairn manages and has reached already.
+    """
+    remedy = "give the group its own, as inventories/example/group_vars/operator.yml does"
+    if problem:
+        return [
+            Finding(ERROR, "operator", f"its connection cannot be told: {problem}", remedy, name)
+        ]
+    here = {"localhost", "127.0.0.1", "::1"}
+    if {name, address} & here and connection != "local" and name not in managed:
+        text = "is the machine that runs Ansible, but its ansible_connection is not local"
+        return [Finding(ERROR, "operator", text, remedy, name)]
+    return []
+
+
+def _first_line(host: Mapping[str, Any]) -> str:
+    return (str(host.get("msg", "")).strip().splitlines() or ["no answer"])[0]
+
+
+def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """Debian, Python, processor architecture and the package database."""
+    found = []
+    system = host["os"]
+    if (system["id"], system["version"]) != ("debian", DEBIAN):
+        found.append(
+            Finding(
+                ERROR,
+                "system",
+                f"runs {system['id']} {system['version']}",
+                f"install Debian {DEBIAN}",
+                name,
+            )
+        )
+    if tuple(map(int, host["python"].split(".")[:2])) < PYTHON:
+        wanted = ".".join(map(str, PYTHON))
+        found.append(
+            Finding(
+                ERROR,
+                "system",
+                f"has Python {host['python']}",
+                f"Debian's python3 must be {wanted} or newer",
+                name,
+            )
+        )
+    if host["arch"] not in ARCHITECTURES:
+        found.append(
+            Finding(
+                ERROR,
+                "system",
+                f"is an {host['arch']} machine",
+                f"locked packages are for {' and '.join(ARCHITECTURES)}",
+                name,
+            )
+        )
+    if host.get("dpkg_unfinished"):
+        found.append(
+            Finding(
+                WARNING,
+                "system",
+                "has a package run that was cut off",
+                "nothing to do: staging finishes it first",
+                name,
+            )
+        )
+    return found
+
+
+def check_memory(
+    name: str, host: Mapping[str, Any], groups: Sequence[str], least: Mapping[str, int]
+) -> list[Finding]:
+    """The largest of its groups' minima."""
+    group = max(groups, key=lambda g: least.get(g, 0))
+    if host["memory_mb"] >= least.get(group, 0):
+        return []
+    return [
+        Finding(
+            ERROR,
+            "memory",
+            f"has {host['memory_mb']} MiB of memory; a {group} host needs {least[group]}",
+            "give it more, or lower cairn_minimum_memory_mb if you know better",
+            name,
+        )
+    ]
+
+
+def check_disk(
+    name: str, host: Mapping[str, Any], groups: Sequence[str], least: Mapping[str, int]
+) -> list[Finding]:
+    """Room for packages, virtualenvs and generations where /opt and /var/lib are."""
+    group = max(groups, key=lambda g: least.get(g, 0))
+    deployed = bool(host.get("services"))
+    needed = FREE_DISK_MB if deployed else least.get(group, FREE_DISK_MB)
+    mounts = host["filesystems"]
+    found = []
+    for mount in sorted({_mount_of(path, mounts) for path in ("/opt", "/var/lib")}):
+        free = mounts[mount]["free_mb"]
+        if free < needed:
+            purpose = "this run" if deployed else f"a {group} host's first run"
+            found.append(
+                Finding(
+                    ERROR,
+                    "disk",
+                    f"has {free} MiB free on {mount}; {purpose} needs {needed}",
+                    "make room (apt-get clean; journalctl --vacuum-size=500M; what is large: "
+                    f"du -xh --max-depth=3 {mount} | sort -h | tail) or enlarge it"
+                    if deployed
+                    else "enlarge it, or lower cairn_minimum_disk_mb if you know better",
+                    name,
+                )
+            )
+    return found
+
+
+def _mount_of(path: str, mounts: Mapping[str, Any]) -> str:
+    """The mount point among `mounts` that a path is on."""
+    on = [m for m in mounts if path == m or path.startswith(m.rstrip("/") + "/")]
+    return max(on, key=len)
+
+
+def check_clock(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """The host's clock against the controller's, as exactly as the call's duration allows."""
+    before, after = host["clock"]
+    offset = max(before - host["time"], host["time"] - after, 0.0)
+    if offset < CLOCK_WARNING:
+        return []
+    slow = host["time"] < before
+    return [
+        Finding(
+            ERROR if offset >= CLOCK_ERROR else WARNING,
+            "time",
+            f"is {offset:.0f} s {'behind' if slow else 'ahead of'} the machine Ansible runs on",
+            "set the clock of whichever is wrong (date --set); chrony keeps it from then on",
+            name,
+        )
+    ]
+
+
+def check_virtualisation(
+    name: str, host: Mapping[str, Any], groups: Sequence[str]
+) -> list[Finding]:
+    """Compute hosts have vmx or svm; without, nova uses QEMU's emulation."""
+    if "compute" not in groups or host["cpu_flags"] or host["arch"] != "x86_64":
+        return []
+    return [
+        Finding(
+            WARNING,
+            "virtualisation",
+            "has no hardware virtualisation; instances are emulated, some ten times slower",
+            "switch on VT-x or AMD-V in its firmware, if it has it",
+            name,
+        )
+    ]
+
+
+CD = "take it out of /etc/apt/sources.list: nobody is there to insert it"
+FOLDER = "mount or copy the mirror to there, or correct /etc/apt/sources.list.d"
+SOURCE = (
+    "mend the connection, the DNS, apt's proxy (Acquire::http::Proxy) or /etc/apt/sources.list.d"
+)
+SOURCE_REMEDIES = {"cdrom": CD, "file": FOLDER, "copy": FOLDER, "/etc/apt": "correct that file"}
+
+
+def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """apt's package sources answer. On a deployed host nothing may be due, so it may go on."""
+    severity = WARNING if host.get("services") else ERROR
+    if not host["mirrors"]:
+        text = "has no package source"
+        return [Finding(severity, "mirrors", text, "write /etc/apt/sources.list.d", name)]
+    return [
+        Finding(
+            severity,
+            "mirrors",
+            f"gets no packages from {url}: {why}",
+            SOURCE_REMEDIES.get(url.partition(":")[0], SOURCE),
+            name,
+        )
+        for url, why in host["mirrors"].items()
+        if why
+    ]
+
+
+def check_index(name: str, host: Mapping[str, Any], packed: bool) -> list[Finding]:
+    """A bare host reaches the package index, from which virtualenvs are built.
+
+    packed: the control node has virtualenvs for such a host already, perhaps all of them.
+    """
+    asked = host.get("index") or {}
+    if not asked.get("problem"):
+        return []
+    return [
+        Finding(
+            WARNING if packed else ERROR,
+            "mirrors",
+            f"does not reach the package index {asked['url']}: {asked['problem']}"
+            + ("; virtualenvs that are not packed yet cannot be built" if packed else ""),
+            "mend the connection, or set cairn_http_proxy or cairn_pypi_index",
+            name,
+        )
+    ]
+
+
+def check_cloud_init(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """No boot rewrites /etc/hosts: base's own setting for cloud-init loses against user-data."""
+    return [
+        Finding(
+            WARNING if host.get("services") else ERROR,
+            "names",
+            f"has manage_etc_hosts in {path}: cloud-init would rewrite /etc/hosts at the next "
+            "boot, and RabbitMQ and the internal name would be gone",
+            "take it out of the instance's user-data and of that file, or switch cloud-init off: "
+            "touch /etc/cloud/cloud-init.disabled",
+            name,
+        )
+        for path in host.get("cloud_init") or ()
+    ]
+
+
+def check_foreign(name: str, host: Mapping[str, Any], packages: Collection[str]) -> list[Finding]:
+    """/etc of Cairn's services is Cairn's.
+
+    What came with a Debian package of `packages`, which Cairn installs itself, is put aside by the
+    switch; it is there after a first run that was cut off.
+    """
+    return [
+        Finding(
+            ERROR,
+            "foreign",
+            f"has an /etc/{folder} that is not Cairn's",
+            f"another installation? Move it away: mv /etc/{folder} /etc/{folder}.old",
+            name,
+        )
+        for folder, owners in host["folders"].items()
+        if not owners or set(owners) - set(packages)
+    ]
+
+
+def check_host(
+    name: str,
+    host: Mapping[str, Any],
+    site: Mapping[str, Any],
+    hosts: Mapping[str, Any],
+    ports: Iterable[Mapping[str, Any]],
+    packages: Collection[str],
+    memory: Mapping[str, int],
+    disk: Mapping[str, int],
+) -> list[Finding]:
+    """Every check of one host; of one that gave no answer only that.
+
+    ports, packages: those of the site's services, as the registry finds them.
+    """
+    told = site["hosts"][name]
+    groups = told["groups"]
+    found = check_reachable(name, host, groups)
+    if found:
+        return found
+    mine = [p for p in ports if "all" in p["groups"] or set(groups) & set(p["groups"])]
+    return [
+        *check_system(name, host),
+        *check_memory(name, host, groups, memory),
+        *check_disk(name, host, groups, disk),
+        *check_clock(name, host),
+        *check_network(name, host),
+        *check_nics(name, host, told["nics"]),
+        *check_virtualisation(name, host, groups),
+        *check_names(name, host, site["names"], site["vips"], site.get("public_addresses") or ()),
+        *check_cloud_init(name, host),
+        *check_mirrors(name, host),
+        *check_ports(name, host, told["addresses"], mine, site["vips"].values()),
+        *check_foreign(name, host, packages),
+        *check_peers(name, host, site, hosts),
+    ]

@@ -1,0 +1,312 @@
+"""Checks of the inventory: groups, variables, secrets, names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ..site import host_names, lease
+from ..site.planes import GROUPS
+from ..suggest import nearest
+from .finding import ERROR, WARNING, Finding
+
+REQUIRED_GROUPS = ("controller", "network", "compute")
+
+
+# How alike (difflib) two names are of which one is taken for the other misspelt.
+FOREIGN_VARIABLE_LIKENESS, SLIP_LIKENESS, GROUP_LIKENESS = 0.88, 0.7, 0.8
+
+
+# Roles whose names begin variables of anybody's.
+COMMON_WORDS = ("base", "network", "operator", "service", "trust", "verify")
+
+
+OPERATOR = "operator"  # the group of the machine that runs Ansible
+
+
+# Groups that a site may lack, and what it then does without. The cloud itself works without an
+# operator, whose machine may not be meant to hold the administrator's password; verify.yml and
+# `make openstack`, which need it, fail with the same remedy.
+WITHOUT_GROUP = {
+    "storage": "nothing that needs such hosts is deployed",
+    OPERATOR: "add it as in inventories/example (hosts.yml, group_vars/operator.yml); without it "
+    "there is no clouds.yaml, no `make openstack` and no `make verify`",
+}
+
+
+def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Cairn's groups exist and have hosts, controllers have a majority, no group is misspelt.
+
+    Hosts and groups that are not Cairn's (a bastion, switches) are the site's own and left alone.
+    """
+    found, suggested = [], set()
+    for name in (*GROUPS, OPERATOR):
+        if groups.get(name):
+            continue
+        state = "is empty" if name in groups else "does not exist"
+        near = None if name in groups else nearest(name, _foreign(groups), GROUP_LIKENESS)
+        suggested.add(near)
+        found.append(
+            Finding(
+                ERROR if name in REQUIRED_GROUPS else WARNING,
+                "inventory",
+                f"group {name} {state}" + (f"; is {near} meant to be it?" if near else ""),
+                WITHOUT_GROUP.get(name, f"put at least one host into group {name}"),
+            )
+        )
+    for group in _foreign(groups):
+        near = nearest(group, (*GROUPS, OPERATOR), GROUP_LIKENESS)
+        lost = [host for host in groups[group] if host not in groups.get(near or "", ())]
+        if near and lost and group not in suggested:
+            found.append(
+                Finding(
+                    WARNING,
+                    "inventory",
+                    f"group {group} is not one of Cairn's, so {', '.join(lost[:5])}"
+                    f"{', …' if lost[5:] else ''} will not become {near} hosts",
+                    f"correct it to {near} if that was meant",
+                )
+            )
+    controllers = len(groups.get("controller", ()))
+    if controllers and controllers % 2 == 0:
+        found.append(
+            Finding(
+                WARNING,
+                "inventory",
+                f"{controllers} controllers survive no more losses than {controllers - 1} would",
+                "use an odd number: databases and queues need a majority",
+            )
+        )
+    return found
+
+
+def _foreign(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Groups that are the site's own."""
+    return [name for name in groups if name not in (*GROUPS, OPERATOR, "all", "ungrouped")]
+
+
+def check_variables(
+    names: Mapping[str, str], known: Collection[str], run: Collection[str], roles: Collection[str]
+) -> list[Finding]:
+    """Variables that nobody reads and that are, or may be, one of Cairn's misspelt.
+
+    An unknown `cairn_…` is an error, and so is `<role>_…` close to a name of that role. A name of a
+    role that is close to none may be the site's own or come from another project's inventory: a
+    warning, and nothing where the role is called by a common word (base_domain, network_interface).
+
+    names: each variable of the inventory, with the file it stands in ("" if not known).
+    known: names an inventory may set; run: names that a run makes; roles: prefixes.
+    """
+    found = []
+    # What tasks call the role `service` with is not set in an inventory.
+    candidates = [name for name in known if not name.startswith("service_")]
+    for name, file in sorted(names.items()):
+        if name in known or name in run:
+            continue
+        role = max((r for r in roles if name.startswith(f"{r}_")), key=len, default="")
+        where = f" ({file})" if file else ""
+        if name.startswith("cairn_"):
+            near, ours = nearest(name, candidates), True
+        else:
+            near = _slip(name, role, candidates) if role else None
+            ours = near is not None
+        meant = f"; did you mean {near}?" if near else ""
+        if ours:
+            text = f"variable {name} is unknown{meant}{where}"
+            found.append(Finding(ERROR, "variables", text, "correct the name or remove it"))
+        elif role and role not in COMMON_WORDS:
+            text = f"variable {name} is read by no role of Cairn's{where}"
+            remedy = (
+                f"leave it if it is your own; ansible-doc -t role {role} lists what the role reads"
+            )
+            found.append(Finding(WARNING, "variables", text, remedy))
+        elif not role and (near := nearest(name, known, FOREIGN_VARIABLE_LIKENESS)):
+            text = f"variable {name} looks like {near} misspelt{where}"
+            found.append(Finding(WARNING, "variables", text, "correct it if it was meant so"))
+    return found
+
+
+def _slip(name: str, role: str, known: Collection[str]) -> str | None:
+    """The variable of a role that a name was probably meant to be, judged by what follows it."""
+    prefix = f"{role}_"
+    names = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
+    match = nearest(name.removeprefix(prefix), names, SLIP_LIKENESS)
+    return prefix + match if match else None
+
+
+def check_variable_files(
+    files: Iterable[tuple[str, str, str]], groups: Collection[str], hosts: Collection[str]
+) -> list[Finding]:
+    """Every file of group_vars and host_vars is some group's or host's; else nobody reads it.
+
+    A host may be out of the inventory for a while and leave its file behind; a group is not.
+    files: kind (group or host), name and path, as `sources.variable_files` finds them.
+    """
+    found = []
+    for kind, name, path in files:
+        known = groups if kind == "group" else hosts
+        if name not in known:
+            near = nearest(name, known)
+            meant = f"; did you mean {near}?" if near else ""
+            found.append(
+                Finding(
+                    ERROR if kind == "group" else WARNING,
+                    "variables",
+                    f"{path} is read by nobody: there is no {kind} {name}{meant}",
+                    "correct its name or remove it",
+                )
+            )
+    return found
+
+
+def check_shadowed_files(files: Iterable[tuple[str, str]]) -> list[Finding]:
+    """No file lies beside a folder of its name, where Ansible does not read it.
+
+    files: each such file, and what is read instead, as `sources.shadowed_files` finds them.
+    """
+    return [
+        Finding(
+            ERROR,
+            "variables",
+            f"{path} is read by nobody: Ansible reads {instead} instead",
+            f"move it into {instead}" if "." not in instead.rpartition("/")[2] else "join the two",
+        )
+        for path, instead in files
+    ]
+
+
+def check_secrets(
+    missing: Sequence[str],
+    encrypted: bool | None,
+    inventory: str,
+    wrong: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Every secret is there, and in an encrypted file (`encrypted` is None without a file).
+
+    wrong: what is the matter with a secret's value, by name; see `secrets.problems`.
+    """
+    edit = f"make edit-secrets INVENTORY={inventory}"
+    found = [
+        Finding(
+            ERROR,
+            "secrets",
+            f"cairn_secrets.{name}: {why}",
+            f"put it in quotes: {edit}"
+            if why.startswith("YAML reads")
+            else f"choose another value, or write it as said: {edit}",
+        )
+        for name, why in sorted((wrong or {}).items())
+    ]
+    if missing:
+        some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+        found.append(
+            Finding(
+                ERROR,
+                "secrets",
+                f"cairn_secrets lacks {some}",
+                f"make secrets INVENTORY={inventory}",
+            )
+        )
+    if encrypted is False:
+        found.append(
+            Finding(
+                ERROR,
+                "secrets",
+                "group_vars/all/secrets.yml is not encrypted",
+                f"ansible-vault encrypt {inventory}/group_vars/all/secrets.yml",
+            )
+        )
+    return found
+
+
+def check_host_names(
+    hosts: Iterable[str], names: Mapping[str, str], controllers: Collection[str] = ()
+) -> list[Finding]:
+    """Every host's name can be its host name, and is nobody else's.
+
+    It becomes the host name, a name in /etc/hosts and in certificates, and what RabbitMQ, OVN and
+    nova know the host by. names: API names, `internal` and `public`, as in `cairn_site`.
+    """
+    found = []
+    hosts = list(hosts)
+    same = host_names.twins(hosts)
+    for name in hosts:
+        rename = "rename it in the inventory"
+        if problem := host_names.host_problem(name):
+            text = f"its name {problem}"
+            if proposal := host_names.proposal(name):
+                rename += f", for example to {proposal}"
+            elif "127.0.0.1" in problem:
+                rename = (
+                    "give it a name of its own, and say how it is reached: "
+                    "ctl1: {ansible_connection: local}"
+                )
+            else:
+                rename += "; its address belongs into ansible_host" * host_names.is_address(name)
+            found.append(Finding(ERROR, "names", text, rename, name))
+        elif name in same:
+            text = f"differs from {same[name]} in capital letters only, which no resolver tells"
+            found.append(Finding(ERROR, "names", text, rename, name))
+        for side, api in names.items():
+            if api.lower() == name.lower():
+                text = f"is also cairn_{side}_name: one name would lead to two addresses"
+                found.append(Finding(ERROR, "names", text, f"change cairn_{side}_name", name))
+    qualified = [name for name in controllers if "." in name]
+    if qualified and len(qualified) < len(controllers):
+        rest = ", ".join(name for name in controllers if "." not in name)
+        text = f"{', '.join(qualified)} have dots in their names, {rest} have none"
+        remedy = "name all controllers in one way: RabbitMQ's nodes cannot form a cluster otherwise"
+        found.append(Finding(ERROR, "names", text, remedy))
+    return found
+
+
+def check_api_names(
+    names: Mapping[str, str], vips: Mapping[str, str], public: Collection[str] = ()
+) -> list[Finding]:
+    """API names are names, without a scheme or a port, or else their VIP.
+
+    names, vips: `internal` and `public`, as in `cairn_site`. public: `cairn_public_address`.
+    """
+    found = []
+    for side, api in names.items():
+        variable, vip = f"cairn_{side}_name", vips[side]
+        allowed = {vip, *(public if side == "public" else ())}
+        if host_names.is_address(api):
+            if api not in allowed:
+                text = f"{variable} is {api}, and the {side} VIP is {vip}"
+                remedy = f"leave {variable} out, or set it to a name that leads to the VIP"
+                if side == "public":
+                    remedy += (
+                        "; where a router or firewall forwards that address, set "
+                        "cairn_public_address to it, too"
+                    )
+                found.append(Finding(ERROR, "names", text, remedy))
+        elif problem := host_names.problem(api):
+            text = f"{variable} is {api!r}: it {problem}"
+            found.append(
+                Finding(
+                    ERROR,
+                    "names",
+                    text,
+                    f"write a bare name into {variable}, such as cloud.example.org",
+                )
+            )
+    for address in public:
+        if not host_names.is_address(address):
+            text = f"cairn_public_address has {address!r}, which is no IP address"
+            found.append(Finding(ERROR, "names", text, "write the address itself, not a name"))
+    if public and names["public"] == vips["public"]:
+        text = "cairn_public_address is set, but users are sent to the public VIP itself"
+        remedy = "set cairn_public_name to the name, or to that address"
+        found.append(Finding(WARNING, "names", text, remedy))
+    return found
+
+
+def check_lease(running: Mapping[str, str]) -> list[Finding]:
+    """No other run is changing the site; running: controller to who runs what since when.
+
+    A run that turns out to have something to change is refused when it asks for the lease.
+    """
+    return [
+        Finding(WARNING, "lease", sentence, lease.REMEDY, name)
+        for name, sentence in running.items()
+    ]

@@ -1,0 +1,275 @@
+"""Checks of names, ports, planes and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from ..site import proxies
+from ..site.peers import judge
+from ..site.window import Need
+from .finding import ERROR, WARNING, Finding
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+
+
+def check_network_window(window: int | None, need: Need) -> list[Finding]:
+    """The operator's own window lasts until the last of the hosts that change is confirmed."""
+    if not window or window >= need.window:
+        return []
+    return [
+        Finding(
+            WARNING,
+            "network",
+            f"network_window is {window} s; {need.hosts} hosts whose network changes need "
+            f"{need.window} s with {need.forks} forks, where a call takes {need.call:.1f} s: "
+            "their changes would be taken back before they are confirmed",
+            f"leave network_window out, or set it to {need.window}; or raise --forks",
+        )
+    ]
+
+
+def check_nics(
+    name: str, host: Mapping[str, Any], nics: Mapping[str, Mapping[str, Any]]
+) -> list[Finding]:
+    """Every NIC of the inventory is there, has its cable, and can carry its MTU.
+
+    nics: name to `mac`, `mtu` and `bond`, as `cairn_site.hosts` has them.
+    """
+    found = []
+    cards = {nic["mac"]: (own, nic) for own, nic in host["nics"].items() if not nic["kind"]}
+    for wanted, given in nics.items():
+        if given["mac"] not in cards:
+            there = ", ".join(f"{mac} ({own})" for mac, (own, _) in sorted(cards.items()))
+            found.append(
+                Finding(
+                    ERROR,
+                    "nics",
+                    f"has no NIC {given['mac']} ({wanted}); it has {there}",
+                    f"correct cairn_nics.{wanted}.mac",
+                    name,
+                )
+            )
+            continue
+        own, nic = cards[given["mac"]]
+        if nic["link"] is False:
+            # That a bond goes on without a member is what it is for.
+            bond = given.get("bond")
+            spared = bond and any(
+                other.get("bond") == bond and cards.get(other["mac"], ("", {}))[1].get("link")
+                for other in nics.values()
+            )
+            found.append(
+                Finding(
+                    WARNING if spared else ERROR,
+                    "nics",
+                    f"NIC {wanted} ({given['mac']}, now {own}) has no link"
+                    + (f"; {bond} goes on without it" if spared else ""),
+                    "check the cable and the switch's port",
+                    name,
+                )
+            )
+        if nic.get("max_mtu") and given["mtu"] > nic["max_mtu"]:
+            found.append(
+                Finding(
+                    ERROR,
+                    "nics",
+                    f"NIC {wanted} carries an MTU of {nic['max_mtu']} at most, not {given['mtu']}",
+                    f"lower cairn_nics.{wanted}.mtu and the MTU of its planes",
+                    name,
+                )
+            )
+    return found
+
+
+def check_names(
+    name: str,
+    host: Mapping[str, Any],
+    names: Mapping[str, str],
+    vips: Mapping[str, str],
+    public: Collection[str] = (),
+) -> list[Finding]:
+    """API names resolve to their VIPs, or the public one to an address in front of its VIP.
+
+    names, vips: `internal` and `public`, as in `cairn_site`. public: `cairn_public_address`.
+    """
+    found = []
+    for side, api in names.items():
+        addresses = host["resolved"].get(api)
+        fronts = list(public) if side == "public" else []
+        if addresses and not {vips[side], *fronts} & set(addresses):
+            remedy = f"correct the DNS or cairn_{side}_name"
+            if side == "public":
+                remedy += (
+                    "; where a router or firewall forwards that address to the VIP, set "
+                    f"cairn_public_address: {addresses[0]}"
+                )
+            found.append(
+                Finding(
+                    ERROR,
+                    "names",
+                    f"resolves {api} to {', '.join(addresses)}, not the {side} VIP {vips[side]}"
+                    + (f" or {', '.join(fronts)} (cairn_public_address)" if fronts else ""),
+                    remedy,
+                    name,
+                )
+            )
+        elif addresses == []:
+            users = ", ".join(fronts or [vips[side]])
+            found.append(
+                Finding(
+                    WARNING,
+                    "names",
+                    f"does not resolve {api}",
+                    f"the hosts get it by /etc/hosts; your users need it in the DNS ({users})",
+                    name,
+                )
+            )
+    return found
+
+
+def check_proxies(
+    name: str, variables: Mapping[str, Any], host: Mapping[str, Any], internal: str
+) -> list[Finding]:
+    """Proxies and index are URLs, and services of the host do not ask each other through one.
+
+    variables: those of `proxies.VARIABLES` that the host has. internal: the internal API name.
+    """
+    found = []
+    for variable in ("cairn_http_proxy", "cairn_https_proxy", "cairn_pypi_index"):
+        index = variable == "cairn_pypi_index"
+        url = str(variables.get(variable) or "")
+        schemes = ("https", "http", "file") if index else proxies.SCHEMES
+        if url and (problem := proxies.url_problem(url, schemes)):
+            example = "https://mirror.example/simple" if index else "http://proxy.example:3128"
+            text = f"{variable} {problem}"
+            found.append(Finding(ERROR, "proxies", text, f"correct it: {example}", name))
+    told = host.get("service_proxy")
+    if told and not proxies.is_excepted(internal, proxies.listed(told["no_proxy"])):
+        found.append(
+            Finding(
+                ERROR,
+                "proxies",
+                f"gives every service a proxy ({told['file']}, DefaultEnvironment=): the cloud's "
+                "services would ask each other through it",
+                f"take it out of there (for package builds there is cairn_http_proxy), or add "
+                f"{internal} to its no_proxy; then systemctl daemon-reexec",
+                name,
+            )
+        )
+    return found
+
+
+def check_name_servers(
+    name: str, host: Mapping[str, Any], site: Mapping[str, Any], keep: Collection[str] = ()
+) -> list[Finding]:
+    """A change of the network does not take the name servers away.
+
+    systemd-resolved forgets those that it has from a link when Cairn's units take the link over.
+    keep: `network_keep`, units that stay and may have name servers of their own.
+    """
+    asked = host.get("name_servers") or {}
+    if not asked.get("lent") or asked["kept"]:
+        return []
+    if host["network"]["hash"] == site["hosts"][name]["network"]:
+        return []
+    lent = " ".join(asked["lent"])
+    return [
+        Finding(
+            WARNING if keep else ERROR,
+            "names",
+            f"has its name servers ({lent}) from DHCP or another link's configuration, which "
+            "Cairn's networks replace: no name would resolve after that",
+            f"keep them: mkdir -p /etc/systemd/resolved.conf.d; printf '[Resolve]\\nDNS={lent}\\n' "
+            "> /etc/systemd/resolved.conf.d/dns.conf; systemctl restart systemd-resolved",
+            name,
+        )
+    ]
+
+
+def check_ports(
+    name: str,
+    host: Mapping[str, Any],
+    addresses: Mapping[str, str],
+    ports: Iterable[Mapping[str, Any]],
+    vips: Collection[str] = (),
+) -> list[Finding]:
+    """Nobody else listens on the ports of the host's services.
+
+    ports: those of this host: role, protocol, port, plane and the units that may hold it.
+    """
+    found = []
+    for wanted in ports:
+        mine = {*EVERYWHERE, addresses.get(wanted["plane"]), *vips}
+        own = (*wanted["units"], "haproxy.service")
+        others = {
+            entry["unit"] or "another process"
+            for entry in host["listening"]
+            if (entry["protocol"], entry["port"]) == (wanted["protocol"], wanted["port"])
+            and entry["address"] in mine
+            and entry["unit"] not in own
+        }
+        port, udp = wanted["port"], wanted["protocol"] == "udp"
+        what = f"{'UDP ' if udp else ''}port {port} is {wanted['role']}'s"
+        look = f"ss -l{'u' if udp else 't'}np sport = :{port}"
+        for other in sorted(others):
+            found.append(
+                Finding(
+                    ERROR,
+                    "ports",
+                    f"{what}, but {other} listens on it",
+                    f"stop it (systemctl disable --now {other})"
+                    if other.endswith(".service")
+                    else f"find and stop it ({look})",
+                    name,
+                )
+            )
+    return found
+
+
+def check_peers(
+    name: str, host: Mapping[str, Any], site: Mapping[str, Any], hosts: Mapping[str, Any]
+) -> list[Finding]:
+    """Neighbours answer at full MTU, where both ends have their planes already.
+
+    hosts: host name to `cairn_host` of every host. Those whose network is about to change are
+    left to the network's own commit-confirm.
+    """
+
+    def settled(other: str) -> bool:
+        network = hosts.get(other, {}).get("network")
+        return bool(network) and network["hash"] == site["hosts"][other]["network"]
+
+    if not settled(name):
+        return []
+    answers = [a for a in host["peers"] if settled(a["host"])]
+    missing = judge(answers, [a["host"] for a in answers], ()).missing
+    return [
+        Finding(
+            ERROR,
+            "peers",
+            f"gets no answer from {text}",
+            "check cable, switch port, VLAN and MTU on the way",
+            name,
+        )
+        for text in missing
+    ]
+
+
+def check_network(name: str, host: Mapping[str, Any]) -> list[Finding]:
+    """No change of the network waits for its confirmation, and iproute2 is there."""
+    found = []
+    if host["network"]["trial"]:
+        found.append(
+            Finding(
+                WARNING,
+                "network",
+                "a change of its network waits to be confirmed, from a run that was cut off",
+                "nothing to do: it ends by itself before another begins",
+                name,
+            )
+        )
+    if not host["nics"]:
+        text = "shows no NIC; is iproute2 missing?"
+        found.append(Finding(ERROR, "network", text, "apt-get install iproute2", name))
+    return found

@@ -8,103 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from cairn_host import paths
 
 from ..errors import DescriptionError
-from . import dialects, oslo, units
+from . import dialects, ini, oslo, units
+from .description import (
+    BUILD_KEYS,
+    CONFIG_KEYS,
+    DESCRIPTION_KEYS,
+    FILE_KEYS,
+    FOLDER,
+    Description,
+    check_keys,
+    in_groups,
+)
 
-Description = Mapping[str, Any]
 Manifest = dict[str, Any]
 
-DESCRIPTION_KEYS = {
-    "summary",
-    "optional",
-    "with",
-    "after",
-    "groups",
-    "user",
-    "lock",
-    "distro_modules",
-    "packages",
-    "directories",
-    "config",
-    "files",
-    "build",
-    "units",
-    "mounts",
-    "databases",
-    "queue",
-    "catalog",
-    "migrations",
-    "validate",
-    "records",
-    "secrets",
-    "sudoers",
-}
-CONFIG_KEYS = {
-    "file",
-    "groups",
-    "oslo",
-    "sections",
-    "namespaces",
-    "like",
-    "dialect",
-    "owner",
-    "group",
-    "mode",
-    "secret",
-}
-FILE_KEYS = {
-    "path",
-    "groups",
-    "content",
-    "template",
-    "from_venv",
-    "dialect",
-    "mode",
-    "owner",
-    "group",
-    "secret",
-}
 PLACE_KEYS = ("owner", "group", "mode", "secret", "dialect")
-BUILD_KEYS = {"folder", "files", "commands", "groups"}
-FOLDER = re.compile(r"(?!(?:etc|origin|root|units|venv)$)[a-z][a-z0-9_-]*")
-"""Names that a built folder of a generation may have: not those of its other parts."""
 
 
 def digest(value: Any, length: int = 12) -> str:
     """The first `length` hex digits of the SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def catalog_entries(catalog: Any) -> list[Mapping[str, Any]]:
-    """The entries of a description's `catalog`, which may be one, a list of them or missing."""
-    return [catalog] if isinstance(catalog, Mapping) else list(catalog or [])
-
-
-def chosen(role: str, description: Description, site: Mapping[str, Any]) -> bool:
-    """Whether a site has a service: an optional one only by name, one `with` another with it."""
-    needed = {role} if description.get("optional") else set()
-    needed |= {description["with"]} if "with" in description else set()
-    return needed <= set(site.get("services", []))
-
-
-def in_groups(entry: Mapping[str, Any], default: list[str], me: Mapping[str, Any]) -> bool:
-    """Whether an entry of a description is meant for this host ("all" is every managed host)."""
-    groups = entry.get("groups", default)
-    return "all" in groups or bool(set(groups) & set(me["groups"]))
-
-
-def check_keys(where: str, entry: Mapping[str, Any], known: set[str]) -> None:
-    """Raise DescriptionError when an entry has a key that means nothing."""
-    unknown = sorted(set(entry) - known)
-    if unknown:
-        raise DescriptionError(f"{where}: unknown key {unknown[0]!r}; known: {sorted(known)}")
 
 
 def venv_name(lock: str, lock_text: str) -> str:
@@ -252,14 +182,14 @@ def _config_files(
                 f"{role}_service.config {name}: dialect {dialect!r}: use one of "
                 f"{', '.join(dialects.OPTIONS)}"
             )
-        chosen_options = oslo.merge(sections, overrides.get(name, {}))
+        chosen_options = ini.merge(sections, overrides.get(name, {}))
         for options in chosen_options.values():
             for option, value in options.items():
                 options[option] = dialects.option(value, dialect, secrets)
         files.append(
             {
                 **_placed(role, name, meta[name], description),
-                "content": oslo.render_ini(chosen_options, header=header),
+                "content": ini.render_ini(chosen_options, header=header),
                 "format": "ini",
                 "namespaces": meta[name]["namespaces"],
                 **({"like": meta[name]["like"]} if meta[name]["like"] else {}),

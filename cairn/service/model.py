@@ -14,14 +14,9 @@ from typing import Any
 from .. import PROJECT
 from ..errors import DescriptionError
 from . import dialects, oslo
-from .manifest import Manifest, build, catalog_entries, check_keys, chosen, digest
+from .description import CATALOG_KEYS, QUEUE_KEYS, catalog_entries, check_keys, chosen
+from .manifest import Manifest, build, digest
 from .units import health_path
-
-QUEUE_KEYS = {"policies"}
-CATALOG_KEYS = {
-    *("type", "name", "description", "port", "path"),
-    *("user", "roles", "domain", "extra_roles"),
-}
 
 Load = Callable[[Path], Any]
 Template = Callable[[Any, Mapping[str, Any]], Any]

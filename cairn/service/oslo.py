@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import DescriptionError
 from . import dialects
+from .ini import OsloError, Sections
 
 CA_FILE = "/etc/ssl/certs/cairn-ca.pem"
 AMQP_PORT = 5671
@@ -27,12 +27,6 @@ RPC_THREADS = 16
 """Messages that a process works on at once. Upstream's 64 was meant for green threads. The pools of
 futurist add a thread with every message until they are full, lose none, and each idle thread wakes
 up once a second (futurist/_thread.py: MAX_IDLE_FOR)."""
-
-Sections = dict[str, dict[str, Any]]
-
-
-class OsloError(DescriptionError):
-    """A description or an override that no INI file can be made of; the text says which."""
 
 
 # -- addresses ------------------------------------------------------------------------------------
@@ -323,71 +317,3 @@ def _parameters(word: Any) -> Mapping[str, Any]:
 
 
 # -- INI ------------------------------------------------------------------------------------------
-
-
-def merge(
-    *layers: Mapping[str, Mapping[str, Any]],
-) -> Sections:
-    """Return the union of INI layers; a later one wins option by option, null takes one away."""
-    merged: Sections = {}
-    for layer in layers:
-        for section, options in (layer or {}).items():
-            if not isinstance(options, Mapping):
-                raise OsloError(f"[{section}] must hold options, not {options!r}")
-            merged.setdefault(section, {}).update(options)
-    return {
-        section: kept
-        for section, options in merged.items()
-        if (kept := {name: value for name, value in options.items() if value is not None})
-    }
-
-
-def render_value(value: Any) -> list[str]:
-    """Return the text of a value, one string per line that the option takes.
-
-    Lists are joined by commas; `{multi: [...]}` repeats the option (oslo's MultiOpt); mappings
-    become `key:value` pairs (oslo's DictOpt).
-    """
-    if isinstance(value, bool):
-        return ["true" if value else "false"]
-    if isinstance(value, Mapping):
-        if set(value) == {"multi"}:
-            return [text for item in value["multi"] for text in render_value(item)]
-        return [",".join(f"{key}:{_word(item)}" for key, item in value.items())]
-    if isinstance(value, (list, tuple)):
-        return [",".join(_word(item) for item in value)]
-    text = str(value)
-    if "\n" in text or "\r" in text:
-        raise OsloError(f"a value of more than one line: {text.splitlines()[0]!r} …")
-    return [text]
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, (Mapping, list, tuple)):
-        raise OsloError(f"a list or mapping inside another one: {value!r}")
-    return render_value(value)[0]
-
-
-def render_ini(
-    sections: Mapping[str, Mapping[str, Any]],
-    overrides: Mapping[str, Mapping[str, Any]] | None = None,
-    header: str = "",
-) -> str:
-    """Return the text of an INI file: `sections` with `overrides` on top, in the order given.
-
-    `header` opens the file as a comment. [DEFAULT] comes first, as oslo's own samples have it.
-    Raises OsloError, naming section and option, for what cannot be written.
-    """
-    merged = merge(sections, overrides or {})
-    lines = [f"# {line}".rstrip() for line in header.splitlines()]
-    for section in sorted(merged, key=lambda name: name != "DEFAULT"):
-        if not re.fullmatch(r"[^\[\]\n]+", section):
-            raise OsloError(f"{section!r} is no name of a section")
-        lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
-        for option, value in merged[section].items():
-            try:
-                texts = render_value(value)
-            except OsloError as error:
-                raise OsloError(f"[{section}] {option}: {error}") from None
-            lines += [f"{option} = {text}".rstrip() for text in texts]
-    return "\n".join(lines) + "\n"

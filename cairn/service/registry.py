@@ -12,8 +12,7 @@ import yaml
 
 from .. import PROJECT
 from ..errors import DescriptionError
-from .manifest import catalog_entries, chosen
-from .units import by_uwsgi
+from .description import by_uwsgi, catalog_entries, chosen
 
 VARIABLES = PROJECT / "cairn/site/variables.yml"
 

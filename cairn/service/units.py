@@ -10,32 +10,8 @@ from typing import Any
 from cairn_host import paths
 
 from ..errors import DescriptionError
-
-UNIT_KEYS = {
-    "groups",
-    "wsgi",
-    "static",
-    "port",
-    "processes",
-    "threads",
-    "uwsgi",
-    "command",
-    "environment",
-    "unit",
-    "service",
-    "sandbox",
-    "config_files",
-    "health",
-    "frontend",
-    "distro",
-    "on_change",
-    "dropin",
-    "enabled",
-    "state",
-    "type",
-    "timer",
-    "plane",
-}
+from . import uwsgi
+from .description import KINDS, MOUNT_KEYS, UNIT_KEYS, by_uwsgi
 
 PILLARS = (
     "mariadb.service",
@@ -75,42 +51,7 @@ SANDBOX: dict[str, Any] = {
 }
 """What a service that only talks to the network and its own state needs, and no more."""
 
-KINDS = ("wsgi", "static", "command", "distro")
-"""What a unit may run: a WSGI application, a folder of files, a command, or a unit of Debian's."""
 
-UWSGI: dict[str, Any] = {
-    "master": True,
-    "thunder-lock": True,
-    "die-on-term": True,
-    "exit-on-reload": False,
-    "buffer-size": 65535,
-    "add-header": "Connection: close",
-    "hook-master-start": "unix_signal:15 gracefully_kill_them_all",
-    "worker-reload-mercy": 60,
-    "log-x-forwarded-for": True,
-    # The caller's request id and our own: what verify.yml follows an instance by.
-    "collect-header": "X-Openstack-Request-Id OS_REQUEST_ID",
-    "log-format": (
-        '%(addr) "%(method) %(uri)" status: %(status) len: %(rsize) time: %(msecs) ms '
-        '[%(var.HTTP_X_OPENSTACK_REQUEST_ID) %(var.OS_REQUEST_ID)] agent: "%(uagent)"'
-    ),
-}
-
-WSGI: dict[str, Any] = {
-    "enable-threads": True,
-    "lazy-apps": True,
-    "need-app": True,
-    # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
-    "socket-timeout": 80,
-    "http-chunked-input": True,
-    # glanceclient, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
-    # at their ends are above the default of 1 MiB (uWSGI 2.0: core/chunked.c).
-    "chunked-input-limit": 16 * 2**20,
-    "http-raw-body": True,
-    "http-auto-chunked": True,
-}
-
-MOUNT_KEYS = {"what", "where", "type", "options"}
 # What may hold files open on a service's mounts is stopped before them.
 LAST_TO_GO = {"LazyUnmount": True, "DirectoryMode": "0755"}
 
@@ -161,7 +102,7 @@ def build(
             raise DescriptionError(f"{where}: needs exactly one of {', '.join(KINDS)}")
         text = None
         if by_uwsgi(unit):
-            built.files.append(_uwsgi_file(role, name, unit, me, user))
+            built.files.append(uwsgi.file(role, name, unit, me, user))
         if not unit.get("distro"):
             text = _service_text(role, name, unit, description, user)
         built.units.append(
@@ -183,11 +124,6 @@ def build(
     servers = [unit["unit"] for unit in built.units if unit["text"]]
     built.units += [_mount(role, mount, servers) for mount in description.get("mounts") or []]
     return built
-
-
-def by_uwsgi(unit: Mapping[str, Any]) -> bool:
-    """Whether uWSGI runs this unit, by a file of its own in the service's /etc."""
-    return any(unit.get(kind) for kind in ("wsgi", "static"))
 
 
 def health_path(unit: Mapping[str, Any], frontend: Mapping[str, Any]) -> str | None:
@@ -283,41 +219,6 @@ def _health(unit: Mapping[str, Any], me: Mapping[str, Any]) -> dict[str, Any]:
     if health:
         health.setdefault("timeout", 240)
     return health
-
-
-def _uwsgi_file(
-    role: str,
-    name: str,
-    unit: Mapping[str, Any],
-    me: Mapping[str, Any],
-    user: Mapping[str, Any],
-) -> dict[str, Any]:
-    address = me["addresses"][unit.get("plane", "management")]
-    application = {"module": unit["wsgi"], **WSGI} if unit.get("wsgi") else {}
-    files = {"static-map": f"/={unit['static']}"} if unit.get("static") else {}
-    options: dict[str, Any] = {
-        "http-socket": f"{address}:{unit['port']}",
-        "processes": unit.get("processes", 2 if application else 1),
-        "threads": unit.get("threads", 4),
-        "procname-prefix": f"{name} ",
-        **UWSGI,
-        **application,
-        **files,
-        **unit.get("uwsgi", {}),
-    }
-    lines = ["[uwsgi]"]
-    for key, value in options.items():
-        for item in value if isinstance(value, list) else [value]:
-            text = str(item).lower() if isinstance(item, bool) else item
-            lines.append(f"{key} = {text}")
-    return {
-        "path": f"uwsgi-{name}.ini",
-        "content": "\n".join(lines) + "\n",
-        "mode": "0640",
-        "owner": "root",
-        "group": user.get("name", "root"),
-        "secret": False,
-    }
 
 
 def _service_text(

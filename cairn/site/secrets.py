@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..service import dialects
-from ..service.manifest import catalog_entries
+from ..service.description import catalog_entries
 from .certificates import certificate_authority
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")

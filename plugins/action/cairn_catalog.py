@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cairn.actions.base import DeclaringAction
+from cairn.actions.declaring import DeclaringAction
 from cairn.service.model import Model
 from cairn.service.oslo import CA_FILE, KEYSTONE_PORT, service_url
 from cairn_host import paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from cairn.actions.base import DeclaringAction
+from cairn.actions.declaring import DeclaringAction
 from cairn.service.model import Model
 
 

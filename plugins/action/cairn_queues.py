@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from cairn.actions.base import DeclaringAction
+from cairn.actions.declaring import DeclaringAction
 from cairn.service.model import Model
 
 

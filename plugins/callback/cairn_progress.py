@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.plugins.callback.default import CallbackModule as Default
 
-from cairn.shown import learn_of_play, mask_display
+from cairn.display import learn_of_play, mask_display
 
 DOCUMENTATION = r"""
 name: cairn_progress

@@ -17,9 +17,9 @@ from ansible import context
 from ansible.executor.task_executor import TaskExecutor
 from ansible.plugins.callback import CallbackBase
 
-from cairn.service.manifest import catalog_entries
+from cairn.display import KNOWN, learn_of_play, mask_display
+from cairn.service.description import catalog_entries
 from cairn.service.registry import descriptions, of_site
-from cairn.shown import KNOWN, learn_of_play, mask_display
 
 DOCUMENTATION = r"""
 name: cairn_summary

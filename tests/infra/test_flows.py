@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cairn.service import registry
-from cairn.service.manifest import catalog_entries
+from cairn.service.description import catalog_entries
 from cairn.service.model import Model
 from cairn.site.flows import KINDS, read
 

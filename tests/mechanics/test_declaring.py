@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cairn.actions.base import DeclaringAction
+from cairn.actions.declaring import DeclaringAction
 from cairn.service.manifest import digest
 from cairn_host import errors, paths, reconcile
 

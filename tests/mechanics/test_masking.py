@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import yaml
 
-from cairn.masker import Masker, secret_values
+from cairn.masking import Masker, secret_values
 from cairn_host.masking import MASK, mask_pair, mask_urls
 
 HARD = [

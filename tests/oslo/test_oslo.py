@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cairn.service import oslo
+from cairn.service import ini, oslo
 
 SITE: dict[str, Any] = {
     "region": "RegionOne",
@@ -29,7 +29,7 @@ SECRETS = {
 }
 
 
-def derive(site: dict[str, Any] = SITE, **words: Any) -> oslo.Sections:
+def derive(site: dict[str, Any] = SITE, **words: Any) -> ini.Sections:
     return oslo.derive(words, role="nova", site=site, secrets=SECRETS)
 
 
@@ -164,17 +164,17 @@ def test_a_client_names_its_endpoint_the_way_its_section_can(
 
 
 def test_an_unknown_adapter_is_refused() -> None:
-    with pytest.raises(oslo.OsloError, match="adapter magic"):
+    with pytest.raises(ini.OsloError, match="adapter magic"):
         derive(clients={"nova": {"user": "nova", "adapter": "magic"}})
 
 
 def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(oslo.OsloError, match=r"nova: unknown in oslo: databse; know database"):
+    with pytest.raises(ini.OsloError, match=r"nova: unknown in oslo: databse; know database"):
         derive(databse={})
 
 
 def test_a_missing_secret_says_how_to_make_it() -> None:
-    with pytest.raises(oslo.OsloError, match=r"database_nova is missing; `make secrets`"):
+    with pytest.raises(ini.OsloError, match=r"database_nova is missing; `make secrets`"):
         oslo.derive({"database": {"database": "nova"}}, role="nova", site=SITE, secrets={})
 
 
@@ -236,7 +236,7 @@ def test_sudo_accepts_the_rules(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_in_the_order_given_with_the_defaults_first() -> None:
-    text = oslo.render_ini(
+    text = ini.render_ini(
         {"b": {"y": 1, "x": 2.5}, "DEFAULT": {"debug": False}},
         header="Made by Cairn.\nDo not edit.",
     )
@@ -257,11 +257,11 @@ def test_a_file_is_written_in_the_order_given_with_the_defaults_first() -> None:
     ],
 )
 def test_values_are_written_as_oslo_reads_them(value: Any, lines: list[str]) -> None:
-    assert oslo.render_ini({"s": {"o": value}}).splitlines()[1:] == lines
+    assert ini.render_ini({"s": {"o": value}}).splitlines()[1:] == lines
 
 
 def test_an_override_wins_adds_and_takes_away() -> None:
-    text = oslo.render_ini(
+    text = ini.render_ini(
         {"a": {"x": 1, "y": 2}, "b": {"z": 3}},
         {"a": {"x": 9}, "b": {"z": None}, "c": {"new": True}},
     )
@@ -278,5 +278,5 @@ def test_an_override_wins_adds_and_takes_away() -> None:
     ],
 )
 def test_what_cannot_be_written_is_refused_by_name(sections: Any, told: str) -> None:
-    with pytest.raises(oslo.OsloError, match=told):
-        oslo.render_ini(sections)
+    with pytest.raises(ini.OsloError, match=told):
+        ini.render_ini(sections)

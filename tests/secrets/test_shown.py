@@ -14,10 +14,10 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from cairn import shown
+from cairn import display
 from cairn.actions.base import CairnAction
 from cairn.errors import CairnError
-from cairn.masker import PUBLIC, Masker, needles
+from cairn.masking import PUBLIC, Masker, needles
 from cairn_host import paths
 from cairn_host.masking import MASK
 from cairn_host.service import staging
@@ -27,7 +27,7 @@ from cairn_host.service import staging
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Masker:
     """Nothing is known yet of any secret."""
     masker = Masker()
-    monkeypatch.setattr(shown, "KNOWN", masker)
+    monkeypatch.setattr(display, "KNOWN", masker)
     monkeypatch.setattr("cairn.actions.base.KNOWN", masker)
     return masker
 
@@ -160,20 +160,20 @@ def test_the_display_masks_once_and_in_its_log(
     fresh: Masker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    display = SimpleNamespace(display=lambda msg, **_: told.append(msg), _log=told.append)
+    screen = SimpleNamespace(display=lambda msg, **_: told.append(msg), _log=told.append)
     for _ in range(2):  # both callbacks ask for it
-        shown.mask_display(display)
+        display.mask_display(screen)
     fresh.learn([SECRET])
-    display.display(f"a {SECRET}", color="red")
-    display._log(f"b {SECRET}")
-    display.display(b"c")
+    screen.display(f"a {SECRET}", color="red")
+    screen._log(f"b {SECRET}")
+    screen.display(b"c")
     assert told == [f"a {MASK}", f"b {MASK}", b"c"]
 
 
 def test_a_play_whose_variables_cannot_be_read_ends_with_the_reason_of_its_own(
     fresh: Masker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shown, "_seen", set())
+    monkeypatch.setattr(display, "_seen", set())
 
     def refuse(**_: Any) -> None:
         raise AnsibleError("Decryption failed")
@@ -182,8 +182,8 @@ def test_a_play_whose_variables_cannot_be_read_ends_with_the_reason_of_its_own(
     inventory = SimpleNamespace(get_hosts=lambda pattern: [host] if pattern == "all" else [])
     manager = SimpleNamespace(_inventory=inventory, _loader=None, get_vars=refuse)
     play = SimpleNamespace(hosts="stale", get_variable_manager=lambda: manager)
-    shown.learn_of_play(play)
+    display.learn_of_play(play)
     manager.get_vars = lambda **_: {"cairn_secrets": {"queue_nova": SECRET}}
-    monkeypatch.setattr(shown, "_seen", set())
-    shown.learn_of_play(play)
+    monkeypatch.setattr(display, "_seen", set())
+    display.learn_of_play(play)
     assert fresh.text(SECRET) == MASK

@@ -10,7 +10,7 @@ import pytest
 from keystoneauth1.exceptions import ConnectFailure, ServiceUnavailable
 
 from cairn.service import registry
-from cairn.service.manifest import catalog_entries
+from cairn.service.description import catalog_entries
 from tests import apis
 
 UP: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cairn.service import registry
-from cairn.service.manifest import catalog_entries
+from cairn.service.description import catalog_entries
 
 ENTRIES = {
     entry["type"]: entry

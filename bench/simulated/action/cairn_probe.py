@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cairn import PROJECT
-from cairn.actions.base import CairnAction, DeclaringAction
+from cairn.actions.base import CairnAction
+from cairn.actions.declaring import DeclaringAction
 from cairn.service.manifest import digest
 from cairn.service.model import Model, migration_record, migration_value
 

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.template import Templar
 
-from .masker import Masker, secret_values
+from .masking import Masker, secret_values
 
 KNOWN = Masker()
 """The secrets of this run. Callbacks teach it at the begin of a play, before Ansible forks."""

@@ -1,0 +1,75 @@
+"""uWSGI's configuration for WSGI applications and folders of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+UWSGI: dict[str, Any] = {
+    "master": True,
+    "thunder-lock": True,
+    "die-on-term": True,
+    "exit-on-reload": False,
+    "buffer-size": 65535,
+    "add-header": "Connection: close",
+    "hook-master-start": "unix_signal:15 gracefully_kill_them_all",
+    "worker-reload-mercy": 60,
+    "log-x-forwarded-for": True,
+    # The caller's request id and our own: what verify.yml follows an instance by.
+    "collect-header": "X-Openstack-Request-Id OS_REQUEST_ID",
+    "log-format": (
+        '%(addr) "%(method) %(uri)" status: %(status) len: %(rsize) time: %(msecs) ms '
+        '[%(var.HTTP_X_OPENSTACK_REQUEST_ID) %(var.OS_REQUEST_ID)] agent: "%(uagent)"'
+    ),
+}
+
+
+WSGI: dict[str, Any] = {
+    "enable-threads": True,
+    "lazy-apps": True,
+    "need-app": True,
+    # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
+    "socket-timeout": 80,
+    "http-chunked-input": True,
+    # glanceclient, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
+    # at their ends are above the default of 1 MiB (uWSGI 2.0: core/chunked.c).
+    "chunked-input-limit": 16 * 2**20,
+    "http-raw-body": True,
+    "http-auto-chunked": True,
+}
+
+
+def file(
+    role: str,
+    name: str,
+    unit: Mapping[str, Any],
+    me: Mapping[str, Any],
+    user: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The file by which uWSGI runs a unit, as an entry of a manifest."""
+    address = me["addresses"][unit.get("plane", "management")]
+    application = {"module": unit["wsgi"], **WSGI} if unit.get("wsgi") else {}
+    files = {"static-map": f"/={unit['static']}"} if unit.get("static") else {}
+    options: dict[str, Any] = {
+        "http-socket": f"{address}:{unit['port']}",
+        "processes": unit.get("processes", 2 if application else 1),
+        "threads": unit.get("threads", 4),
+        "procname-prefix": f"{name} ",
+        **UWSGI,
+        **application,
+        **files,
+        **unit.get("uwsgi", {}),
+    }
+    lines = ["[uwsgi]"]
+    for key, value in options.items():
+        for item in value if isinstance(value, list) else [value]:
+            text = str(item).lower() if isinstance(item, bool) else item
+            lines.append(f"{key} = {text}")
+    return {
+        "path": f"uwsgi-{name}.ini",
+        "content": "\n".join(lines) + "\n",
+        "mode": "0640",
+        "owner": "root",
+        "group": user.get("name", "root"),
+        "secret": False,
+    }

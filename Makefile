@@ -51,6 +51,10 @@ secrets: setup  ## write the secrets that INVENTORY lacks
 edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
 	@ansible-vault edit $(INVENTORY)/group_vars/all/secrets.yml
 
+.PHONY: docs
+docs: setup  ## write docs/reference and the drawings anew from roles, playbooks and the example
+	@python -m tools.reference
+
 # -- the lab
 
 .PHONY: lab

@@ -19,7 +19,7 @@ from ..errors import DescriptionError
 FILE = PROJECT / "roles/service/files/flows.yml"
 KINDS = ("http", "amqp", "sql", "native")
 KEYS = {"name", "kind", "from", "to", "port", "protocol", "plane"}
-OPTIONAL = {"units", "wildcard"}
+OPTIONAL = {"units", "role", "wildcard"}
 PUBLIC = "public"
 
 
@@ -27,9 +27,9 @@ PUBLIC = "public"
 class Flow:
     """One way: who calls whom, on which ports (None where the protocol has none), on which plane.
 
-    `units` are those that may hold the port ("" the kernel), where no service's description says
-    it. `wildcard` says why its listeners may take every address of a host; empty where they may
-    not.
+    `units` are those that may hold the port ("" the kernel), and `role` is whose they are, where no
+    service's description says it. `wildcard` says why its listeners may take every address of a
+    host; empty where they may not.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Flow:
     protocol: str
     plane: str
     units: tuple[str, ...] = ()
+    role: str = ""
     wildcard: str = ""
 
     @property
@@ -68,6 +69,7 @@ def read(path: Path = FILE) -> list[Flow]:
                 protocol=entry["protocol"],
                 plane=entry["plane"],
                 units=tuple(entry.get("units", ())),
+                role=entry.get("role", ""),
                 wildcard=entry.get("wildcard", ""),
             )
         )

@@ -1,10 +1,8 @@
-"""Listening sockets are held against the flows; the guide is made from them."""
+"""Listening sockets are held against the flows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -117,36 +115,3 @@ def test_a_socket_is_on_its_plane_or_told(
     )
     assert len(found) == bool(said)
     assert said in "".join(found)
-
-
-@pytest.fixture
-def tool(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("tools/flows.py")
-
-
-def test_the_guide_is_made_from_the_file(root: Path, tool: ModuleType) -> None:
-    assert (root / "docs/flows.md").read_text() == tool.page(flows.read()), "run tools/flows.py"
-
-
-def test_a_drawing_has_one_arrow_from_group_to_group(path: Path, tool: ModuleType) -> None:
-    management = [flow for flow in flows.read(path) if flow.plane == "management"]
-    lines = [line.strip() for line in tool.drawing(management).splitlines()]
-    assert lines == [
-        "```mermaid",
-        "flowchart LR",
-        "all([every host])",
-        "operator([operator])",
-        'all -->|"api"| controller',
-        'controller -->|"VNC"| storage',
-        'operator -->|"SSH"| all',
-        'controller -->|"VIP"| controller',
-        "```",
-    ]
-
-
-def test_every_flow_is_in_the_guide(path: Path, tool: ModuleType) -> None:
-    page = tool.page(flows.read(path))
-    assert "| VNC | native | controller | storage | tcp 5900-5910 |" in page
-    assert "| VIP | native | controller | controller | vrrp |" in page
-    assert page.endswith("- SSH: why\n")
-    assert page.count("| api | http |") == 2

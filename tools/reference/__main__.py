@@ -1,0 +1,37 @@
+"""Write docs/reference: python -m tools.reference, or `make docs`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import contents, ports, roles, variables
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs/reference"
+
+
+def pages() -> Iterable[tuple[str, str]]:
+    """All pages by their path below docs/reference."""
+    yield "variables.md", variables.variables_page(contents.secret_uses())
+    yield "ports.md", ports.ports_page()
+    yield from roles.pages()
+
+
+def main() -> int:
+    """Write what differs, remove what is no longer made; tell which."""
+    wanted = {FOLDER / name: text for name, text in pages()}
+    for path in sorted({*FOLDER.rglob("*.md")} - set(wanted)):
+        path.unlink()
+        print(f"removed {path.relative_to(ROOT)}")
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""An inventory as a run would read it, without asking any host: its site, and what hosts get.
+
+Variables come from Ansible itself, templates from the real roles. Secrets are placeholders, so that
+it shows where each of them goes and needs no vault password.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader, init_plugin_loader
+from ansible.template import Templar, trust_as_template
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+from cairn import catalogue, layers
+from cairn.controller import TEMPLATE_OVERRIDES, preload, role_file
+from cairn.errors import CairnError
+from cairn.manifest import Manifest
+from cairn.model import Model
+from cairn.planes import GROUPS, Site
+from cairn.secrets import required
+
+from plugins.action import cairn_site
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "inventories/example"
+# What limits the length of some: keepalived's eight characters, a key of AES.
+SHORT = {"keepalived_": 8, "heat_auth_encryption_key": 32}
+
+
+class InventoryError(CairnError):
+    """An inventory that says no site; the text names every mistake."""
+
+
+class EncryptedFilesLeftOut(DataLoader):  # type: ignore[misc]
+    """Reads an inventory as if encrypted files held nothing."""
+
+    def load_from_file(self, file_name: str, *arguments: Any, **keywords: Any) -> Any:
+        """The content of a file; {} of an encrypted one."""
+        if Path(file_name).read_bytes().startswith(b"$ANSIBLE_VAULT;"):
+            return {}
+        return super().load_from_file(file_name, *arguments, **keywords)
+
+
+def placeholder(name: str) -> str:
+    """A value by which a secret is recognised wherever it is written to."""
+    for begin, length in SHORT.items():
+        if name.startswith(begin):
+            return f"{name.removeprefix(begin)[:4]}-{name}"[:length].ljust(length, "-")
+    return f"placeholder-of-{name}"
+
+
+@functools.cache
+def prepare() -> None:
+    """Have Ansible's plugins and compiled templates ready, once for a process."""
+    init_plugin_loader()
+    filter_loader.add_directory(str(ROOT / "filter_plugins"))
+    preload()
+
+
+class Inventory:
+    """An inventory that was read. `site` is its planes and hosts, `fact` is `cairn_site`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the inventory; InventoryError names every mistake in it."""
+        if not folder.exists():
+            raise InventoryError(f"{folder}: there is no such inventory")
+        prepare()
+        self.folder = folder
+        self.loader = EncryptedFilesLeftOut()
+        manager = InventoryManager(loader=self.loader, sources=[str(folder)])
+        variables = VariableManager(loader=self.loader, inventory=manager)
+        self.hostvars = HostVars(manager, variables, self.loader)
+        self.groups: dict[str, list[str]] = manager.get_groups_dict()
+        asked = {"groups": self.groups, "hostvars": self.hostvars}
+        self.site, problems = cairn_site.site_of(asked)
+        if not self.site.hosts:
+            raise InventoryError(
+                f"{folder}: no host is in any of the groups {', '.join(GROUPS)}; "
+                "is this the inventory you meant?"
+            )
+        problems = [*cairn_site.disagreements(self.site, self.hostvars), *problems]
+        if problems:
+            shown = cairn_site.sentences(problems, asked)
+            raise InventoryError(f"{folder} is wrong:\n  " + "\n  ".join(shown))
+        self.described = catalogue.descriptions()
+        self.fact = cairn_site.site_fact(self.site, asked, catalogue.optional(self.described))
+
+    def secrets(self) -> dict[str, str]:
+        """Every secret that the site needs, each with its placeholder."""
+        described = catalogue.of_site(self.described, self.fact)
+        return {name: placeholder(name) for name in required(described, self.fact["planes"])}
+
+    @functools.cache  # noqa: B019 - an inventory lives as long as the process
+    def variables(self, host: str) -> dict[str, Any]:
+        """What Ansible and preflight know of one host at the start of a run."""
+        return {
+            **dict(self.hostvars[host]),
+            "hostvars": self.hostvars,
+            "cairn_site": self.fact,
+            "cairn_host": {"cpus": 16, "cpu_flags": ["vmx"], "records": {}, "services": {}},
+            "cairn_secrets": self.secrets(),
+        }
+
+    def model(self, host: str, **more: Any) -> Model:
+        """The model of one host, with the roles' own templates; `more` are variables of its."""
+        variables = {**self.variables(host), **more}
+        variables |= layers.overrides(variables, host, catalogue.merged(), self._template)
+        return Model(
+            host=host,
+            variables=variables,
+            load=role_file,
+            template=self._template_with,
+            render=self._render,
+        )
+
+    def manifests(self, host: str, *roles: str, **more: Any) -> dict[str, Manifest]:
+        """What the host gets of each service, or of some, with further variables."""
+        model = self.model(host, **more)
+        found = {role: model.manifest(role) for role in roles or model.roles()}
+        return {role: made for role, made in found.items() if made}
+
+    def _template(self, value: Any) -> Any:
+        return Templar(loader=self.loader).template(value)
+
+    def _template_with(self, value: Any, variables: Mapping[str, Any]) -> Any:
+        return Templar(loader=self.loader, variables=dict(variables)).template(value)
+
+    def _render(self, path: Path, variables: Mapping[str, Any]) -> str:
+        text = Templar(loader=self.loader, variables=dict(variables)).template(
+            trust_as_template(path.read_text()),
+            preserve_trailing_newlines=True,
+            escape_backslashes=False,
+            overrides=TEMPLATE_OVERRIDES,
+        )
+        return str(text)
+
+
+def groups_of(site: Site, hosts: list[str]) -> list[str]:
+    """The groups of which all hosts are among these, in Cairn's order."""
+    found = []
+    for group in GROUPS:
+        members = [host.name for host in site.hosts.values() if group in host.groups]
+        if members and set(members) <= set(hosts):
+            found.append(group)
+    return found

@@ -27,7 +27,7 @@ FORM = [
     "How to undo it",
 ]
 # Pages beside the tasks: lists, and what belongs to users and contributors.
-OTHERS = {"flows", "glossary", "index", "lab", "not-supported", "troubleshoot", "use-the-cloud"}
+OTHERS = {"glossary", "index", "lab", "not-supported", "troubleshoot", "use-the-cloud"}
 TASKS = sorted(page for page in DOCS.glob("*.md") if page.stem not in OTHERS)
 CODE = ("cairn", "plugins", "filter_plugins", "lab", "playbooks", "roles", "tools")
 # What OpenStack, Ansible, OpenSSH or OpenSSL say.

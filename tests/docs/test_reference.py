@@ -13,8 +13,8 @@ import jinja2
 import jinja2.meta
 import pytest
 import yaml
-from cairn import catalogue, checks, flows, planes, vartypes
 
+from cairn import catalogue, checks, flows, planes, vartypes
 from tools.reference import __main__ as reference
 from tools.reference import contents, markdown, ports, roles, usage, variables
 from tools.reference.variables import Variable
@@ -42,7 +42,7 @@ def defaults(role: str) -> dict[str, Any]:
 def test_the_committed_pages_are_what_is_made(root: Path) -> None:
     wanted = dict(reference.pages())
     folder = root / "docs/reference"
-    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.md")}
+    there = {path.relative_to(folder).as_posix(): path for path in reference.made()}
     assert set(there) == set(wanted), "make docs"
     differing = [name for name, path in there.items() if path.read_text() != wanted[name]]
     assert differing == [], "make docs"
@@ -282,7 +282,7 @@ def keys_read(path: Path) -> set[str]:
 
 PYTHON = sorted(
     path
-    for pattern in ("plugins/**/*.py", "filter_plugins/*.py", "tools/*.py", "tools/**/*.py")
+    for pattern in ("cairn/**/*.py", "plugins/**/*.py", "filter_plugins/*.py", "tools/**/*.py")
     for path in usage.ROOT.glob(pattern)
 )
 

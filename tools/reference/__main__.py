@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import contents, ports, roles, variables
+from . import contents, markdown, ports, roles, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/reference"
@@ -19,10 +19,15 @@ def pages() -> Iterable[tuple[str, str]]:
     yield from roles.pages()
 
 
+def made() -> set[Path]:
+    """The pages that are there and were made by this; others beside them are written by hand."""
+    return {path for path in FOLDER.rglob("*.md") if markdown.MARK in path.read_text()}
+
+
 def main() -> int:
     """Write what differs, remove what is no longer made; tell which."""
     wanted = {FOLDER / name: text for name, text in pages()}
-    for path in sorted({*FOLDER.rglob("*.md")} - set(wanted)):
+    for path in sorted(made() - set(wanted)):
         path.unlink()
         print(f"removed {path.relative_to(ROOT)}")
     for path, text in wanted.items():

@@ -17,6 +17,7 @@ from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+
 from cairn import catalogue, layers
 from cairn.controller import TEMPLATE_OVERRIDES, preload, role_file
 from cairn.errors import CairnError
@@ -24,7 +25,6 @@ from cairn.manifest import Manifest
 from cairn.model import Model
 from cairn.planes import GROUPS, Site
 from cairn.secrets import required
-
 from plugins.action import cairn_site
 
 ROOT = Path(__file__).resolve().parents[2]

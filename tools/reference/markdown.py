@@ -8,14 +8,14 @@ from typing import Any
 
 import yaml
 
-MADE = "<!-- Made by `make docs`{source}. -->\n"
+MARK = "<!-- Made by `make docs`"
 # Ansible's marks in descriptions: C(code), V(value), O(option), I(emphasis), B(strong).
 MARKS = re.compile(r"\b([CVOIB])\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 
 
 def made(*sources: str) -> str:
     """The line that says where a page comes from."""
-    return MADE.format(source=f" from {', '.join(sources)}: change those" if sources else "")
+    return f"{MARK} from {', '.join(sources)}: change those. -->\n"
 
 
 def code(text: Any) -> str:

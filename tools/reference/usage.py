@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from cairn import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
     "roles/*/*/**/*",
     "playbooks/**/*.yml",
+    "cairn/**/*.py",
     "plugins/**/*.py",
     "filter_plugins/*.py",
     "tools/*",

@@ -53,7 +53,7 @@ edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
 
 .PHONY: docs
 docs: setup  ## write docs/reference and the drawings anew from roles, playbooks and the example
-	@python -m tools.reference
+	@python -m cairn.reference
 
 # -- the lab
 

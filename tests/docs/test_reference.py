@@ -14,17 +14,20 @@ import jinja2.meta
 import pytest
 import yaml
 
-from cairn import catalogue, checks, flows, planes, vartypes
-from tools.reference import __main__ as reference
-from tools.reference import contents, markdown, ports, roles, usage, variables
-from tools.reference.variables import Variable
+from cairn import PROJECT
+from cairn.preflight import host as checks
+from cairn.reference import __main__ as reference
+from cairn.reference import contents, markdown, ports, roles, usage, variables
+from cairn.reference.variables import Variable
+from cairn.service import registry
+from cairn.site import flows, planes, variable_types
 
 ALL = list(variables.everything())
 OF_ROLES = [variable for variable in ALL if variable.role]
 OF_SITE = variables.of_site()
 NAMES = {variable.name for variable in ALL}
 # Anything that could be a variable of Cairn's.
-OURS = re.compile(rf"(?:{'|'.join(['cairn', *catalogue.roles()])})_[a-z0-9_]+")
+OURS = re.compile(rf"(?:{'|'.join(['cairn', *registry.roles()])})_[a-z0-9_]+")
 
 
 def named(variable: Variable) -> str:
@@ -32,7 +35,7 @@ def named(variable: Variable) -> str:
 
 
 def defaults(role: str) -> dict[str, Any]:
-    read: dict[str, Any] = usage.load(usage.ROOT / "roles" / role / "defaults/main.yml")
+    read: dict[str, Any] = usage.load(PROJECT / "roles" / role / "defaults/main.yml")
     return read
 
 
@@ -111,7 +114,7 @@ def test_a_variable_has_type_and_description(variable: Variable) -> None:
         assert option["type"] != "list" or option.get("elements"), f"{name}: list of what?"
 
 
-@pytest.mark.parametrize("role", catalogue.roles())
+@pytest.mark.parametrize("role", registry.roles())
 def test_an_entry_point_says_what_it_does(role: str) -> None:
     short = []
     for name, spec in variables.specs(role).items():
@@ -121,7 +124,7 @@ def test_an_entry_point_says_what_it_does(role: str) -> None:
     assert len(short) == len(set(short)), "two entry points have the same description"
 
 
-@pytest.mark.parametrize("role", catalogue.roles())
+@pytest.mark.parametrize("role", registry.roles())
 def test_defaults_are_those_of_the_specs(role: str) -> None:
     declared = {v.name: v.option for v in variables.of_role(role)}
     given = defaults(role)
@@ -156,7 +159,7 @@ def test_the_sites_variables_say_what_the_code_holds() -> None:
     mtus = [declared[n]["entries"]["mtu"]["default"] for n in ("cairn_planes", "cairn_bonds")]
     assert mtus == [planes.DEFAULT_MTU] * 2
     assert {v.scope for v in OF_SITE} == set(variables.SCOPES)
-    for name in vartypes.OF_SITE:
+    for name in variable_types.OF_SITE:
         assert declared[name]["scope"] in ("site", "command")
 
 
@@ -239,12 +242,12 @@ def read_by(path: Path) -> set[str]:
 TEMPLATED = sorted(
     path
     for pattern in ("roles/*/*/**/*", "playbooks/**/*.yml")
-    for path in usage.ROOT.glob(pattern)
+    for path in PROJECT.glob(pattern)
     if path.is_file() and "meta" not in path.parts and "files" not in path.parts
 )
 
 
-@pytest.mark.parametrize("path", TEMPLATED, ids=lambda p: str(p.relative_to(usage.ROOT)))
+@pytest.mark.parametrize("path", TEMPLATED, ids=lambda p: str(p.relative_to(PROJECT)))
 def test_what_roles_and_playbooks_read_is_declared(path: Path) -> None:
     # Results of tasks stay for the tasks of other files of the same role or run.
     others = path.parents[1].rglob("*.yml") if "roles" in path.parts else path.parent.rglob("*.yml")
@@ -283,11 +286,11 @@ def keys_read(path: Path) -> set[str]:
 PYTHON = sorted(
     path
     for pattern in ("cairn/**/*.py", "plugins/**/*.py", "filter_plugins/*.py", "tools/**/*.py")
-    for path in usage.ROOT.glob(pattern)
+    for path in PROJECT.glob(pattern)
 )
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(usage.ROOT)))
+@pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(PROJECT)))
 def test_what_code_reads_is_declared(path: Path) -> None:
     known = NAMES | set(variables.declared()["run"])
     assert {name for name in keys_read(path) if OURS.fullmatch(name)} - known == set()
@@ -314,7 +317,7 @@ def test_reading_is_seen_in_code_and_templates(tmp_path: Path) -> None:
 
 def _described(kind: str) -> Iterator[tuple[str, str]]:
     """Names in the roles' descriptions that hold no template."""
-    for role, told in catalogue.descriptions().items():
+    for role, told in registry.descriptions().items():
         if kind == "unit" and isinstance(told.get("units"), dict):
             for name in told["units"]:
                 yield role, name if "." in name else f"{name}.service"
@@ -351,7 +354,7 @@ def test_secrets_are_found_where_they_are_written() -> None:
 
 
 def test_every_port_of_a_host_is_some_roles() -> None:
-    known = catalogue.roles()
+    known = registry.roles()
     for flow in flows.read():
         if "outside" not in flow.targets and flow.name != "SSH":
             assert ports.role_of(flow) in known, flow.name
@@ -366,7 +369,7 @@ def test_every_flow_is_in_the_table() -> None:
 
 def test_vars_of_the_merged_list_are_dictionaries() -> None:
     declared = {v.name: v.option["type"] for v in ALL}
-    for name in catalogue.merged():
+    for name in registry.merged():
         assert declared[name] == "dict", name
 
 

@@ -9,6 +9,8 @@ from types import ModuleType
 import pytest
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 
+from cairn.site import fact
+
 from .conftest import Write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,15 +23,14 @@ SMALL = EXAMPLE["hosts.yml"].replace("network[1:2]:", "controller[1:3]:")
 
 
 @pytest.fixture
-def problems(script: Callable[[str], ModuleType], hostvars: Write) -> Callable[..., list[str]]:
+def problems(hostvars: Write) -> Callable[..., list[str]]:
     """What cairn_site says of the example with some files changed."""
-    action = script("plugins/action/cairn_site.py")
 
     def said(files: dict[str, str]) -> list[str]:
         found = hostvars({**EXAMPLE, **files})
         task_vars = {"hostvars": found, "groups": found._inventory.get_groups_dict()}
-        site, problems = action.site_of(task_vars)
-        return list(action.sentences([*action.disagreements(site, found), *problems], task_vars))
+        site, problems = fact.site_of(task_vars)
+        return list(fact.sentences([*fact.disagreements(site, found), *problems], task_vars))
 
     return said
 

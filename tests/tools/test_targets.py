@@ -25,7 +25,7 @@ TARGETS = {
     "audit": ("tools/audit.py", "tests/tools/test_audit.py", r"tool\.main\("),
     "secrets": ("tools/site_secrets.py", RUNNER, r"tools/site_secrets\.py"),
     "edit-secrets": ("ansible-vault edit", "tests/secrets/test_secrets.py", r"edit-secrets"),
-    "docs": ("python -m tools.reference", "tests/docs/test_reference.py", r"reference\.pages\(\)"),
+    "docs": ("python -m cairn.reference", "tests/docs/test_reference.py", r"reference\.pages\(\)"),
     "lab": ("tools/phase verify", "tests/tools/test_phase.py", r"tools/phase"),
     "lab-up": ("lab up", "tests/lab/test_lab_boot.py", r'lab\("up"\)'),
     "lab-status": ("lab status", "tests/lab/test_lab_boot.py", r'lab\("status"'),

@@ -18,23 +18,18 @@ from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from cairn import catalogue, layers
-from cairn.controller import TEMPLATE_OVERRIDES, preload, role_file
-from cairn.errors import CairnError
-from cairn.manifest import Manifest
-from cairn.model import Model
-from cairn.planes import GROUPS, Site
-from cairn.secrets import required
-from plugins.action import cairn_site
+from .. import PROJECT
+from ..actions.base import TEMPLATE_OVERRIDES, preload, role_file
+from ..service import registry
+from ..service.manifest import Manifest
+from ..service.model import Model
+from ..site import fact, layers
+from ..site.planes import GROUPS, Site
+from ..site.secrets import required
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "inventories/example"
+EXAMPLE = PROJECT / "inventories/example"
 # What limits the length of some: keepalived's eight characters, a key of AES.
 SHORT = {"keepalived_": 8, "heat_auth_encryption_key": 32}
-
-
-class InventoryError(CairnError):
-    """An inventory that says no site; the text names every mistake."""
 
 
 class EncryptedFilesLeftOut(DataLoader):  # type: ignore[misc]
@@ -59,7 +54,7 @@ def placeholder(name: str) -> str:
 def prepare() -> None:
     """Have Ansible's plugins and compiled templates ready, once for a process."""
     init_plugin_loader()
-    filter_loader.add_directory(str(ROOT / "filter_plugins"))
+    filter_loader.add_directory(str(PROJECT / "filter_plugins"))
     preload()
 
 
@@ -67,9 +62,9 @@ class Inventory:
     """An inventory that was read. `site` is its planes and hosts, `fact` is `cairn_site`."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the inventory; InventoryError names every mistake in it."""
+        """Read the inventory; fact.SiteError names every mistake in it."""
         if not folder.exists():
-            raise InventoryError(f"{folder}: there is no such inventory")
+            raise fact.SiteError(f"{folder}: there is no such inventory")
         prepare()
         self.folder = folder
         self.loader = EncryptedFilesLeftOut()
@@ -78,22 +73,12 @@ class Inventory:
         self.hostvars = HostVars(manager, variables, self.loader)
         self.groups: dict[str, list[str]] = manager.get_groups_dict()
         asked = {"groups": self.groups, "hostvars": self.hostvars}
-        self.site, problems = cairn_site.site_of(asked)
-        if not self.site.hosts:
-            raise InventoryError(
-                f"{folder}: no host is in any of the groups {', '.join(GROUPS)}; "
-                "is this the inventory you meant?"
-            )
-        problems = [*cairn_site.disagreements(self.site, self.hostvars), *problems]
-        if problems:
-            shown = cairn_site.sentences(problems, asked)
-            raise InventoryError(f"{folder} is wrong:\n  " + "\n  ".join(shown))
-        self.described = catalogue.descriptions()
-        self.fact = cairn_site.site_fact(self.site, asked, catalogue.optional(self.described))
+        self.site, self.fact = fact.read(asked)
+        self.described = registry.descriptions()
 
     def secrets(self) -> dict[str, str]:
         """Every secret that the site needs, each with its placeholder."""
-        described = catalogue.of_site(self.described, self.fact)
+        described = registry.of_site(self.described, self.fact)
         return {name: placeholder(name) for name in required(described, self.fact["planes"])}
 
     @functools.cache  # noqa: B019 - an inventory lives as long as the process
@@ -110,7 +95,7 @@ class Inventory:
     def model(self, host: str, **more: Any) -> Model:
         """The model of one host, with the roles' own templates; `more` are variables of its."""
         variables = {**self.variables(host), **more}
-        variables |= layers.overrides(variables, host, catalogue.merged(), self._template)
+        variables |= layers.overrides(variables, host, registry.merged(), self._template)
         return Model(
             host=host,
             variables=variables,

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cairn.certificates import certificate_authority
-from cairn.manifest import Manifest
-from cairn.planes import GROUPS
-
+from ..service.manifest import Manifest
+from ..site.certificates import certificate_authority
+from ..site.planes import GROUPS
 from .inventory import EXAMPLE, Inventory, placeholder
 from .markdown import code
 

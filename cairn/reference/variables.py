@@ -5,16 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from cairn import catalogue
-
+from .. import PROJECT
+from ..service import registry
 from . import usage
 from .markdown import code, codes, first_sentence, literal, made, page, prose, section, table
 
-ROOT = Path(__file__).resolve().parents[2]
-DECLARED = Path(catalogue.__file__).with_name("site_variables.yml")
+DECLARED = registry.VARIABLES
 SEE_MEANING = "*see meaning*"
 NONE = "none"
 SCOPES = {
@@ -108,7 +106,7 @@ def default_of(option: Mapping[str, Any]) -> str:
 
 @functools.cache
 def declared() -> dict[str, Any]:
-    """What site_variables.yml says."""
+    """What cairn/site/variables.yml says."""
     read: dict[str, Any] = usage.load(DECLARED)
     return read
 
@@ -125,7 +123,7 @@ def of_site() -> tuple[Variable, ...]:
 @functools.cache
 def specs(role: str) -> dict[str, Any]:
     """The argument specs of a role by entry point."""
-    path = ROOT / "roles" / role / "meta/argument_specs.yml"
+    path = PROJECT / "roles" / role / "meta/argument_specs.yml"
     found: dict[str, Any] = usage.load(path)["argument_specs"]
     return found
 
@@ -148,7 +146,7 @@ def of_role(role: str) -> tuple[Variable, ...]:
 def everything() -> Iterable[Variable]:
     """All variables: the site's, and those of each role."""
     yield from of_site()
-    for role in catalogue.roles():
+    for role in registry.roles():
         yield from of_role(role)
 
 
@@ -232,7 +230,7 @@ def purpose(name: str) -> str:
 
 def variables_page(uses: Mapping[str, Iterable[str]]) -> str:
     """The whole page; `uses` is each secret of the example site with the files that have it."""
-    parts = [made("the argument specs of all roles", "site_variables.yml"), INTRODUCTION]
+    parts = [made("the argument specs of all roles", "cairn/site/variables.yml"), INTRODUCTION]
     for scope, (title, text) in SCOPES.items():
         chosen = [v for v in of_site() if v.scope == scope]
         parts.append(section(title, text, overview(chosen, "", "../../")))
@@ -244,7 +242,7 @@ def variables_page(uses: Mapping[str, Iterable[str]]) -> str:
             overview(of_role(role), f"roles/{role}.md", "../../"),
             level=3,
         )
-        for role in catalogue.roles()
+        for role in registry.roles()
         if of_role(role) and role != "service"
     ]
     parts.append(
@@ -253,7 +251,7 @@ def variables_page(uses: Mapping[str, Iterable[str]]) -> str:
         )
     )
     parts += roles
-    merged = [[code(name), depth] for name, depth in sorted(catalogue.merged().items())]
+    merged = [[code(name), depth] for name, depth in sorted(registry.merged().items())]
     parts.append(section("Merged mappings", MERGED, table(["variable", "depth"], merged)))
     parts.append(
         section(

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from cairn import catalogue
-from cairn.manifest import catalog_entries
-
+from .. import PROJECT
+from ..service import registry
+from ..service.description import catalog_entries
 from . import contents, ports, variables
 from .contents import Thing
 from .markdown import code, codes, made, page, prose, section, table
 
-ROOT = Path(__file__).resolve().parents[2]
 UP = "../../../"
 ON_CHANGE = {"restart": "restart", "reload": "reload", "none": "nothing"}
 ENTRY = "Entry points other than `main`:"
@@ -106,7 +104,7 @@ def generic(thing: Thing) -> str:
 
 def units_table(role: str) -> str:
     """The units of a role."""
-    described = catalogue.descriptions().get(role, {}).get("units")
+    described = registry.descriptions().get(role, {}).get("units")
     described = described if isinstance(described, Mapping) else {}
     rows: dict[str, list[str]] = {}
     for thing in contents.of("unit", role):
@@ -192,12 +190,12 @@ def migrations(role: str) -> str:
 def checks(role: str) -> str:
     """How the role's results are checked, and by what."""
     lines = [f"- before the switch: {code(t.name)}" for t in contents.of("validation", role)]
-    described = catalogue.descriptions().get(role, {})
+    described = registry.descriptions().get(role, {})
     if described.get("config") and any("namespaces" in e for e in described["config"]):
         lines.append(
             "- before the switch: `oslo-config-validator` of the new virtualenv knows every option"
         )
-    if (ROOT / f"molecule/{role}").is_dir():
+    if (PROJECT / f"molecule/{role}").is_dir():
         tests = f"molecule/{role}/tests/test_{role}.py"
         lines.append(f"- in the lab: `make molecule ROLE={role}` runs [{tests}]({UP}{tests})")
     return "\n".join(lines)
@@ -217,7 +215,7 @@ def purpose(role: str) -> str:
     """What the role is for, and where it runs."""
     specs = variables.specs(role)
     spec = specs.get("main") or next(iter(specs.values()))
-    described = catalogue.descriptions().get(role, {})
+    described = registry.descriptions().get(role, {})
     told = [variables.specs_summary(role), prose(spec.get("description"))]
     groups = described.get("groups")
     if isinstance(groups, list):
@@ -233,7 +231,7 @@ def purpose(role: str) -> str:
 def role_page(role: str) -> str:
     """The page of one role."""
     folder = f"roles/{role}"
-    described = catalogue.descriptions().get(role, {})
+    described = registry.descriptions().get(role, {})
     own = variables.of_role(role)
     sources = [f"{folder}/meta/argument_specs.yml"]
     if described:
@@ -263,8 +261,8 @@ def role_page(role: str) -> str:
 def roles_page() -> str:
     """The list of all roles."""
     rows = []
-    for role in catalogue.roles():
-        described = catalogue.descriptions().get(role, {})
+    for role in registry.roles():
+        described = registry.descriptions().get(role, {})
         groups = described.get("groups")
         place = ""
         if isinstance(groups, list):
@@ -288,5 +286,5 @@ def roles_page() -> str:
 def pages() -> Iterable[tuple[str, str]]:
     """All pages, by their path below docs/reference."""
     yield "roles/index.md", roles_page()
-    for role in catalogue.roles():
+    for role in registry.roles():
         yield f"roles/{role}.md", role_page(role)

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from cairn import catalogue
+from .. import PROJECT
+from ..service import registry
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
     "roles/*/*/**/*",
     "playbooks/**/*.yml",
@@ -24,7 +24,7 @@ SOURCES = (
     "lab/*.py",
 )
 # What says that there are such variables, and gives them their defaults.
-DECLARATIONS = ("meta/argument_specs.yml", "variables.yml", "vartypes.py")
+DECLARATIONS = ("meta/argument_specs.yml", "site/variables.yml", "variable_types.py")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 JINJA = re.compile(r"\{\{|\{%")
 ANYTHING = "[a-z]+"
@@ -120,7 +120,7 @@ def _filling(part: ast.expr) -> str:
 @functools.cache
 def known() -> frozenset[str]:
     """All variables that an inventory may set."""
-    return frozenset(catalogue.variables()[0])
+    return frozenset(registry.variables()[0])
 
 
 @functools.cache
@@ -128,16 +128,21 @@ def sources() -> tuple[Path, ...]:
     """All files that may read variables."""
     found = []
     for pattern in SOURCES:
-        for path in sorted(ROOT.glob(pattern)):
-            name = path.relative_to(ROOT).as_posix()
-            if path.is_file() and not name.endswith(DECLARATIONS) and "__pycache__" not in name:
+        for path in sorted(PROJECT.glob(pattern)):
+            name = path.relative_to(PROJECT).as_posix()
+            if (
+                path.is_file()
+                and not name.endswith(DECLARATIONS)
+                and "__pycache__" not in name
+                and not name.startswith("cairn/reference/")
+            ):
                 found.append(path)
     return tuple(found)
 
 
 def readers(name: str) -> list[str]:
     """The files that read a variable, relative to the project."""
-    return [p.relative_to(ROOT).as_posix() for p in sources() if name in _names(p)]
+    return [p.relative_to(PROJECT).as_posix() for p in sources() if name in _names(p)]
 
 
 def _names(path: Path) -> frozenset[str]:
@@ -155,7 +160,7 @@ class Role:
 
     def __init__(self, name: str) -> None:
         """Read the role's files."""
-        folder = ROOT / "roles" / name
+        folder = PROJECT / "roles" / name
         self.name = name
         own = load(folder / "vars/main.yml")
         self.described = own.get(f"{name}_service") or {}
@@ -214,7 +219,7 @@ class Role:
 def targets() -> dict[str, tuple[str, ...]]:
     """Variable to the files, units and other things of hosts that it goes into."""
     found: dict[str, dict[str, None]] = {}
-    for name in catalogue.roles():
+    for name in registry.roles():
         for variable, where in Role(name).targets().items():
             found.setdefault(variable, {}).update(where)
     return {variable: tuple(where) for variable, where in found.items()}

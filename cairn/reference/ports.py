@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from cairn import flows
-from cairn.flows import PUBLIC, Flow
-
+from ..site import flows
+from ..site.flows import PUBLIC, Flow
 from . import contents
 from .markdown import code, made, page, section, table
 

@@ -1,4 +1,4 @@
-"""Write docs/reference: python -m tools.reference, or `make docs`."""
+"""Write docs/reference: python -m cairn.reference, or `make docs`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from .. import PROJECT
 from . import contents, markdown, ports, roles, variables
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "docs/reference"
+FOLDER = PROJECT / "docs/reference"
 
 
 def pages() -> Iterable[tuple[str, str]]:
@@ -29,12 +29,12 @@ def main() -> int:
     wanted = {FOLDER / name: text for name, text in pages()}
     for path in sorted(made() - set(wanted)):
         path.unlink()
-        print(f"removed {path.relative_to(ROOT)}")
+        print(f"removed {path.relative_to(PROJECT)}")
     for path, text in wanted.items():
         if not path.exists() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-            print(f"wrote {path.relative_to(ROOT)}")
+            print(f"wrote {path.relative_to(PROJECT)}")
     return 0
 
 

@@ -1,0 +1,188 @@
+"""`cairn_site`: the whole site as plain data, from the variables of its inventory.
+
+What plays, tools and drawings know of a site is this. Runs on the control node, asks no host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import CairnError
+from ..service.registry import descriptions, optional
+from ..suggest import did_you_mean
+from . import variable_types
+from .layers import file_in_force, rivals
+from .networkd import digest, units
+from .planes import GROUPS, Host, Plane, Problem, Site, read_site
+
+NETWORK_VARIABLES = (
+    "cairn_planes",
+    "cairn_public_plane",
+    "cairn_first_host_number",
+    "cairn_provider_networks",
+    "cairn_host_number",
+    "cairn_nics",
+    "cairn_bonds",
+    "cairn_host_planes",
+)
+HOST_MAPPINGS = ("cairn_nics", "cairn_bonds", "cairn_host_planes")
+DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne"}
+
+
+class SiteError(CairnError):
+    """An inventory that says no site; the text names every mistake."""
+
+
+def plain(value: Any) -> Any:
+    """A copy without Ansible's lazy templates, so that it can be a fact."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value
+
+
+def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
+    """The site as the inventory has it, with everything that is wrong in it."""
+    groups = {g: list(task_vars["groups"].get(g, ())) for g in GROUPS}
+    variables, problems = {}, []
+    for host in dict.fromkeys(h for hosts in groups.values() for h in hosts):
+        known = task_vars["hostvars"][host]  # asking once for each variable would take seconds
+        variables[host] = {v: plain(known[v]) for v in NETWORK_VARIABLES if v in known}
+        if len(variables) == 1:
+            given = {v: plain(known[v]) for v in variable_types.OF_SITE if v in known}
+            problems += variable_types.check(given, variable_types.OF_SITE)
+        given = {v: plain(known[v]) for v in variable_types.OF_HOST if v in known}
+        problems += variable_types.check(given, variable_types.OF_HOST, host)
+    site, mistakes = read_site(variables, groups)
+    return site, [*mistakes, *problems]
+
+
+def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:
+    """The problems as text, each with the inventory file to look into."""
+    hostvars = task_vars["hostvars"]
+    anyone = next(h for g in GROUPS for h in task_vars["groups"].get(g, ()))
+    shown = []
+    for problem in problems:
+        # A variable of the whole site is the same for each of its hosts.
+        host = problem.host or anyone
+        file = file_in_force(hostvars, problem.variable, host, certain=not problem.host)
+        shown.append(problem.sentence(file))
+    return shown
+
+
+def disagreements(site: Site, hostvars: Any) -> list[Problem]:
+    """Hosts in several groups that describe their network differently.
+
+    Ansible would take the whole of the last in the alphabet, and say nothing of the others.
+    """
+    found = []
+    for host in site.hosts.values():
+        if len(host.groups) < 2:
+            continue
+        for variable in HOST_MAPPINGS:
+            groups = rivals(hostvars, host.name, variable)
+            if groups:
+                files = " and ".join(f"{name} ({file})" if file else name for name, file in groups)
+                found.append(
+                    Problem(
+                        variable,
+                        f"{variable} is set differently by its groups {files}, and only "
+                        f"{groups[-1][0]}'s would count; say in host_vars/{host.name}.yml what is "
+                        "right for this host",
+                        host.name,
+                    )
+                )
+    return found
+
+
+def plane_fact(plane: Plane) -> dict[str, Any]:
+    """A plane as plain data."""
+    return {
+        "cidr": str(plane.network),
+        "prefix": plane.network.prefixlen,
+        "vlan": plane.vlan,
+        "mtu": plane.mtu,
+        "gateway": str(plane.gateway) if plane.gateway else None,
+        "vip": str(plane.vip) if plane.vip else None,
+    }
+
+
+def host_fact(host: Host, site: Site) -> dict[str, Any]:
+    """A host as plain data. `network` is the hash of the units it should have."""
+    bonds = {member: bond.name for bond in host.bonds.values() for member in bond.members}
+    return {
+        "groups": list(host.groups),
+        "number": host.number,
+        "addresses": host.addresses,
+        "nics": {
+            n.name: {"mac": n.mac, "mtu": host.mtu(n.name), "bond": bonds.get(n.name)}
+            for n in host.nics.values()
+        },
+        "devices": {a.plane.name: a.device for a in host.attachments},
+        "provider_interface": host.provider_interface(),
+        "network": digest(units(host, site)),
+    }
+
+
+def listed(value: Any) -> list[str]:
+    """One value or a list of them, as a list of text."""
+    return [str(v) for v in (value if isinstance(value, list) else [value]) if v]
+
+
+def services_fact(wanted: Any, choice: list[str]) -> list[str]:
+    """The optional services of the site, of those that there are; all of them by default."""
+    if wanted is None:
+        return choice
+    if not isinstance(wanted, list):
+        raise SiteError(f"cairn_services is {wanted!r}; it must be a list of names from {choice}")
+    for name in wanted:
+        if name not in choice:
+            raise SiteError(
+                f"cairn_services names {name!r}, which is no service that can be chosen or left out"
+                f"{did_you_mean(str(name), choice)}"
+            )
+    return [name for name in choice if name in wanted]
+
+
+def site_fact(site: Site, task_vars: dict[str, Any]) -> dict[str, Any]:
+    """The whole fact of a site in which there is no mistake."""
+    choice = optional(descriptions())
+    shared = task_vars["hostvars"][next(iter(site.hosts))]
+    given = {k: plain(shared.get(k, v)) for k, v in DEFAULTS.items()}
+    vips = {
+        "internal": str(site.planes["management"].vip),
+        "public": str(site.planes[site.public_plane].vip),
+    }
+    return {
+        "release": str(given["cairn_release"]),
+        "region": given["cairn_region"],
+        "services": services_fact(plain(shared.get("cairn_services")), choice),
+        "inventory": str(shared.get("inventory_dir", "")),
+        "planes": {name: plane_fact(plane) for name, plane in site.planes.items()},
+        "hosts": {name: host_fact(host, site) for name, host in site.hosts.items()},
+        "groups": {g: [h.name for h in site.hosts.values() if g in h.groups] for g in GROUPS},
+        "vips": vips,
+        "names": {
+            side: plain(shared.get(f"cairn_{side}_name")) or vip for side, vip in vips.items()
+        },
+        "public_addresses": listed(plain(shared.get("cairn_public_address"))),
+        "provider_networks": plain(shared.get("cairn_provider_networks") or {}),
+    }
+
+
+def read(task_vars: dict[str, Any]) -> tuple[Site, dict[str, Any]]:
+    """The site and its fact; SiteError tells all mistakes at once.
+
+    task_vars: `groups` and `hostvars`, as Ansible has them in a task.
+    """
+    site, problems = site_of(task_vars)
+    if not site.hosts:
+        raise SiteError(
+            f"no host is in any of the groups {', '.join(GROUPS)}; is this the inventory you meant?"
+        )
+    problems = [*disagreements(site, task_vars["hostvars"]), *problems]
+    if problems:
+        shown = sentences(problems, task_vars)
+        raise SiteError("the inventory is wrong:\n  " + "\n  ".join(shown))
+    return site, site_fact(site, task_vars)

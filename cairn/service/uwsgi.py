@@ -9,10 +9,15 @@ UWSGI: dict[str, Any] = {
     "master": True,
     "thunder-lock": True,
     "die-on-term": True,
-    "exit-on-reload": False,
+    # SIGTERM is a graceful reload that ends there. gracefully_kill_them_all, which is meant for
+    # this, waits without limit for a worker that never ends, whatever worker-reload-mercy says:
+    # systemd would kill all of them (uWSGI 2.0: core/uwsgi.c).
+    "hook-master-start": "unix_signal:15 grace_them_all",
+    "exit-on-reload": True,
+    # A worker that is still loading its code would forget that it was told to end.
+    "hook-post-fork": "unix_signal:1 _exit",
     "buffer-size": 65535,
     "add-header": "Connection: close",
-    "hook-master-start": "unix_signal:15 gracefully_kill_them_all",
     "worker-reload-mercy": 60,
     "log-x-forwarded-for": True,
     # The caller's request id and our own: what verify.yml follows an instance by.

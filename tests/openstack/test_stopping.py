@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -24,6 +25,7 @@ def forever():
     while True:
         time.sleep(1)
 
+time.sleep({loading})
 if {thread}:
     threading.Thread(target=forever).start()
 
@@ -46,8 +48,8 @@ def venv(venv_of: Callable[[str], Path]) -> Path:
 class Api:
     """uWSGI with a unit's options, but for the application, its address and its patience."""
 
-    def __init__(self, venv: Path, text: str, folder: Path, *, thread: bool) -> None:
-        (folder / "made_up.py").write_text(APPLICATION.format(thread=thread))
+    def __init__(self, venv: Path, text: str, folder: Path, **about: Any) -> None:
+        (folder / "made_up.py").write_text(APPLICATION.format(**about))
         changes = {
             "http-socket": "127.0.0.1:0",
             "module": "made_up:application",
@@ -65,9 +67,7 @@ class Api:
                 stdout=output,
                 stderr=output,
             )
-        self.until(r"(?s)(WSGI app 0 .*){2}")
-        found = self.until(r"bound to TCP address (\S+)")
-        self.url = f"http://{found[1]}"
+        self.until(r"spawned uWSGI worker 2")
 
     def until(self, pattern: str) -> re.Match[str]:
         deadline = time.monotonic() + 120
@@ -78,11 +78,13 @@ class Api:
 
     def ask(self, path: str) -> list[str]:
         """Ask in a thread; the answer comes into the list that is returned."""
+        self.until(r"(?s)(WSGI app 0 .*){2}")
+        url = "http://" + self.until(r"bound to TCP address (\S+)")[1]
         answers: list[str] = []
 
         def get() -> None:
             try:
-                answers.append(requests.get(self.url + path, timeout=120).text)
+                answers.append(requests.get(url + path, timeout=120).text)
             except requests.RequestException as error:
                 answers.append(type(error).__name__)
 
@@ -107,8 +109,8 @@ def start(
     (text,) = [str(f["content"]) for f in manifest["files"] if f["path"] == "uwsgi-neutron-api.ini"]
     started: list[Api] = []
 
-    def run(*, thread: bool = False) -> Api:
-        started.append(Api(venv, text, tmp_path, thread=thread))
+    def run(*, thread: bool = False, loading: int = 0) -> Api:
+        started.append(Api(venv, text, tmp_path, thread=thread, loading=loading))
         return started[-1]
 
     yield run
@@ -133,6 +135,16 @@ def test_what_would_never_end_is_ended(start: Callable[..., Api], thread: bool, 
     assert code == 0, api.log.read_text()
     assert MERCY - 2 < seconds < MERCY + 20
     assert "NO MERCY" in api.log.read_text()
+
+
+def test_one_that_is_still_loading_its_code_ends_at_once(start: Callable[..., Api]) -> None:
+    # uWSGI itself forgets the signal meanwhile, and the worker would serve on.
+    api = start(loading=MERCY + 30)
+    time.sleep(1)
+    code, seconds = api.end()
+    assert code == 0, api.log.read_text()
+    assert seconds < MERCY - 1
+    assert "NO MERCY" not in api.log.read_text()
 
 
 def test_systemd_waits_longer_than_uwsgi_is_patient(make_model: Callable[..., Model]) -> None:

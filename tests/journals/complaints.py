@@ -123,29 +123,78 @@ def head(line: Line) -> tuple[str, ...]:
 
 
 def complaints(lines: Iterable[Line]) -> list[Complaint]:
-    """The complaints among the lines of one host, in order; tracebacks are put together.
+    """The complaints among the lines of one host, in order; what belongs together is together.
 
-    Lines of several units come mixed: each unit's are put together for themselves.
+    Lines of several units come mixed, and so do those of one unit's processes: a record of oslo.log
+    is known by its head. Lines without one, between two of the same record, are parts of its text.
     """
-    found: list[Complaint] = []
-    last: dict[tuple[str, str], Complaint | None] = {}
+    gathering = Gathering()
     for line in lines:
+        gathering.add(line)
+    for whose in list(gathering.waiting):
+        gathering.settle(whose)
+    return sorted(gathering.found, key=lambda one: one.lines[0].time)
+
+
+class Gathering:
+    """Puts lines together; `found` are the complaints so far."""
+
+    def __init__(self) -> None:
+        """Begin with no line."""
+        self.found: list[Complaint] = []
+        # By unit and process: the record that is being written, lines that may belong to it, and
+        # a plain traceback.
+        self.record: dict[tuple[str, str], Complaint] = {}
+        self.waiting: dict[tuple[str, str], list[Line]] = {}
+        self.traceback: dict[tuple[str, str], Complaint] = {}
+        self.records: dict[tuple[str, ...], Complaint] = {}
+
+    def new(self, what: str, line: Line, key: tuple[str, ...] = ()) -> Complaint:
+        """A further complaint, which begins with `line`."""
+        self.found.append(Complaint(what, [line], key))
+        return self.found[-1]
+
+    def add(self, line: Line) -> None:
+        """Take the next line."""
+        whose, key = (line.unit, line.process), head(line)
+        if not key:
+            if whose in self.record:
+                self.waiting.setdefault(whose, []).append(line)
+            else:
+                self.plain(line)
+            return
+        what = kind(line)
+        before = self.record.get(whose)
+        if what == "error" and key in self.records:
+            self.record[whose] = self.records[key]
+            if before is self.records[key]:
+                before.lines += self.waiting.pop(whose, [])
+            self.settle(whose)
+            self.record[whose].lines.append(line)
+            return
+        self.settle(whose)
+        self.traceback.pop(whose, None)
+        self.record.pop(whose, None)
+        if what:
+            complaint = self.new(what, line, key)
+            if what == "error":
+                self.record[whose] = self.records[key] = complaint
+
+    def settle(self, whose: tuple[str, str]) -> None:
+        """Take the lines that waited for what they are: they belong to no record."""
+        for line in self.waiting.pop(whose, []):
+            self.plain(line)
+
+    def plain(self, line: Line) -> None:
+        """Take a line that oslo.log has not written."""
         whose = (line.unit, line.process)
-        before, what, key = last.get(whose), kind(line), head(line)
-        if before and key and key == before.key and what == "error":
+        before = self.traceback.get(whose)
+        if before and not ended(before):
             before.lines.append(line)
-            continue
-        if before and before.kind == "traceback" and not ended(before):
-            before.lines.append(line)
-            continue
-        if not key and TRACEBACK in line.text:
-            what = "traceback"
-        if not what:
-            last[whose] = None
-            continue
-        last[whose] = new = Complaint(what, [line], key)
-        found.append(new)
-    return found
+        elif TRACEBACK in line.text:
+            self.traceback[whose] = self.new("traceback", line)
+        elif what := kind(line):
+            self.new(what, line)
 
 
 def ended(traceback: Complaint) -> bool:

@@ -54,6 +54,35 @@ def test_two_errors_of_one_moment_in_two_loggers_are_two_complaints() -> None:
     assert len(found(f"{head} nova.a [-] first", f"{head} nova.b [-] second")) == 2
 
 
+REMOTE = [
+    HEAD + "[req-1] Unexpected error while running command.",
+    "Command: sudo cinder-rtstool delete-initiator",
+    "Traceback (most recent call last):",
+    "ProcessExecutionError: Unexpected error while running command.",
+    HEAD + "Traceback (most recent call last):",
+    HEAD + END,
+]
+
+
+def test_lines_in_the_middle_of_a_record_are_its_text() -> None:
+    (one,) = found(*REMOTE)
+    assert [line.text for line in one.lines] == REMOTE
+
+
+def test_lines_after_a_record_are_not() -> None:
+    assert [one.kind for one in found(*REMOTE[:4])] == ["error", "traceback"]
+    later = HEAD.replace("47.123", "48.999") + "something else"
+    assert [one.kind for one in found(*REMOTE[:4], later)] == ["error", "traceback", "error"]
+
+
+def test_records_of_two_processes_whose_lines_are_mixed_are_two_complaints() -> None:
+    other = [text.replace(" 812 ", " 813 ") for text in STALL.splitlines()]
+    well = "2026-11-30 22:33:47.200 814 INFO nova.wsgi [-] all is well"
+    mixed = [text for pair in zip(STALL.splitlines(), other, strict=True) for text in pair]
+    mixed.insert(5, well)
+    assert [len(one.lines) for one in found(*mixed)] == [6, 6]
+
+
 def test_errors_of_units_that_speak_at_once_are_kept_apart() -> None:
     mixed = [
         line

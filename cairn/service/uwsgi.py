@@ -14,7 +14,7 @@ UWSGI: dict[str, Any] = {
     # systemd would kill all of them (uWSGI 2.0: core/uwsgi.c).
     "hook-master-start": "unix_signal:15 grace_them_all",
     "exit-on-reload": True,
-    # A worker that is still loading its code would forget that it was told to end.
+    # A worker that is still loading its code would lose the signal and serve on.
     "hook-post-fork": "unix_signal:1 _exit",
     "buffer-size": 65535,
     "add-header": "Connection: close",

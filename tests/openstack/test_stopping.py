@@ -1,4 +1,4 @@
-"""An API that is told to end finishes what it does, and ends in time whatever its code does."""
+"""A stopped API finishes the requests it has, and ends in time whatever its code does."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Api:
         return answers
 
     def end(self) -> tuple[int, float]:
-        """Tell it to end, as systemd does; its exit code and how long that took."""
+        """Stop it, as systemd does; its exit code and how long that took."""
         begin = time.monotonic()
         self.process.terminate()
         # What systemd waits for is longer than uWSGI's patience by as much.

@@ -20,7 +20,7 @@ from .finding import ERROR, WARNING, Finding
 
 CHECK = "certificates"
 SOON = datetime.timedelta(days=60)
-PUBLIC, PUBLIC_KEY = "trust_public_certificate", "trust_public_key"
+PUBLIC, PUBLIC_KEY = "pki_public_certificate", "pki_public_key"
 AUTHORITY, AUTHORITY_KEY = "cairn_secrets.ca_certificate", "cairn_secrets.ca_key"
 
 

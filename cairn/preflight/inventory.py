@@ -17,7 +17,7 @@ FOREIGN_VARIABLE_LIKENESS, SLIP_LIKENESS, GROUP_LIKENESS = 0.88, 0.7, 0.8
 
 
 # Roles whose names begin variables of anybody's.
-COMMON_WORDS = ("base", "network", "operator", "service", "trust", "verify")
+COMMON_WORDS = ("base", "network", "operator", "pki", "service", "verify")
 
 
 OPERATOR = "operator"  # the group of the machine that runs Ansible

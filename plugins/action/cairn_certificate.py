@@ -9,7 +9,7 @@ from cairn.service.manifest import digest
 from cairn.site import certificates
 
 RECORD = "certificate"
-DUE = "due-trust"
+DUE = "due-pki"
 END = "certificate-end"
 
 

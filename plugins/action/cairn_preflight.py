@@ -223,8 +223,13 @@ def certificate_findings(task_vars: Any) -> list[Any]:
     for name in task_vars["ansible_play_hosts_all"]:
         if name in site["hosts"] and "cairn_host" in hostvars[name]:
             records = hostvars[name]["cairn_host"].get("records") or {}
-            if end := records.get("certificate-end", records.get("due-trust")):
+<<<<<<< HEAD
+            if end := records.get("certificate-end", records.get("due-pki")):
                 found += certificates.check_host_certificate(name, end, now)
+=======
+            if end := records.get("certificate-end", records.get("due-pki")):
+                found += certificate_checks.check_host_certificate(name, end, now)
+>>>>>>> bcd41c1 (Certificates: role trust is called pki; a deployed host's folder takes the new name)
     return list(found)
 
 

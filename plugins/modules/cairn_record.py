@@ -22,7 +22,7 @@ EXAMPLES = r"""
 - name: Note the names that the certificate was made for
   cairn_record:
     name: certificate
-    value: "{{ __trust_names | join(' ') }}"
+    value: "{{ __pki_names | join(' ') }}"
 """
 
 RETURN = r""" # """

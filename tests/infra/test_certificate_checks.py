@@ -114,18 +114,18 @@ def test_a_good_certificate_is_let_pass(issuing: Made, subjects: list[str], name
 )
 def test_a_certificate_of_another_name(issuing: Made, subjects: list[str], name: str) -> None:
     found = public(make("c", issuing, subjects), issuing, names=[name])
-    assert found == [(ERROR, f"trust_public_certificate is not for {name}, but for {subjects[0]}")]
+    assert found == [(ERROR, f"pki_public_certificate is not for {name}, but for {subjects[0]}")]
 
 
 def test_a_certificate_without_its_key(issuing: Made, top: Made) -> None:
     made = make("c", issuing, [NAME])
     (one,) = check_public(made.pem, "", [NAME], NOW)
-    assert one.text == "trust_public_certificate is set and trust_public_key is not"
+    assert one.text == "pki_public_certificate is set and pki_public_key is not"
     (one,) = check_public("", made.key_pem(), [NAME], NOW)
-    assert one.text == "trust_public_key is set and trust_public_certificate is not"
-    said = "trust_public_key is not the key of trust_public_certificate"
+    assert one.text == "pki_public_key is set and pki_public_certificate is not"
+    said = "pki_public_key is not the key of pki_public_certificate"
     assert public(made, issuing, key=top.key_pem()) == [(ERROR, said)]
-    assert public(made, issuing, key=made.key_pem(b"word"))[0][1] == "trust_public_key is encrypted"
+    assert public(made, issuing, key=made.key_pem(b"word"))[0][1] == "pki_public_key is encrypted"
     assert public(made, issuing, key="nonsense")[0][1].endswith("holds no private key in PEM")
     assert "holds no certificate" in check_public("nonsense", made.key_pem(), [NAME], NOW)[0].text
 
@@ -135,17 +135,17 @@ def test_a_chain_out_of_order(issuing: Made, top: Made) -> None:
     assert public(made, issuing, top) == []
     ((severity, text),) = public(made, top)
     assert severity == ERROR
-    assert text.startswith("certificate 1 in trust_public_certificate was not signed by")
+    assert text.startswith("certificate 1 in pki_public_certificate was not signed by")
 
 
 @pytest.mark.parametrize(
     ("begin", "end", "finding"),
     [
         (-10, 61, None),
-        (-10, 59, (WARNING, "trust_public_certificate ends on 2027-01-28, in 59 days")),
-        (-10, 0, (ERROR, "trust_public_certificate ended on 2026-11-30")),
-        (-500, -100, (ERROR, "trust_public_certificate ended on 2026-08-22")),
-        (1, 300, (ERROR, "trust_public_certificate holds only from 2026-12-01 on")),
+        (-10, 59, (WARNING, "pki_public_certificate ends on 2027-01-28, in 59 days")),
+        (-10, 0, (ERROR, "pki_public_certificate ended on 2026-11-30")),
+        (-500, -100, (ERROR, "pki_public_certificate ended on 2026-08-22")),
+        (1, 300, (ERROR, "pki_public_certificate holds only from 2026-12-01 on")),
     ],
 )
 def test_time(issuing: Made, begin: int, end: int, finding: tuple[str, str] | None) -> None:
@@ -156,7 +156,7 @@ def test_time(issuing: Made, begin: int, end: int, finding: tuple[str, str] | No
 def test_an_intermediate_that_ends_is_named(top: Made) -> None:
     soon = make("Issuing", top, end=NOW + 5 * DAY)
     made = make("c", soon, [NAME])
-    said = "trust_public_certificate (its CN=Issuing) ends on 2026-12-05, in 5 days"
+    said = "pki_public_certificate (its CN=Issuing) ends on 2026-12-05, in 5 days"
     assert public(made, soon) == [(WARNING, said)]
 
 
@@ -233,7 +233,7 @@ def test_each_side_has_its_certificate(content: Callable[..., str]) -> None:
         "192.0.2.250": "crt @cairn/host",
         "203.0.113.250": "crt @cairn/host",
     }
-    own = {"trust_public_certificate": "c", "trust_public_key": "k"}
+    own = {"pki_public_certificate": "c", "pki_public_key": "k"}
     assert binds(content, **own) == {
         "192.0.2.250": "crt @cairn/host",
         "203.0.113.250": "crt /etc/haproxy/public.pem",
@@ -245,7 +245,7 @@ def test_on_one_vip_the_name_decides_and_who_asks_for_none_is_inside(
 ) -> None:
     made = dict(make_model("controller1").site)
     made["vips"] = dict.fromkeys(("internal", "public"), "192.0.2.250")
-    own = {"trust_public_certificate": "c", "trust_public_key": "k"}
+    own = {"pki_public_certificate": "c", "pki_public_key": "k"}
     assert binds(content, cairn_site=made, **own) == {
         "192.0.2.250": "crt @cairn/host crt /etc/haproxy/public.pem"
     }
@@ -268,13 +268,13 @@ def test_the_timer_plays_what_there_is() -> None:
         if "ansible.builtin.include_role" in task
     ]
     assert included
-    assert all(one == {"name": "trust", "tasks_from": "certificate"} for one in included)
+    assert all(one == {"name": "pki", "tasks_from": "certificate"} for one in included)
 
 
 def test_a_host_complains_of_a_certificate_that_nobody_renews(
     make_model: Callable[..., Any],
 ) -> None:
-    manifest = make_model("compute1").manifest("trust")
+    manifest = make_model("compute1").manifest("pki")
     units = {unit["unit"]: unit["text"] for unit in manifest["units"]}
     seconds = re.search(r"-checkend (\d+)", units["cairn-certificate.service"])
     assert seconds

@@ -200,7 +200,7 @@ def test_services_left_untold_are_told_by_the_next_run(
         params: ClassVar = {
             "authority": authority[0],
             "certificate": "new",
-            "records": {"due-trust": "2027"},
+            "records": {"due-pki": "2027"},
         }
         check_mode = False
 
@@ -217,4 +217,4 @@ def test_services_left_untold_are_told_by_the_next_run(
     hook(host, "service", "exit 0")
     assert host.install(Module())["reloaded"] == ["service"]
     assert host.request(Module())["complete"]
-    assert recorded == [("due-trust", "2027")]
+    assert recorded == [("due-pki", "2027")]

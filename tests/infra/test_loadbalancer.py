@@ -82,7 +82,7 @@ def test_consoles_proxy_is_asked_for_websockets_only(content: Content) -> None:
 
 
 def test_your_own_certificate_is_shown_on_the_public_vip_only(content: Content) -> None:
-    own = {"trust_public_certificate": "CERTIFICATE", "trust_public_key": "KEY"}
+    own = {"pki_public_certificate": "CERTIFICATE", "pki_public_key": "KEY"}
     text = content("loadbalancer", "/etc/haproxy/haproxy.cfg", **own)
     keystone = section(text, "keystone-api")
     assert "192.0.2.250:5000 ssl crt @cairn/host" in keystone

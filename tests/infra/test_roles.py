@@ -13,7 +13,7 @@ from cairn.service.model import Model
 
 Content = Callable[..., str]
 MakeModel = Callable[..., Model]
-ROLES = ["base", "chrony", "trust", "loadbalancer", "mysql", "rabbitmq", "memcached"]
+ROLES = ["base", "chrony", "pki", "loadbalancer", "mysql", "rabbitmq", "memcached"]
 
 
 @pytest.fixture(params=[1, 3], ids=["one controller", "three controllers"])
@@ -40,7 +40,7 @@ def test_whoever_reads_the_hosts_key_is_in_its_group(manifests: dict[str, Any]) 
 
 def test_other_hosts_have_base_time_and_trust_only(make_model: MakeModel) -> None:
     model = make_model(name="compute1", controllers=3)
-    assert [role for role in ROLES if model.manifest(role)] == ["base", "chrony", "trust"]
+    assert [role for role in ROLES if model.manifest(role)] == ["base", "chrony", "pki"]
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_operators_ask_for_their_own_step_only_when_there_are_any(make_model: Ma
     assert one.manifest("base")["records"] != other.manifest("base")["records"]  # type: ignore[index]
 
 
-# --- trust -----------------------------------------------------------------------------------
+# --- pki -------------------------------------------------------------------------------------
 
 
 def test_the_vips_are_the_controllers_subjects(make_model: MakeModel) -> None:
     def subjects(host: str) -> set[str]:
-        record: str = make_model(host).manifest("trust")["records"]["certificate"]  # type: ignore[index]
+        record: str = make_model(host).manifest("pki")["records"]["certificate"]  # type: ignore[index]
         return set(record.split()[:-1])
 
     addresses = {"192.0.2.1", "198.51.100.1", "203.0.113.1"}

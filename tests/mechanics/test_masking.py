@@ -204,8 +204,8 @@ def test_variables_that_hold_secrets_are_known_by_name() -> None:
         "cairn_secrets": {"database_nova": "tiger-db", "ca_certificate": "public"},
         "ansible_become_password": "tiger-sudo",
         "ansible_ssh_private_key_file": "keys/host",
-        "trust_public_key": "tiger-key",
-        "trust_public_certificate": "public",
+        "pki_public_key": "tiger-key",
+        "pki_public_certificate": "public",
         "glance_config": {
             "glance-api.conf": {
                 "s3": {"s3_store_secret_key": "tiger-s3", "s3_store_host": "https://a"},

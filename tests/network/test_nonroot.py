@@ -167,7 +167,7 @@ def test_a_user_builds_deploys_and_rolls_back(
     assert done.returncode == 0, done.stdout
     archives = sorted((tmp_path / "cairn/venvs").glob("small-1_*.tar.gz"))
     assert len(archives) == 1 and archives[0].stat().st_size > 100_000
-    for role in ("base", "trust", "chrony"):
+    for role in ("base", "pki", "chrony"):
         done = playbook("playbooks/role.yml", "-e", f"role={role}")
         assert done.returncode == 0, done.stdout
     shell = machines.shell

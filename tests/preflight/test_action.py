@@ -394,7 +394,7 @@ def test_certificates_are_looked_at(
     variables["cairn_host"]["records"] = {"certificate-end": "2026-01-01T00:00:00Z"}
     result, _ = run()
     assert [(f["host"], f["severity"]) for f in result["findings"]] == [("controller1", "warning")]
-    variables["trust_public_certificate"] = variables["cairn_secrets"]["ca_certificate"]
+    variables["pki_public_certificate"] = variables["cairn_secrets"]["ca_certificate"]
     variables["cairn_secrets"]["ca_key"] = "nonsense"
     with pytest.raises(AnsibleActionFail, match="2 finding"):
         run()

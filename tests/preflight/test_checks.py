@@ -186,7 +186,7 @@ def test_names_of_variables(name: str, expected: tuple[str, str] | None) -> None
     "name",
     [
         *("network_interface", "network_vlan", "base_domain", "base_url", "verify_ssl"),
-        *("service_owner", "service_names", "operator_email", "operator_team", "trust_store"),
+        *("service_owner", "service_names", "operator_email", "operator_team", "pki_store"),
     ],
 )
 def test_a_sites_own_variables_may_begin_with_a_common_word(name: str) -> None:

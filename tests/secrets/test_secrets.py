@@ -316,9 +316,9 @@ def test_other_files_may_be_encrypted_too(tool: ModuleType, site: Path, whole: b
     """A whole file and a single value, that sorts before the one with the planes."""
     (site / ".vault-password").write_text("word\n")
     vault = VaultLib([("default", VaultSecret(b"word"))])
-    text = vault.encrypt("trust_public_key: x\n" if whole else "x").decode()
+    text = vault.encrypt("pki_public_key: x\n" if whole else "x").decode()
     if not whole:
-        text = "trust_public_key: !vault |\n" + "".join(f"  {x}\n" for x in text.splitlines())
+        text = "pki_public_key: !vault |\n" + "".join(f"  {x}\n" for x in text.splitlines())
     (site / "group_vars/all/certs.yml").write_text(text)
     assert "keepalived_management" in make(tool, site)
     (site / ".vault-password").unlink()

@@ -21,34 +21,45 @@ VENV_COMPLETE = ".cairn-complete"
 """Written last into a virtualenv: without it the virtualenv is half-made and is made anew."""
 
 
+FORMER = {"pki": "trust"}
+"""Services that the last release of Cairn knew by another name, each with that name."""
+
+
 def service(role: str) -> Path:
-    """The folder that holds all generations of a service."""
-    return SERVICES / role
+    """The folder that holds all generations of a service: under its former name until it moves."""
+    folder = SERVICES / role
+    former = SERVICES / FORMER.get(role, role)
+    return former if former.is_dir() and not folder.is_dir() else folder
+
+
+def due(role: str) -> str:
+    """The record of the time from which a service has something to renew."""
+    return f"due-{role}"
 
 
 def generation(role: str, ident: str) -> Path:
     """The folder of one generation, named by the hash of its manifest."""
-    return SERVICES / role / "generations" / ident
+    return service(role) / "generations" / ident
 
 
 def current(role: str) -> Path:
     """The symlink to the generation in force; flipping it is the switch."""
-    return SERVICES / role / "current"
+    return service(role) / "current"
 
 
 def previous(role: str) -> Path:
     """The symlink to the generation that a rollback returns to."""
-    return SERVICES / role / "previous"
+    return service(role) / "previous"
 
 
 def running(role: str) -> Path:
     """JSON of unit name to the fingerprint it was last started with."""
-    return SERVICES / role / "running.json"
+    return service(role) / "running.json"
 
 
 def ahead(role: str) -> Path:
     """JSON of what a switch did that went on while the run was busy elsewhere."""
-    return SERVICES / role / "ahead.json"
+    return service(role) / "ahead.json"
 
 
 def etc(role: str) -> Path:

@@ -22,7 +22,11 @@ def read_records() -> dict[str, str]:
     """Small facts that roles keep on the host, by name."""
     if not paths.RECORDS.is_dir():
         return {}
-    return {p.name: p.read_text() for p in paths.RECORDS.iterdir() if p.is_file()}
+    found = {p.name: p.read_text() for p in paths.RECORDS.iterdir() if p.is_file()}
+    for role, former in paths.FORMER.items():
+        if (value := found.pop(paths.due(former), None)) is not None:
+            found.setdefault(paths.due(role), value)
+    return found
 
 
 def read_lease() -> dict[str, Any] | None:

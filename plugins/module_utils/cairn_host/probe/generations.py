@@ -282,10 +282,9 @@ def read_state() -> dict[str, Any]:
     mended first) and `policy_left` (it has left behind what keeps daemons from starting)
     and `lease` (see read_lease).
     """
-    roles = sorted(p.name for p in paths.SERVICES.iterdir()) if paths.SERVICES.is_dir() else []
     packages, unfinished = dpkg_state()
     return {
-        "services": read_services(roles, packages),
+        "services": read_services(deployed_roles(), packages),
         "records": records.read_records(),
         "venvs": read_venvs(),
         "uv": sorted(p.parent.name for p in paths.UV.glob("*/uv")),
@@ -294,6 +293,15 @@ def read_state() -> dict[str, Any]:
         "policy_left": policy_left(),
         "lease": records.read_lease(),
     }
+
+
+def deployed_roles() -> list[str]:
+    """Services of which the host has a generation, by their present names."""
+    if not paths.SERVICES.is_dir():
+        return []
+    present = {former: role for role, former in paths.FORMER.items()}
+    folders = (p.name for p in paths.SERVICES.iterdir() if not p.is_symlink())
+    return sorted({present.get(name, name) for name in folders})
 
 
 def read_change(roles: Collection[str]) -> dict[str, Any]:

@@ -267,9 +267,18 @@ def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str
         time.sleep(PAUSE)
 
 
+def take_new_name(role: str) -> None:
+    """Move a renamed service to the folder of its name; what leads to the former one finds it."""
+    folder, former = paths.SERVICES / role, paths.service(role)
+    if former != folder:
+        former.rename(folder)
+        former.symlink_to(role)
+
+
 def switch(role: str, ident: str) -> dict[str, Any]:
     """Switch a service to a staged generation; on failure go back to the one before and say so."""
     manifest = staged(role, ident)
+    take_new_name(role)
     old_ident = generations.link_name(paths.current(role))
     before = generations.link_name(paths.previous(role))
     try:

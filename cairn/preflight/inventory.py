@@ -6,23 +6,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..site import host_names, lease
 from ..site.planes import GROUPS
+from ..site.renamed import Renamed
 from ..suggest import nearest
 from .finding import ERROR, WARNING, Finding
 
 REQUIRED_GROUPS = ("controller", "network", "compute")
-
-
 # How alike (difflib) two names are of which one is taken for the other misspelt.
 FOREIGN_VARIABLE_LIKENESS, SLIP_LIKENESS, GROUP_LIKENESS = 0.88, 0.7, 0.8
-
-
 # Roles whose names begin variables of anybody's.
 COMMON_WORDS = ("base", "network", "operator", "pki", "service", "verify")
-
-
 OPERATOR = "operator"  # the group of the machine that runs Ansible
-
-
 # Groups that a site may lack, and what it then does without. The cloud itself works without an
 # operator, whose machine may not be meant to hold the administrator's password; verify.yml and
 # `make openstack`, which need it, fail with the same remedy.
@@ -122,6 +115,28 @@ def check_variables(
         elif not role and (near := nearest(name, known, FOREIGN_VARIABLE_LIKENESS)):
             text = f"variable {name} looks like {near} misspelt{where}"
             found.append(Finding(WARNING, "variables", text, "correct it if it was meant so"))
+    return found
+
+
+def check_renamed(
+    used: Mapping[str, bool], files: Mapping[str, str], table: Mapping[str, Renamed]
+) -> list[Finding]:
+    """No variable goes by a former name, and none by both.
+
+    used: former names that the inventory sets, true where a host has the present one, too; files:
+    the file that each stands in ("" if not known).
+    """
+    found = []
+    for former, doubled in sorted(used.items()):
+        name, until = table[former]
+        where = f" ({files[former]})" if files.get(former) else ""
+        if doubled:
+            text = f"variable {former} is the former name of {name}, and both are set{where}"
+            found.append(Finding(ERROR, "variables", text, f"remove {former}"))
+        else:
+            text = f"variable {former} is called {name} now{where}"
+            remedy = f"rename it; Cairn {until} will not know the former name any more"
+            found.append(Finding(WARNING, "variables", text, remedy))
     return found
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ansible.parsing.dataloader import DataLoader
 
+from . import renamed
+
 SUFFIXES = ("", ".yml", ".yaml", ".json")
 
 
@@ -33,7 +35,8 @@ def variable_file(
         candidates += _files(inventory / "group_vars", group)
     candidates += _inventory_files(inventory)
     # Group and host variables stand at the margin; in inventory files they are indented.
-    key = re.compile(rf"^\s*[\"']?{re.escape(variable)}[\"']?\s*[:=]", re.M)
+    names = "|".join(map(re.escape, renamed.names_of(variable)))
+    key = re.compile(rf"^\s*[\"']?(?:{names})[\"']?\s*[:=]", re.M)
     for path in candidates:
         if key.search(path.read_text(errors="replace")):
             return typed(path)

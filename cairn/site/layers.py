@@ -17,6 +17,7 @@ from ansible.inventory.helpers import sort_groups
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
 from ..errors import DescriptionError
+from . import renamed
 from .inventory_files import typed, variable_file
 
 
@@ -34,9 +35,15 @@ class Layer(NamedTuple):
         """The values of a variable, weakest first: several where several files set it."""
         if variable not in self.values:
             return []
-        found = [content[variable] for content in self.files() if variable in content]
+        names = renamed.names_of(variable)
+        found = [content[n] for content in self.files() for n in names if n in content]
         last = self.values[variable]
         return found if found and found[-1] == last else [*found, last]
+
+    def names(self) -> set[str]:
+        """Names of variables as they stand there; see renamed.py."""
+        parts = [self.values] if self.files is tuple else self.files()
+        return {name for part in parts for name in renamed.stated(part)}
 
 
 def groups_of(hostvars: Any, host: str) -> list[str]:
@@ -102,6 +109,13 @@ def layers(hostvars: Any, host: str) -> list[Layer]:
     order = [readers[entry] for entry in C.VARIABLE_PRECEDENCE if entry in readers]
     order += [(stated, [me]), (files, [me]), (beside_playbook, [me])]
     return [layer for read, entities in order for layer in read(entities) if layer.values]
+
+
+def stated_names(hostvars: Any, host: str, given: Iterable[str] = ()) -> set[str]:
+    """Names of variables as inventory and command line (`given`) state them for a host."""
+    found = layers(hostvars, host)
+    inventory = {name for layer in found for name in layer.names()}
+    return {*given, *(inventory if found else hostvars[host])}
 
 
 def overrides(

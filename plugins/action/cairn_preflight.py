@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from cairn.preflight.inventory import (
     check_groups,
     check_host_names,
     check_lease,
+    check_renamed,
     check_secrets,
     check_shadowed_files,
     check_variable_files,
@@ -45,9 +46,9 @@ from cairn.preflight.inventory import (
 from cairn.preflight.network import check_name_servers, check_network_window, check_proxies
 from cairn.preflight.report import table
 from cairn.service import registry, venv_cache
-from cairn.site import flows, lease, proxies, secrets, window
+from cairn.site import flows, lease, proxies, renamed, secrets, window
 from cairn.site.inventory_files import shadowed_files, variable_files
-from cairn.site.layers import file_in_force
+from cairn.site.layers import file_in_force, stated_names
 from cairn_host.storage.volume_group import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
@@ -86,9 +87,9 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
     inventory = Path(site["inventory"])
     known, run = registry.variables()
     names: dict[str, str] = {}
-    unknown_to = known | run
+    unknown_to = known | run | set(renamed.table())
     # What other hosts and groups say is their own business.
-    for host in [*site["hosts"], *task_vars["groups"].get(OPERATOR, ())]:
+    for host in hosts_of_cairn(task_vars):
         for name in hostvars[host]:
             if name not in names and name not in unknown_to and not name.startswith("ansible_"):
                 names[name] = file_in_force(hostvars, name, host, certain=True)
@@ -116,6 +117,26 @@ def inventory_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v
         *check_shadowed_files(shadowed_files(inventory)),
         *check_secrets(missing, encrypted, str(inventory), wrong),
     ]
+
+
+def hosts_of_cairn(task_vars: Any) -> list[str]:
+    """The managed hosts and the operator's machine."""
+    return [*task_vars["cairn_site"]["hosts"], *task_vars["groups"].get(OPERATOR, ())]
+
+
+def renamed_findings(task_vars: Any, given: Iterable[str] = ()) -> list[Any]:
+    """Former names of variables in the inventory, or `given` on the command line."""
+    hostvars = task_vars["hostvars"]
+    used: dict[str, bool] = {}
+    files: dict[str, str] = {}
+    for host in hosts_of_cairn(task_vars):
+        if not renamed.used({*given, *hostvars[host]}):  # costs less than to look who states what
+            continue
+        for former, doubled in renamed.used(stated_names(hostvars, host, given)).items():
+            used[former] = doubled or used.get(former, False)
+            if former not in given:
+                files.setdefault(former, file_in_force(hostvars, former, host, certain=True))
+    return list(check_renamed(used, files, renamed.table()))
 
 
 def operator_findings(task_vars: Any) -> list[Any]:
@@ -223,13 +244,8 @@ def certificate_findings(task_vars: Any) -> list[Any]:
     for name in task_vars["ansible_play_hosts_all"]:
         if name in site["hosts"] and "cairn_host" in hostvars[name]:
             records = hostvars[name]["cairn_host"].get("records") or {}
-<<<<<<< HEAD
             if end := records.get("certificate-end", records.get("due-pki")):
                 found += certificates.check_host_certificate(name, end, now)
-=======
-            if end := records.get("certificate-end", records.get("due-pki")):
-                found += certificate_checks.check_host_certificate(name, end, now)
->>>>>>> bcd41c1 (Certificates: role trust is called pki; a deployed host's folder takes the new name)
     return list(found)
 
 
@@ -265,6 +281,7 @@ class ActionModule(ActionBase):
         found += certificate_findings(task_vars)
         found += lease_findings(task_vars)
         given = load_extra_vars(self._loader)
+        found += renamed_findings(task_vars, given)
         found += check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)
         errors = [f for f in found if f.severity == ERROR]
         if found:

@@ -400,6 +400,24 @@ def test_certificates_are_looked_at(
         run()
 
 
+def test_a_variable_under_its_former_name_is_a_warning_and_under_both_an_error(
+    action: ModuleType, task_vars: Data, tmp_path: Path
+) -> None:
+    (former, (name, _)), *_ = action.renamed.table().items()
+    (tmp_path / "group_vars/compute.yml").write_text(f"{former}: 1\n")
+    task_vars["hostvars"]["compute1"][former] = 1
+    assert texts(action, task_vars) == []  # it is known, and says so once
+    (one,) = action.renamed_findings(task_vars)
+    assert one.severity == "warning" and f"{former} is called {name} now" in one.text
+    assert "group_vars/compute.yml" in one.text
+    (both,) = action.renamed_findings(task_vars, {name: 1})
+    assert both.severity == "error" and f"{name}, and both are set" in both.text
+    del task_vars["hostvars"]["compute1"][former]
+    (given,) = action.renamed_findings(task_vars, {former: 1})
+    assert given.text == f"variable {former} is called {name} now"
+    assert action.renamed_findings(task_vars) == []
+
+
 def test_another_run_is_told_before_anything_is_touched(
     run: Callable[[], tuple[Data, list[str]]], task_vars: Data
 ) -> None:

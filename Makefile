@@ -102,18 +102,18 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 
 .PHONY: journals
 journals: setup  ## what the lab's hosts complain of in their journals, and nobody knows yet (ARGS=--boot)
-	@python -m tests.journals --inventory $(notdir $(INVENTORY:/=)) $(ARGS)
+	@python -m tests.lab.journals --inventory $(notdir $(INVENTORY:/=)) $(ARGS)
 
 .PHONY: test bad-days day-two ha lint unit labs venvs molecule bench
 test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@tools/setup --browser
 	@python tools/run_tests.py
-bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/baddays/…)
+bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/lab/disaster/…)
 	@python tools/run_tests.py bad-days $(ARGS)
-day-two: setup  ## changes of many kinds, each planned, made and taken back: plan and run must agree (or ARGS=tests/day2/…)
+day-two: setup  ## changes of many kinds, each planned, made and taken back: plan and run must agree (or ARGS=tests/lab/day_two/…)
 	@python tools/run_tests.py day-two $(ARGS)
 ha: export CAIRN_LAB := lab-ha
-ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/ha/…)
+ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/lab/ha/…)
 	@python tools/run_tests.py ha $(ARGS)
 lint: setup  ## ruff, mypy, yamllint, ansible-lint
 	@python tools/run_tests.py lint

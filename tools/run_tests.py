@@ -33,14 +33,19 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 LOGS = ROOT / ".cache/tests"
 RELEASE = "2026.1"
-# Folders of tests marked `lab` that start machines of their own.
-OWN_LABS = ("guest", "lab", "network")
+LAB_TESTS = "tests/lab"
+# Folders of tests that start machines of their own.
+OWN_LABS = ("machines", "network")
+# Folders of tests of the whole cloud.
+WHOLE_CLOUD = ("cloud", "browser")
 # What reads the journals: after the deployment, after verify, and last. Each search goes on where
 # the one before ended, so that a complaint is shown by the step that brought it about.
 JOURNALS = "journals"
-SEARCH = f"python -m tests.{JOURNALS}"
-# Folders of tests that run by themselves, because they hurt the cloud or take long.
-IN_USE = {"bad-days": ("baddays", "emulated"), "day-two": ("day2",), "ha": ("ha",)}
+SEARCH = "python -m tests.lab.journals"
+# A machine without an accelerator: too slow for every day.
+EMULATED = "machines/test_tcg.py"
+# Tests that run by themselves, because they hurt the cloud or take long.
+IN_USE = {"bad-days": ("disaster", EMULATED), "day-two": ("day_two",), "ha": ("ha",)}
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
@@ -91,8 +96,7 @@ def python_paths(root: Path) -> list[str]:
     folders = (
         *("bench", "cairn", "filter_plugins", "guest", "lab", "plugins", "tools"),
         # What runs only in the lab would else show its mistakes after an hour.
-        *(f"tests/{name}" for name in IN_USE["bad-days"]),
-        *(f"tests/{name}" for name in ("customer", "flows", "ha", "secrets", JOURNALS)),
+        LAB_TESTS,
     )
     found = [name for name in folders if any((root / name).rglob("*.py"))]
     return [*found, "tools/vault-password"]
@@ -116,15 +120,20 @@ def unit() -> list[Step]:
     return part(
         "unit",
         Step("venvs", f"python tools/venvs.py --release {RELEASE} --if-possible"),
-        Step("unit", "pytest -q -m 'not lab'", junit=True),
+        Step("unit", "pytest -q -m 'not lab' tests/unit", junit=True),
         lane=BESIDE,
     )
 
 
 def labs() -> list[Step]:
     """Return the tests that start machines of their own: the lab itself, networks, the guest."""
-    apart = " ".join(f"tests/{name}" for name in OWN_LABS)
-    return part("labs", Step("labs", f"pytest -q -m lab {apart}", junit=True), lane=BESIDE)
+    tests = f"{folders(OWN_LABS)} --ignore={LAB_TESTS}/{EMULATED}"
+    return part("labs", Step("labs", f"pytest -q -m lab {tests}", junit=True), lane=BESIDE)
+
+
+def folders(names: Sequence[str]) -> str:
+    """Return the paths of tests in the lab, as arguments."""
+    return " ".join(f"{LAB_TESTS}/{name}" for name in names)
 
 
 def machines(inventory: str = LAB, within: float = math.inf) -> list[Step]:
@@ -176,16 +185,14 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
 
 def cloud() -> list[Step]:
     """Return the tests of the whole cloud."""
-    apart = (*OWN_LABS, *(name for names in IN_USE.values() for name in names), JOURNALS)
-    rest = " ".join(f"--ignore=tests/{name}" for name in apart)
     return part(
         "cloud",
         Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, follows=(PROOFS,)),
         Step("journals-site", f"{SEARCH} --new"),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
         Step("journals-verify", f"{SEARCH} --new"),
-        Step("cloud", f"pytest -q -m lab {rest}", junit=True),
-        Step("journals", f"pytest -q -m lab tests/{JOURNALS}", junit=True),
+        Step("cloud", f"pytest -q -m lab {folders(WHOLE_CLOUD)}", junit=True),
+        Step("journals", f"pytest -q -m lab {LAB_TESTS}/{JOURNALS}", junit=True),
     )
 
 
@@ -195,13 +202,13 @@ def in_use(group: str, which: Sequence[str] = ()) -> list[Step]:
     Three controllers have a lab of their own (CAIRN_LAB).
     """
     inventory = "inventories/lab-ha" if group == "ha" else LAB
-    tests = " ".join(which or [f"tests/{name}" for name in IN_USE[group]])
+    tests = " ".join(which) or folders(IN_USE[group])
     first = [Step("site", f"ansible-playbook -i {inventory} playbooks/site.yml", needed=True)]
     last = []
     if group == "ha":
         first.append(Step("journals", f"{SEARCH} --inventory {Path(inventory).name}"))
     if group == "day-two":
-        last.append(Step("journals", f"pytest -q -m lab tests/{JOURNALS}", junit=True))
+        last.append(Step("journals", f"pytest -q -m lab {LAB_TESTS}/{JOURNALS}", junit=True))
     tried = Step(group, f"pytest -q -m lab {tests}", junit=True)
     return [*machines(inventory), *part(group, *first, tried, *last)]
 

@@ -1,0 +1,187 @@
+"""A rollback: refused where the schema has no way back, else host by host as long as it works."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from cairn.service.model import contract_record, migration_record
+
+ROOT = Path(__file__).resolve().parents[3]
+CONTROLLERS = ["c1", "c2"]
+
+
+@pytest.fixture
+def obstacle(script: Callable[[str], ModuleType]) -> Callable[..., str]:
+    """Ask whether keystone may go back on hosts that say this of themselves."""
+    module = script("filter_plugins/generations.py")
+
+    def ask(**states: dict[str, Any] | None) -> str:
+        hostvars = {name: {"cairn_host": s} if s else {} for name, s in states.items()}
+        return str(module.rollback_obstacle(hostvars, "keystone", CONTROLLERS))
+
+    return ask
+
+
+def state(release: str, before: str | None, **records: str) -> dict[str, Any]:
+    """What a host says of keystone, and its records."""
+    known = {"release": release, "previous_release": before}
+    return {"services": {"keystone": known}, "records": records}
+
+
+CONTRACTED, AFTER = contract_record("keystone"), migration_record("keystone", "after")
+
+
+def test_a_change_within_a_release_goes_back_whatever_was_migrated(obstacle: Any) -> None:
+    same = state("2026.1", "2026.1")
+    assert obstacle(c1=same, c2=state("2026.1", "2026.1", **{CONTRACTED: "2026.1"})) == ""
+
+
+def test_an_upgrade_goes_back_as_long_as_nothing_was_contracted(obstacle: Any) -> None:
+    upgraded = state("2026.2", "2026.1", **{CONTRACTED: "2026.1"})
+    assert obstacle(c1=state("2026.2", "2026.1"), c2=upgraded) == ""
+
+
+@pytest.mark.parametrize("record", [{CONTRACTED: "2026.2"}, {AFTER: "of an older Cairn's"}])
+def test_older_code_does_not_get_a_schema_that_newer_code_has_contracted(
+    obstacle: Any, record: dict[str, str]
+) -> None:
+    text = obstacle(c1=state("2026.2", "2026.1"), c2=state("2026.2", "2026.1", **record))
+    assert text.startswith("keystone cannot go back from 2026.2 to 2026.1 on c1: ")
+    assert "c2" in text and "backup" in text
+
+
+def test_a_controller_that_does_not_answer_may_know_more(obstacle: Any) -> None:
+    text = obstacle(c1=state("2026.2", "2026.1"), c2=None)
+    assert "c2 did not answer" in text
+    assert obstacle(c1=state("2026.1", "2026.1"), c2=None) == ""
+
+
+# --- contract waits -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finish(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the action cairn_migrate after a switch; its result and what the host was told."""
+    action_class = script("plugins/action/cairn_migrate.py").ActionModule
+    steps = [{"name": "contract", "phase": "after", "command": "x"}]
+    manifest = {"id": "b", "release": "2026.2", "venv": None, "migrations": steps}
+    model = SimpleNamespace(manifest=lambda _: manifest, part=lambda *_: [])
+
+    def run(check: bool = False, contract: Any = None, **known: Any) -> tuple[Any, list[Any]]:
+        told: list[Any] = []
+        action = object.__new__(action_class)
+        arguments = {"service": "keystone", "phase": "after"}
+        action._task = SimpleNamespace(args=arguments, check_mode=check)
+        action._templar = SimpleNamespace(template=lambda value: value)
+        monkeypatch.setattr(action, "model", lambda *_: model)
+        monkeypatch.setattr(action, "remember", lambda *_, **news: told.append(news))
+        monkeypatch.setattr(
+            action, "call", lambda _, given, __: told.append(given) or {"changed": True}
+        )
+        variables = {"cairn_host": {"services": {}, **known}}
+        asked = {} if contract is None else {"contract": contract}
+        return action.work({**variables, **asked}), told
+
+    return run
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_run_that_upgrades_does_not_contract_unasked(finish: Any, check: bool) -> None:
+    done, told = finish(check=check, upgraded=["keystone"])
+    assert (done["changed"], told) == (False, [])
+    (warning,) = done["warnings"]
+    assert "contract" in warning and "-e contract=true" in warning
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"upgraded": ["keystone"], "contract": "true"},
+        {"upgraded": ["glance"]},
+        {},
+    ],
+    ids=["asked for", "another service was upgraded", "first deployment, or the next run"],
+)
+def test_otherwise_the_schema_is_finished_and_its_release_recorded(
+    finish: Any, how: dict[str, Any]
+) -> None:
+    done, (given, news) = finish(**how)
+    assert done["changed"]
+    assert given["release"] == "2026.2"
+    assert news["records"][CONTRACTED] == "2026.2"
+
+
+# --- host by host ---------------------------------------------------------------------------------
+
+GROUPS = {
+    "controller": ["controller1", "controller2"],
+    "network": ["network1"],
+    "compute": ["compute1", "compute2", "compute3"],
+    "storage": ["storage1", "storage2", "storage3"],
+}
+
+
+@pytest.fixture
+def turns(tmp_path: Path) -> Callable[..., list[list[str]]]:
+    """Run rollback.yml's switching plays with work that only fails or does not; hosts by turn."""
+    plays = [
+        p for p in yaml.safe_load((ROOT / "playbooks/rollback.yml").read_text()) if "serial" in p
+    ]
+    work = {
+        "ansible.builtin.assert": {"that": "inventory_hostname not in broken"},
+        "name": "Work",
+    }
+    (tmp_path / "rollback.yml").write_text(
+        yaml.safe_dump([{**play, "tasks": [work]} for play in plays], sort_keys=False)
+    )
+    (tmp_path / "ansible.cfg").write_text(f"[defaults]\nfilter_plugins = {ROOT}/filter_plugins\n")
+    everyone = [host for hosts in GROUPS.values() for host in hosts]
+    groups = {**GROUPS, "rollback_yes": everyone[::-1]}
+    inventory = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in groups.items()}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+
+    def run(service: str, broken: list[str]) -> list[list[str]]:
+        given = json.dumps({"broken": broken, "service": service})
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("-i", "hosts.yml", "rollback.yml", "-e", given),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": "ansible.cfg"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "PLAY RECAP" in done.stdout, done.stderr
+        told = re.split(r"(?m)^PLAY (?:\[.*\]|RECAP) \**$", done.stdout)[1:]
+        found = [re.findall(r"(?m)^(?:ok|fatal): \[(.*?)\]", text) for text in told]
+        return [sorted(hosts) for hosts in found if hosts]
+
+    return run
+
+
+def test_storage_hosts_give_objects_back_one_by_one(turns: Any) -> None:
+    assert turns("swift", []) == [[host] for hosts in GROUPS.values() for host in hosts]
+
+
+def test_other_hosts_go_back_after_the_first_of_them(turns: Any) -> None:
+    found = turns("nova", [])
+    others = [host for group in ("network", "compute", "storage") for host in GROUPS[group]]
+    assert found == [["controller1"], ["controller2"], others[:1], sorted(others[1:])]
+
+
+@pytest.mark.parametrize("broken", ["controller1", "network1", "storage1"])
+def test_nobody_else_goes_back_where_one_fails(turns: Any, broken: str) -> None:
+    assert turns("swift", [broken])[-1] == [broken]

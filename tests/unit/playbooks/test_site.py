@@ -1,0 +1,189 @@
+"""Who goes on when a host fails: site.yml's own plays, whose work only fails or does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cairn.service.registry import descriptions
+
+ROOT = Path(__file__).resolve().parents[3]
+GROUPS = {
+    "controller": ["controller1", "controller2", "both"],
+    "network": ["network1"],
+    "compute": ["compute1", "compute2"],
+    "storage": ["storage1", "both"],
+}
+HOSTS = sorted({host for hosts in GROUPS.values() for host in hosts})
+LAST = "Compute and network hosts"
+GATES = ("staged.yml", "controllers.yml")
+
+Went = Callable[..., tuple[str, dict[str, list[str]]]]
+
+
+def inventory(deployed: bool) -> dict[str, Any]:
+    """All hosts, with every service to be worked on wherever it has a part."""
+    groups = {**GROUPS, "operator": ["me"], "stale": HOSTS}
+    for role, described in descriptions().items():
+        of = described["groups"]
+        groups[f"stale_{role}"] = [h for h in HOSTS if any(h in GROUPS.get(g, HOSTS) for g in of)]
+    if deployed:
+        groups["deployed"] = HOSTS[:1]
+    return {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in groups.items()}
+
+
+def stand_in(play: dict[str, Any]) -> dict[str, Any]:
+    """A play that meets the same hosts in the same way, and does nothing."""
+    task = {
+        "name": "Work",
+        "ansible.builtin.assert": {
+            "that": "inventory_hostname not in broken.get(ansible_play_name, [])",
+        },
+    }
+    return {**{k: v for k, v in play.items() if k not in ("roles", "tasks")}, "tasks": [task]}
+
+
+@pytest.fixture
+def went(tmp_path: Path) -> Went:
+    """Run the stand-in for site.yml; what it said, and play to the hosts that came through it."""
+    plays = yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
+    kept = [
+        stand_in(play) if "hosts" in play else play
+        for play in plays
+        if "hosts" in play or play["ansible.builtin.import_playbook"] in GATES
+    ]
+    for gate in GATES:
+        shutil.copy(ROOT / "playbooks" / gate, tmp_path)
+    (tmp_path / "site.yml").write_text(yaml.safe_dump(kept, sort_keys=False))
+    (tmp_path / "ansible.cfg").write_text(
+        f"[defaults]\nfilter_plugins = {ROOT}/filter_plugins\n"
+        "[inventory]\nhost_pattern_mismatch = ignore\n"
+    )
+
+    def run(
+        broken: dict[str, list[str]], deployed: bool = False
+    ) -> tuple[str, dict[str, list[str]]]:
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory(deployed)))
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("-i", "hosts.yml", "site.yml", "-e", json.dumps({"broken": broken})),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode, done.stdout + done.stderr
+        told = re.split(r"(?m)^PLAY (?:\[(.*)\]|RECAP) \**$", done.stdout)[1:]
+        through: dict[str, list[str]] = {}
+        for name, text in zip(told[::2], told[1::2], strict=True):
+            if name:
+                through.setdefault(name, []).extend(re.findall(r"(?m)^ok: \[(.*)\]", text))
+        return done.stdout, {name: sorted(hosts) for name, hosts in through.items()}
+
+    return run
+
+
+@pytest.mark.parametrize("broken", [["compute1"], ["both", "storage1"], HOSTS])
+def test_a_host_that_cannot_be_staged_stops_the_run_when_all_others_are(
+    went: Went, broken: list[str]
+) -> None:
+    play = "Stage everything beside what runs"
+    text, through = went({play: broken})
+    assert through[play] == [host for host in HOSTS if host not in broken]
+    assert "Base" not in through
+    if broken != HOSTS:
+        assert re.search(rf"{broken[0]}.* could not be staged \(see above\); nothing", text)
+
+
+@pytest.mark.parametrize(
+    ("play", "broken"),
+    [("Base", ["controller2"]), ("Trust", GROUPS["controller"]), ("Time", ["both"])],
+)
+def test_a_controller_that_fails_stops_the_run(went: Went, play: str, broken: list[str]) -> None:
+    text, through = went({play: broken})
+    assert through[play] == [host for host in HOSTS if host not in broken]
+    assert list(through)[-2:] == ["Time", "Every controller has come this far"]
+    assert re.search(r"(controller|both).* failed \(see above\); nothing further was touched", text)
+
+
+def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:
+    text, through = went({"Access to volumes": ["both"]})
+    assert list(through)[-1] == "Access to volumes"
+    assert "both failed (see above)" in text
+
+
+def test_the_others_go_on_where_compute_and_storage_hosts_fail(went: Went) -> None:
+    _, through = went({"Base": ["compute1", "storage1"]})
+    assert through["Databases"] == sorted(GROUPS["controller"])
+    assert through[LAST] == ["compute2", "network1"]
+    assert through["Day one"] == ["me"]
+
+
+def test_a_controller_stops_the_run_though_another_host_failed_before(went: Went) -> None:
+    play = "Virtual switches of controllers and network hosts"
+    _, through = went({"Base": ["network1"], play: ["controller2"]})
+    assert list(through)[-1] == play
+
+
+def test_variables_that_make_no_sense_stop_the_run_before_anything_is_touched(went: Went) -> None:
+    _, through = went({"Decide": ["compute1"]})
+    assert list(through) == ["Decide"]
+
+
+AHEAD = [
+    "First rings of the object store",
+    "Hosts of objects begin",
+    "Compute and network hosts begin",
+]
+
+
+def test_on_a_bare_cloud_hosts_begin_before_their_turn(went: Went) -> None:
+    _, through = went({"Day one": ["me"]})
+    assert [through.get(play) for play in AHEAD] == [
+        sorted({*GROUPS["controller"], *GROUPS["storage"]}),
+        ["storage1"],
+        ["compute1", "compute2", "network1", "storage1"],
+    ]
+    assert not through["Rings of the object store"]
+
+
+def test_where_others_rely_on_them_they_wait_for_it(went: Went) -> None:
+    _, through = went({"Day one": ["me"]}, deployed=True)
+    assert [through[play] for play in AHEAD] == [[], [], []]
+    assert through["Rings of the object store"] == sorted(
+        {*GROUPS["controller"], *GROUPS["storage"]}
+    )
+
+
+@pytest.mark.parametrize(("deployed", "turns"), [(False, 2), (True, 3)])
+def test_controllers_take_turns_where_somebody_may_be_served(
+    went: Went, deployed: bool, turns: int
+) -> None:
+    text, through = went({"Day one": ["me"]}, deployed)
+    assert through["Identity"] == sorted(GROUPS["controller"])
+    assert text.count("PLAY [Identity]") == turns
+    # A member joins a cluster of databases or queues that is whole.
+    assert text.count("PLAY [Databases]") == text.count("PLAY [Message queues]") == 3
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "role.yml"])
+def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str) -> None:
+    plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text())
+    turns = [play for play in plays if "serial" in play and play["name"] != LAST]
+    assert turns
+    # Groups that a run makes hold their hosts in the order in which these answered.
+    for play in turns:
+        assert play["hosts"].partition(":")[0] in GROUPS, play["name"]

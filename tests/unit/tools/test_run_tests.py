@@ -1,0 +1,288 @@
+"""The runner of `make test` counts right and leaves out only what cannot work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+Run = Callable[..., list[str]]
+
+
+@pytest.fixture
+def tool(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("tools/run_tests.py")
+
+
+@pytest.fixture
+def run(tool: ModuleType, tmp_path: Path) -> Callable[..., list[str]]:
+    """Run steps; the lines that are printed at the end."""
+
+    def summary(*steps: Any, seconds_ago: float = 0) -> list[str]:
+        logs = tmp_path / "logs"
+        results = tool.run_all(steps, logs, time.monotonic() - seconds_ago)
+        lines: list[str] = tool.summary(steps, results, logs)
+        return lines
+
+    return summary
+
+
+def test_a_failed_step_is_counted_and_the_next_runs(
+    tool: ModuleType, run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = run(tool.Step("one", "sh -c 'echo broken; exit 3'"), tool.Step("two", "true"))
+    assert (tmp_path / "logs/one.log").read_text() == "broken\n"
+    assert "one: FAILED (exit 3)" in capfd.readouterr().out
+    assert f"failed: one; their output is in {tmp_path}/logs" in lines
+    assert lines[-1] == "1 passed, 1 failed, 0 skipped"
+
+
+def test_each_stage_has_its_result_and_its_time(tool: ModuleType, run: Run) -> None:
+    lines = run(
+        *tool.part("easy", tool.Step("one", "sleep 1"), tool.Step("two", "true")),
+        *tool.part("hard", tool.Step("three", "false", needed=True), tool.Step("four", "true")),
+        *tool.part("later", tool.Step("five", "true")),
+    )
+    table = [re.split(r" {2,}", line) for line in lines[:4]]
+    assert table == [
+        ["stage", "result", "passed", "failed", "skipped", "time"],
+        ["easy", "ok", "2", "0", "0", "1 s"],
+        ["hard", "FAILED", "0", "1", "1", "0 s"],
+        ["later", "left out", "0", "0", "1", "0 s"],
+    ]
+    assert lines[-1] == "2 passed, 1 failed, 2 skipped; LEFT OUT: later: three failed"
+    assert [tool.minutes(seconds) for seconds in (0.4, 59, 61, 3600)] == [
+        *("0 s", "59 s", "1 min 1 s", "60 min 0 s"),
+    ]
+
+
+def test_what_a_slow_machine_leaves_out_is_in_the_last_line_and_counted(
+    tool: ModuleType, run: Run, root: Path
+) -> None:
+    steps = tool.plan(root, cloud_within=1200)
+    tried = [replace(step, command="true", junit=False) for step in steps]
+    *_, last = run(*tried, seconds_ago=1300)
+    ran = {step.name for step in steps if step.stage in ("image", "lint", "unit", "labs")}
+    counts, left_out, why = re.fullmatch(r"(.*); LEFT OUT: (.*): (the machine .*)", last).groups()  # type: ignore[union-attr]
+    assert counts == f"{len(ran)} passed, 0 failed, {len(steps) - len(ran)} skipped"
+    assert left_out == "machines, roles, cloud"
+    assert re.fullmatch(r"the machine is too slow: 13\d\d s had passed, the limit is 1200", why)
+    *_, last = run(*tried, seconds_ago=1100)
+    assert last == f"{len(steps)} passed, 0 failed, 0 skipped"
+
+
+def test_a_machine_shows_how_slow_it_is_before_all_else(tool: ModuleType, root: Path) -> None:
+    before, _ = tool.edges(tool.plan(root, cloud_within=1200))
+    assert [name for name, awaited in before.items() if not awaited] == ["image"]
+    before, _ = tool.edges(tool.plan(root))
+    assert [name for name, awaited in before.items() if not awaited] == ["ruff", "lab-up"]
+
+
+def test_ci_says_last_what_it_left_out(tool: ModuleType, root: Path, monkeypatch: Any) -> None:
+    text = (root / ".ci/run").read_text()
+    (line,) = [line for line in text.splitlines() if "run_tests.py" in line]
+    assert line == text.splitlines()[-1]
+    words = shlex.split(line.replace("$began", str(time.time() - 2000)))[1:]
+    monkeypatch.setattr(tool.sys, "argv", words)
+    monkeypatch.setattr(tool, "run", lambda *_, **__: tool.Result(Counter(passed=1), 0, 60))
+    shown: list[str] = []
+    monkeypatch.setattr(tool, "tell", shown.append)
+    assert tool.main() == 0
+    lines = shown[-1].splitlines()
+    assert re.match(r"set-up +ok +1 +0 +0 +33 min", lines[1])
+    assert "LEFT OUT: machines, roles, cloud: the machine is too slow" in lines[-1]
+
+
+def test_ci_says_last_that_set_up_failed(root: Path, tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci/run").write_text((root / ".ci/run").read_text())
+    (tmp_path / "Makefile").write_text("setup:\n\tfalse\n")
+    ran = subprocess.run(
+        ["bash", tmp_path / ".ci/run"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode
+    assert ran.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped: set-up failed"
+
+
+def test_nothing_is_tried_without_what_it_needs(
+    tool: ModuleType, run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "made"
+    lines = run(tool.Step("lab-up", "false", needed=True), tool.Step("site", f"touch {made}"))
+    assert lines[-1] == "0 passed, 1 failed, 1 skipped"
+    assert "site: not run: lab-up failed" in capfd.readouterr().out
+    assert not made.exists()
+
+
+def test_what_is_beside_the_cloud_runs_at_the_same_time_and_is_not_mixed_in(
+    tool: ModuleType, run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Each waits for a file that the other makes: one after another they would never end.
+    wait = "sh -c 'echo {0}1; touch {2}/{0}; until [ -e {2}/{1} ]; do sleep 0.1; done; echo {0}2'"
+    lines = run(
+        tool.Step("left", wait.format("a", "b", tmp_path), lane=tool.BESIDE),
+        tool.Step("right", wait.format("b", "a", tmp_path)),
+    )
+    assert lines[-1] == "2 passed, 0 failed, 0 skipped"
+    assert "a1\na2\n" in capfd.readouterr().out
+
+
+def test_a_role_is_proved_while_the_next_is_built(
+    tool: ModuleType, run: Run, tmp_path: Path
+) -> None:
+    # The second is built until the first is proved; the last waits for all proofs.
+    until = "sh -c 'until [ -e {0}/{1} ]; do sleep 0.1; done'"
+    prove = f"sh -c 'sleep 1; touch {tmp_path}/both'"
+    lines = run(
+        tool.Step("build-one", "true"),
+        tool.Step("prove-one", f"touch {tmp_path}/proved", lane=tool.PROOFS, needs=("build-one",)),
+        tool.Step("build-two", until.format(tmp_path, "proved")),
+        tool.Step("prove-two", prove, lane=tool.PROOFS, needs=("build-two",)),
+        tool.Step("use", f"test -e {tmp_path}/both", follows=(tool.PROOFS,)),
+    )
+    assert lines[-1] == "5 passed, 0 failed, 0 skipped"
+
+
+def test_what_could_not_be_built_is_not_proved(
+    tool: ModuleType, run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    proof = f"touch {tmp_path}/proved"
+    lines = run(
+        tool.Step("build", "false"),
+        tool.Step("prove", proof, lane=tool.PROOFS, needs=("build",)),
+        tool.Step("use", "true", follows=(tool.PROOFS,)),
+    )
+    assert lines[-1] == "1 passed, 1 failed, 1 skipped"
+    assert "prove: not run: build failed" in capfd.readouterr().out
+    assert not (tmp_path / "proved").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "counted"),
+    [
+        ("def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): 1/0", (1, 2, 0)),
+        ("import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass", (1, 0, 1)),
+        ("import no_such_module", (0, 1, 0)),
+        ("", (0, 1, 0)),  # pytest exits 5 when it finds no test: that is no success
+    ],
+)
+def test_pytest_counts_its_own_tests(
+    tool: ModuleType, run: Run, tmp_path: Path, body: str, counted: tuple[int, int, int]
+) -> None:
+    (tmp_path / "test_it.py").write_text(body)
+    *_, last = run(tool.Step("it", f"pytest -q -p no:cacheprovider {tmp_path}", junit=True))
+    assert last == "{} passed, {} failed, {} skipped".format(*counted)
+
+
+def test_skipped_tests_are_counted_with_their_steps(
+    tool: ModuleType, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
+        "def test_c(): pytest.skip('no Python 3.13')\n"
+    )
+    words = f"pytest -q -p no:cacheprovider {tmp_path}"
+    # The second dies when all its tests are done: what they said still counts.
+    (tmp_path / "dies").write_text(f"#!/bin/sh\n{words} $@; exit 3\n")
+    *_, failed, skipped, last = run(
+        tool.Step("it", words, junit=True),
+        tool.Step("plain", "true"),
+        tool.Step("dead", f"sh {tmp_path}/dies", junit=True),
+    )
+    assert failed.startswith("failed: dead;")
+    assert skipped.startswith("tests were skipped in: it (2), dead (2);")
+    assert last == "3 passed, 1 failed, 4 skipped"
+
+
+def test_a_scenario_is_asked_for_by_its_role(tool: ModuleType, tmp_path: Path) -> None:
+    for role in ("nova", "base"):
+        (tmp_path / "molecule" / role).mkdir(parents=True)
+        (tmp_path / "molecule" / role / "molecule.yml").touch()
+    base, nova = (
+        [f"{name}-{role}" for name in ("check", "converge", "idempotence", "verify")]
+        for role in ("base", "nova")
+    )
+    assert [step.name for step in tool.molecule(tmp_path)] == base + nova
+    names = [step.name for step in tool.molecule(tmp_path, ["nova"])]
+    assert names == ["converge-base", *nova]
+    assert [step.name for step in tool.molecule(tmp_path, ["base"])] == base
+    with pytest.raises(SystemExit, match="no scenario for glace; there are base, nova"):
+        tool.molecule(tmp_path, ["glace"])
+
+
+def test_everything_has_a_place_in_the_whole(tool: ModuleType, root: Path) -> None:
+    whole = tool.plan(root)
+    for group in ("lint", "unit", "labs", "lab", "molecule"):
+        assert set(tool.plan(root, group)) <= set(whole), group
+    assert len({step.name for step in whole}) == len(whole)
+
+
+def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) -> None:
+    marked = {
+        path.relative_to(root)
+        for path in root.rglob("tests/**/test_*.py")
+        if "mark.lab" in path.read_text()
+    }
+    everything = {path.relative_to(root) for path in root.rglob("tests/lab/**/test_*.py")}
+    assert marked - {Path(__file__).relative_to(root)} == everything, "lab tests lie in tests/lab"
+    folders = {path.parts[2] for path in everything}
+    (labs,) = tool.labs()
+    (cloud,) = [step for step in tool.cloud() if step.name == "cloud"]
+    (last,) = [step for step in tool.cloud() if step.name == "journals"]
+    apart = [step for group in tool.IN_USE for step in tool.in_use(group) if step.name == group]
+    for folder in folders:
+        steps = (labs, cloud, last, *apart)
+        named = [f"tests/lab/{folder}" in step.command.split() for step in steps]
+        assert named.count(True) == 1, folder
+    (bad_days,) = [step for step in apart if step.name == "bad-days"]
+    assert f"--ignore=tests/lab/{tool.EMULATED}" in labs.command.split()
+    assert f"tests/lab/{tool.EMULATED}" in bad_days.command.split()
+
+
+def test_journals_are_searched_after_everything_that_was_done_since_the_mark(
+    tool: ModuleType, root: Path
+) -> None:
+    names = [step.name for step in tool.plan(root) if step.lane == tool.CLOUD]
+    assert names[names.index("site") :] == [
+        *("site", "journals-site", "verify", "journals-verify", "cloud", "journals")
+    ]
+    assert [step.name for step in tool.in_use("day-two")][-1] == "journals"
+    assert names.index("journals-mark") < names.index("converge-base") < names.index("site")
+    (mark,) = [step for step in tool.in_use("ha") if step.name == "journals-mark"]
+    assert mark.command.endswith("--inventory lab-ha")
+
+
+def test_an_unknown_group_is_named(
+    tool: ModuleType, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, error in (
+        (["everything"], "invalid choice: 'everything'"),
+        (["lint", "nova"], "lint takes no names; molecule, bad-days, day-two, ha do"),
+    ):
+        monkeypatch.setattr(tool.sys, "argv", ["run_tests.py", *words])
+        with pytest.raises(SystemExit):
+            tool.main()
+        assert error in capsys.readouterr().err
+
+
+def test_every_make_target_that_is_named_is_there(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    rules = set(re.findall(r"(?m)^([a-z-]+):", makefile))
+    phony = set(" ".join(re.findall(r"(?m)^\.PHONY: (.+)$", makefile)).split())
+    assert phony == rules
+    pages = [root / "README.md", *(root / "docs").rglob("*.md")]
+    told = {
+        name
+        for page in pages
+        for name in re.findall(r"(?:`|^    |```sh\n)make ([a-z-]+)", page.read_text(), re.M)
+    }
+    assert told <= rules

@@ -109,6 +109,7 @@ def lint(root: Path) -> list[Step]:
         Step("ruff", "ruff check ."),
         Step("ruff-format", "ruff format --check ."),
         Step("mypy", f"mypy {' '.join(python_paths(root))}"),
+        Step("import-linter", "lint-imports"),
         Step("yamllint", "yamllint --strict ."),
         Step("ansible-lint", "ansible-lint --strict"),
         lane=BESIDE,

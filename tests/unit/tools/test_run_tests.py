@@ -233,6 +233,8 @@ def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) 
         if "mark.lab" in path.read_text()
     }
     everything = {path.relative_to(root) for path in root.rglob("tests/lab/**/test_*.py")}
+    elsewhere = {path.parent.name for path in root.glob("tests/*/test_*.py")}
+    assert elsewhere == set(), "tests lie in tests/unit or tests/lab, or nobody runs them"
     assert marked - {Path(__file__).relative_to(root)} == everything, "lab tests lie in tests/lab"
     folders = {path.parts[2] for path in everything}
     (labs,) = tool.labs()

@@ -44,7 +44,7 @@ class Action(DeclaringAction):
         return self.wanted
 
     def planned(self, declared: dict[str, Any]) -> list[str]:
-        return [f"{thing}: plan" for thing in reconcile["things"]]
+        return [f"{thing}: plan" for thing in declared["things"]]
 
 
 def test_it_is_declared_in_one_call_and_remembered():

@@ -17,7 +17,7 @@ FAULTS = {
         "from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import commands\n"
         "print(commands._tag_column_to_tag_request({'tag_request': None}))",
         "{'tag_request': None}",
-        "tests/journals/known.yml",
+        "tests/lab/journals/known.yml",
         "tag_request",
     ),
     "horizon": (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cairn import catalogue
+from cairn.service import registry
 from cairn_host import errors, paths, records
 from cairn_host.probe import generations
 from cairn_host.service import health, staging, switching
@@ -129,6 +129,6 @@ def test_a_host_with_nothing_has_nothing_of_either_name(
 
 
 def test_present_names_are_services_and_former_ones_are_not() -> None:
-    services = set(catalogue.descriptions())
+    services = set(registry.descriptions())
     assert set(paths.FORMER) <= services
     assert not set(paths.FORMER.values()) & services

@@ -1,6 +1,6 @@
 """A cloud that seems well: nobody complains in its journals, nothing is left of what was deleted.
 
-Comes last in `make test`, so that it hears of all that the other tests did (tools/run_tests.py).
+Comes last, so that it finds what all other tests left (tools/run_tests.py).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
@@ -16,6 +17,7 @@ from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
 from cairn.preflight import certificates
+from cairn.preflight.callbacks import check_callbacks
 from cairn.preflight.disks import (
     check_object_disks,
     check_shared_disks,
@@ -280,6 +282,7 @@ class ActionModule(ActionBase):
         found += window_findings(task_vars) + operator_findings(task_vars)
         found += certificate_findings(task_vars)
         found += lease_findings(task_vars)
+        found += check_callbacks(constants.DEFAULT_STDOUT_CALLBACK, constants.CALLBACKS_ENABLED)
         given = load_extra_vars(self._loader)
         found += renamed_findings(task_vars, given)
         found += check_operator_become(given, task_vars["groups"], root=os.geteuid() == 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cairn.preflight.callbacks import check_callbacks
 from cairn.preflight.finding import ERROR, WARNING, Finding
 from cairn.preflight.host import (
     MINIMUM_DISK_MB,
@@ -781,3 +782,33 @@ def test_remedies_name_playbooks_that_exist(root: Path) -> None:
     text = "".join(path.read_text() for path in (root / "cairn/preflight").glob("*.py"))
     named = set(re.findall(r"playbooks/[\w/-]+\.yml", text))
     assert {name for name in named if not (root / name).exists()} == set()
+
+
+# --- callbacks
+
+
+@pytest.mark.parametrize(
+    ("stdout", "enabled"),
+    [
+        ("cairn_progress", ["cairn_no_hosts", "cairn_summary"]),
+        ("default", ["cairn_summary", "ansible.posix.profile_tasks"]),
+        ("ansible.posix.json", ["cairn_summary"]),
+        ("cairn_progress", []),
+    ],
+)
+def test_callbacks_that_show_by_the_display_are_masked(stdout: str, enabled: list[str]) -> None:
+    assert check_callbacks(stdout, enabled) == []
+
+
+def test_a_run_in_which_nothing_would_be_masked_is_refused() -> None:
+    (found,) = check_callbacks("default", ["cairn_no_hosts", "junit"])
+    assert found.severity == ERROR
+    assert "(default, cairn_no_hosts, junit)" in found.text
+    assert "add cairn_summary" in found.remedy
+
+
+@pytest.mark.parametrize("name", ["junit", "community.general.log_plays", "example.site.json"])
+def test_a_callback_that_keeps_results_itself_is_named(name: str) -> None:
+    (found,) = check_callbacks("cairn_progress", ["cairn_summary", name])
+    assert found.severity == WARNING
+    assert f"the callback {name.removeprefix('community.general.')} gets results" in found.text

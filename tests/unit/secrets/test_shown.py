@@ -116,7 +116,10 @@ PLAYBOOK = """
 """
 
 
-def test_nothing_that_a_run_prints_or_keeps_holds_a_secret(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shown_by", ["cairn_progress", "default", "ansible.posix.json"])
+def test_nothing_that_a_run_prints_or_keeps_holds_a_secret(
+    root: Path, tmp_path: Path, shown_by: str
+) -> None:
     (tmp_path / "play.yml").write_text(PLAYBOOK)
     variables = {
         "cairn_secrets": {"queue_nova": SECRET, "derived": "{{ 'der' ~ 'ived-secret' }}"},
@@ -136,7 +139,12 @@ def test_nothing_that_a_run_prints_or_keeps_holds_a_secret(root: Path, tmp_path:
                 *(str(tmp_path / "play.yml"), "--diff", "-vvv"),
             ],
             cwd=root,
-            env={**os.environ, "ANSIBLE_LOG_PATH": str(log), "ANSIBLE_LOG_VERBOSITY": "4"},
+            env={
+                **os.environ,
+                "ANSIBLE_LOG_PATH": str(log),
+                "ANSIBLE_LOG_VERBOSITY": "4",
+                "ANSIBLE_STDOUT_CALLBACK": shown_by,
+            },
             capture_output=True,
             text=True,
             check=False,

@@ -51,9 +51,11 @@ secrets: setup  ## write the secrets that INVENTORY lacks
 edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
 	@ansible-vault edit $(INVENTORY)/group_vars/all/secrets.yml
 
-.PHONY: docs
+.PHONY: docs draw
 docs: setup  ## write docs/reference and the drawings anew from roles, playbooks and the example
 	@python -m cairn.reference
+draw: setup  ## drawings of INVENTORY: architecture, and each kind of host (ARGS='--output FOLDER')
+	@python -m cairn.reference.drawing $(INVENTORY) $(ARGS)
 
 # -- the lab
 

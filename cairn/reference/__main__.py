@@ -7,26 +7,40 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import PROJECT
-from . import contents, markdown, ports, roles, variables
+from . import commands, contents, drawing, findings, markdown, ports, roles, variables
 
 FOLDER = PROJECT / "docs/reference"
+IMAGES = PROJECT / "docs/images"
 
 
 def pages() -> Iterable[tuple[str, str]]:
     """All pages by their path below docs/reference."""
     yield "variables.md", variables.variables_page(contents.secret_uses())
     yield "ports.md", ports.ports_page()
+    yield "findings.md", findings.findings_page()
+    yield "commands.md", commands.commands_page()
+    yield "architecture.md", drawing.architecture_page(contents.inventory())
+    yield "hosts.md", drawing.hosts_page(contents.inventory())
     yield from roles.pages()
+
+
+def images() -> Iterable[tuple[str, str]]:
+    """The drawings of the example, by their path below docs/images."""
+    for name, text in drawing.drawings(contents.inventory()).items():
+        if name.endswith(".svg"):
+            yield name, text
 
 
 def made() -> set[Path]:
     """The pages that are there and were made by this; others beside them are written by hand."""
-    return {path for path in FOLDER.rglob("*.md") if markdown.MARK in path.read_text()}
+    pages = {path for path in FOLDER.rglob("*.md") if markdown.MARK in path.read_text()}
+    return pages | set(IMAGES.glob("*.svg"))
 
 
 def main() -> int:
     """Write what differs, remove what is no longer made; tell which."""
     wanted = {FOLDER / name: text for name, text in pages()}
+    wanted |= {IMAGES / name: text for name, text in images()}
     for path in sorted(made() - set(wanted)):
         path.unlink()
         print(f"removed {path.relative_to(PROJECT)}")

@@ -25,6 +25,11 @@ TARGETS = {
     "audit": ("tools/audit.py", "tests/unit/tools/test_audit.py", r"tool\.main\("),
     "secrets": ("tools/site_secrets.py", RUNNER, r"tools/site_secrets\.py"),
     "edit-secrets": ("ansible-vault edit", "tests/unit/secrets/test_secrets.py", r"edit-secrets"),
+    "draw": (
+        "cairn.reference.drawing",
+        "tests/unit/docs/test_drawings.py",
+        r"drawing\.main\(",
+    ),
     "docs": (
         "python -m cairn.reference",
         "tests/unit/docs/test_reference.py",

@@ -24,7 +24,7 @@ PROVIDER = "provider bridge"
 
 
 def ranges(names: Iterable[str]) -> str:
-    """Names of hosts, those that only differ by consecutive numbers as first–last."""
+    """Names of hosts, those that only differ by consecutive numbers as first-last."""
     groups: list[tuple[str, list[int]]] = []
     for name in names:
         match = re.fullmatch(r"(.*?)(\d+)", name)
@@ -111,7 +111,7 @@ def architecture(inventory: Inventory) -> Drawing:
     for _, box in columns:
         box.h = floor - box.y
     y = floor + 2 * GAP
-    for number, (name, plane) in enumerate(site.planes.items()):
+    for number, name in enumerate(site.planes):
         lines = labels[name] + [""] * (rows - len(labels[name]))
         label = made.box(MARGIN, y, lines, w=left, colour=number)
         on = [(g, b) for g, b in columns if any(name in h.addresses for h in members(site, g))]
@@ -212,8 +212,8 @@ def host_drawing(inventory: Inventory, hosts: Sequence[Host]) -> Drawing:
     host = hosts[0]
     made = Drawing(
         f"Network of {ranges(h.name for h in hosts)}",
-        f"Network cards of {host.name} on the left, bonds in the middle, the planes that they carry "
-        "on the right, with device, VLAN, address and MTU.",
+        f"Network cards of {host.name} on the left, bonds in the middle, the planes that they "
+        "carry on the right, with device, VLAN, address and MTU.",
     )
     head = [f"{host.name} ({', '.join(host.groups)})"]
     if len(hosts) > 1:
@@ -284,8 +284,8 @@ def architecture_page(inventory: Inventory) -> str:
     return page(
         "Architecture",
         markdown.made("cairn/reference/drawing.py", "inventories/example"),
-        f"The site of `inventories/{inventory.folder.name}`. `make draw INVENTORY=inventories/site` "
-        "draws yours.",
+        f"The site of `inventories/{inventory.folder.name}`. "
+        "`make draw INVENTORY=inventories/site` draws yours.",
         "![Architecture: groups of hosts with their services, and the planes that join them]"
         "(../images/architecture.svg)",
         f"The same as text:\n\n```text\n{architecture_text(inventory)}```",
@@ -303,8 +303,8 @@ def hosts_page(inventory: Inventory) -> str:
     return page(
         "Networks of hosts",
         markdown.made("cairn/reference/drawing.py", "inventories/example"),
-        f"NICs, bonds, VLANs and planes of the hosts of `inventories/{inventory.folder.name}`, as a "
-        "drawing and as text. `make draw INVENTORY=inventories/site` draws yours.",
+        f"NICs, bonds, VLANs and planes of the hosts of `inventories/{inventory.folder.name}`, as "
+        "a drawing and as text. `make draw INVENTORY=inventories/site` draws yours.",
         *parts,
     )
 

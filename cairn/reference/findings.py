@@ -20,6 +20,7 @@ Preflight shows all findings of all hosts at once, each with its remedy. An erro
 before anything is touched; a warning does not. `…` stands for names and values, brackets enclose
 what is not always said. How preflight works: [preflight](../explanation/preflight.md).
 """
+LEASE = "… on … has been running … since … (process …)"
 PLANES = """\
 Mistakes in the description of the networks are listed before everything else, with the file that
 they stand in. Each says what is right.
@@ -104,7 +105,7 @@ class Reader:
             return node.value if isinstance(node.value, str) else FILLED
         if isinstance(node, ast.JoinedStr):
             return "".join(
-                part.value if isinstance(part, ast.Constant) else self._filled(part, local)
+                str(part.value) if isinstance(part, ast.Constant) else self._filled(part, local)
                 for part in node.values
             )
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
@@ -145,7 +146,7 @@ def all_messages() -> list[Message]:
         for refusal in login.REFUSALS
     ]
     found = (m for path in files for m in Reader(path).messages())
-    other = Message("warning", "lease", lease.sentence({}), lease.REMEDY)
+    other = Message("warning", "lease", LEASE, lease.REMEDY)
     return list(dict.fromkeys([*logins, other, *found]))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 
 SIZE, LINE = 12, 17  # of text: height of the font and of a line
 CHARACTER = 0.615 * SIZE  # the widest of common monospaced fonts has 0.602
@@ -105,7 +106,7 @@ class Drawing:
 
     def line(self, *points: tuple[float, float], dot: bool = False) -> None:
         """Add a line through some points."""
-        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+        for (x1, y1), (x2, y2) in pairwise(points):
             self.lines.append((x1, y1, x2, y2))
         if dot:
             self.dots.append(points[-1])

@@ -1,4 +1,4 @@
-"""Drawings of sites of several sizes, in a real browser: text stays in its box and is not crossed."""
+"""Drawings of sites of several sizes in a real browser: text stays in its box, uncrossed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ SITES = ("example", "lab", "lab-ha")
 # What is wrong with a drawing, found with the shapes as the browser has laid them out.
 LOOK = """
 const wrong = [], texts = [...document.querySelectorAll('text')];
-const of = e => { const b = e.getBBox(); return {l: b.x, t: b.y, r: b.x + b.width, b: b.y + b.height}; };
+const of = e => {
+  const b = e.getBBox();
+  return {l: b.x, t: b.y, r: b.x + b.width, b: b.y + b.height};
+};
 const meet = (a, b) => a.l < b.r && b.l < a.r && a.t < b.b && b.t < a.b;
 const view = document.documentElement.viewBox.baseVal;
 const outer = {l: 0, t: 0, r: view.width, b: view.height};
@@ -43,7 +46,8 @@ boxes.forEach((one, n) => boxes.slice(n + 1).forEach(other => {
   if (meet(of(one), of(other))) wrong.push('two boxes overlap');
 }));
 return {wrong: wrong, texts: texts.length,
-  colour: getComputedStyle(texts[0]).fill, back: getComputedStyle(document.documentElement).backgroundColor};
+  colour: getComputedStyle(texts[0]).fill,
+  back: getComputedStyle(document.documentElement).backgroundColor};
 """
 
 
@@ -85,7 +89,7 @@ def test_text_stays_in_its_box(browser: webdriver.Chrome, site: str, tmp_path: P
 
 def test_what_is_wrong_is_seen(browser: webdriver.Chrome, tmp_path: Path) -> None:
     wrong = Drawing("x", "x")
-    wrong.box(10, 10, ["a text", "another"]).w = 20
+    wrong.box(10, 10, ["a text", "another"]).w = 25
     wrong.box(30, 12, ["over it"])
     wrong.line((0, 20), (90, 22))
     path = tmp_path / "wrong.svg"

@@ -7,17 +7,21 @@ ARGS ?=
 
 export CAIRN_LAB := $(LAB)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Ansible refuses any other encoding than UTF-8.
+export LC_ALL := C.UTF-8
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
-PLAYBOOK = ansible-playbook -i $(INVENTORY)
-MACHINES = python -m lab --inventory $(INVENTORY)
+# As one word of the shell, whatever is in it.
+SITE = '$(subst ','\'',$(INVENTORY))'
+PLAYBOOK = ansible-playbook -i $(SITE)
+MACHINES = python -m lab --inventory $(SITE)
 # Each phase's wall time and memory is kept for `make bench`.
 PHASE = tools/phase
 
 .PHONY: help
 help:  ## list the targets
-	@echo "make TARGET [INVENTORY=$(INVENTORY)] [LAB=$(LAB)] [ARGS='more arguments']"
+	@echo make TARGET [INVENTORY=$(SITE)] '[LAB=$(subst ','\'',$(LAB))]' "[ARGS='more arguments']"
 	@awk -F ':.*## ' '/^# -- / {print "\n" substr($$0, 6)} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' \
 	    $(MAKEFILE_LIST)
 
@@ -47,9 +51,9 @@ audit: setup  ## known vulnerabilities of all that is locked (ARGS='--database S
 
 .PHONY: secrets edit-secrets
 secrets: setup  ## write the secrets that INVENTORY lacks
-	@python tools/site_secrets.py $(INVENTORY)
+	@python tools/site_secrets.py $(SITE)
 edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
-	@ansible-vault edit $(INVENTORY)/group_vars/all/secrets.yml
+	@ansible-vault edit $(SITE)/group_vars/all/secrets.yml
 
 .PHONY: docs draw
 docs: setup  ## write docs/reference and the drawings anew from roles, playbooks and the example
@@ -64,7 +68,7 @@ lab: python  ## virtual machines, a cloud on them, an instance reached
 	@$(PHASE) begin
 	@$(PHASE) setup tools/setup --lab
 	@$(PHASE) machines $(MACHINES) up
-	@$(PHASE) secrets python tools/site_secrets.py $(INVENTORY)
+	@$(PHASE) secrets python tools/site_secrets.py $(SITE)
 	@$(PHASE) site $(PLAYBOOK) playbooks/site.yml $(ARGS)
 	@$(PHASE) verify $(PLAYBOOK) playbooks/verify.yml
 
@@ -84,6 +88,9 @@ lab-destroy: setup  ## remove machines, disks, networks
 
 # -- a site
 
+# Without it Ansible finds none of the project's plugins: where ANSIBLE_CONFIG names another, or others may write here.
+lab secrets edit-secrets openstack plan site verify rollback renew rotate-keys: export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
 .PHONY: site plan verify rollback renew rotate-keys openstack
 plan: setup  ## what `make site` would do, changing nothing
 	$(PLAYBOOK) playbooks/site.yml --check --diff $(ARGS)
@@ -98,7 +105,7 @@ renew: setup  ## certificates of hosts that are due, and nothing else
 rotate-keys: setup  ## new keys for keystone's tokens and stored credentials
 	$(PLAYBOOK) playbooks/rotate-keys.yml $(ARGS)
 openstack: setup  ## the openstack command as administrator: ARGS='server list'
-	@python tools/openstack.py $(INVENTORY) $(ARGS)
+	@python tools/openstack.py $(SITE) $(ARGS)
 
 # -- proof
 

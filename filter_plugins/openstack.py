@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from cairn.service.dialects import yaml_text
+from cairn.service.dialects import systemd_word, yaml_text
 
 
 def ovsdb_remotes(site: Mapping[str, Any], port: int) -> list[str]:
@@ -85,5 +85,6 @@ class FilterModule:
             "newest_keys": newest_keys,
             "ovsdb_remotes": ovsdb_remotes,
             "vlan_ranges": vlan_ranges,
+            "systemd_word": systemd_word,
             "yaml_text": yaml_text,
         }

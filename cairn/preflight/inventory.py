@@ -189,6 +189,13 @@ def check_shadowed_files(files: Iterable[tuple[str, str]]) -> list[Finding]:
     ]
 
 
+def check_readable(problem: str, place: str) -> list[Finding]:
+    """Ansible can template every variable that preflight needs; place: file and line, if known."""
+    where = f" ({place})" if place else ""
+    text = f"a variable cannot be read: {problem}{where}"
+    return [Finding(ERROR, "variables", text, "correct it there" if place else "correct it")]
+
+
 def check_secrets(
     missing: Sequence[str],
     encrypted: bool | None,

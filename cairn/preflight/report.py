@@ -8,6 +8,18 @@ from collections.abc import Iterable
 from .finding import Finding
 
 
+def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
+    """Lines in which paths and options stay whole, so that they can be copied."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def table(findings: Iterable[Finding], width: int = 100) -> str:
     """All findings, errors first; one that several hosts share is one entry.
 
@@ -24,11 +36,6 @@ def table(findings: Iterable[Finding], width: int = 100) -> str:
     for (severity, check, text, remedy), hosts in merged.items():
         head = f"{severity.upper():9}{check:{checks}}  "
         said = f"{', '.join(dict.fromkeys(hosts))}: {text}"
-        lines += textwrap.wrap(said, width, initial_indent=head, subsequent_indent=" " * indent)
-        lines += textwrap.wrap(
-            remedy,
-            width,
-            initial_indent=" " * indent + "→ ",
-            subsequent_indent=" " * (indent + 2),
-        )
+        lines += _wrapped(said, width, head, " " * indent)
+        lines += _wrapped(remedy, width, " " * indent + "→ ", " " * (indent + 2))
     return "\n".join(lines)

@@ -258,6 +258,15 @@ def _scalars(node: Any) -> Iterator[yaml.ScalarNode]:
             yield from _scalars(value)
 
 
+def systemd_word(text: str, *, command: bool = True) -> str:
+    """Return one word of a line in a unit, as systemd.syntax(7) reads it, without specifiers.
+
+    Only commands (ExecStart=, …) have variables in their words.
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return '"' + (escaped.replace("$", "$$") if command else escaped) + '"'
+
+
 def yaml_text(text: str) -> str:
     """Return a scalar of YAML that is read back as this text, never as a number or a date.
 

@@ -5,13 +5,16 @@ What plays, tools and drawings know of a site is this. Runs on the control node,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from ansible.errors import AnsibleError
 
 from ..errors import CairnError
 from ..service.registry import descriptions, optional
 from ..suggest import did_you_mean
 from . import variable_types
-from .layers import file_in_force, rivals
+from .layers import file_in_force, rivals, untemplated
 from .networkd import digest, units
 from .planes import GROUPS, Host, Plane, Problem, Site, read_site
 
@@ -25,6 +28,8 @@ NETWORK_VARIABLES = (
     "cairn_bonds",
     "cairn_host_planes",
 )
+# Its values are text of anybody's making: preflight names those that Ansible cannot template.
+SECRETS = "cairn_secrets"
 HOST_MAPPINGS = ("cairn_nics", "cairn_bonds", "cairn_host_planes")
 DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne"}
 
@@ -45,17 +50,36 @@ def plain(value: Any) -> Any:
 def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
     """The site as the inventory has it, with everything that is wrong in it."""
     groups = {g: list(task_vars["groups"].get(g, ())) for g in GROUPS}
-    variables, problems = {}, []
+    variables: dict[str, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    unreadable: list[Problem] = []
+
+    def values(known: Any, names: Iterable[str], host: str = "") -> dict[str, Any]:
+        """Those of the variables that are set, but for those that Ansible cannot template."""
+        found = {}
+        for name in names:
+            try:
+                if name in known:
+                    found[name] = plain(known[name])
+            except AnsibleError as error:
+                text = f"{name} cannot be read: {error}"
+                if text not in {problem.text for problem in unreadable}:  # most are one for all
+                    unreadable.append(Problem(name, text, host))
+        return found
+
     for host in dict.fromkeys(h for hosts in groups.values() for h in hosts):
         known = task_vars["hostvars"][host]  # asking once for each variable would take seconds
-        variables[host] = {v: plain(known[v]) for v in NETWORK_VARIABLES if v in known}
-        if len(variables) == 1:
-            given = {v: plain(known[v]) for v in variable_types.OF_SITE if v in known}
+        if not variables:
+            given = values(known, [v for v in variable_types.OF_SITE if v != SECRETS])
+            secrets = untemplated(task_vars["hostvars"], host, SECRETS)
+            given |= values(known, [SECRETS]) if isinstance(secrets, str) else {SECRETS: secrets}
             problems += variable_types.check(given, variable_types.OF_SITE)
-        given = {v: plain(known[v]) for v in variable_types.OF_HOST if v in known}
+        variables[host] = values(known, NETWORK_VARIABLES, host)
+        given = values(known, variable_types.OF_HOST, host)
         problems += variable_types.check(given, variable_types.OF_HOST, host)
     site, mistakes = read_site(variables, groups)
-    return site, [*mistakes, *problems]
+    # What follows from a variable that is not there would only lead astray.
+    return site, unreadable or [*mistakes, *problems]
 
 
 def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:

@@ -245,6 +245,24 @@ def origin(value: Any) -> str:
     return typed(Path(tag.path)) if tag and tag.path else ""
 
 
+def origin_of_error(error: BaseException) -> str:
+    """The place in a file, as one would type it, that an error of Ansible's is about, or ""."""
+    found = ""
+    cause: BaseException | None = error
+    while cause is not None:
+        tag = Origin.get_tag(getattr(cause, "obj", None))
+        if tag and tag.path:
+            found = typed(Path(tag.path)) + (f":{tag.line_num}" if tag.line_num else "")
+        cause = cause.__cause__  # the innermost is nearest to the value
+    return found
+
+
+def untemplated(hostvars: Any, host: str, variable: str) -> Any:
+    """A variable of a host as the inventory has it, with what Ansible has not replaced yet."""
+    variables = hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
+    return variables.get(variable)
+
+
 def file_in_force(hostvars: Any, variable: str, host: str, *, certain: bool = False) -> str:
     """The inventory file whose value of a variable counts for a host; "" when there is none.
 

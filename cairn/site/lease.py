@@ -26,7 +26,7 @@ def holder(playbook: str, pid: int, proc: Path = Path("/proc")) -> dict[str, Any
     boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
     machine = f"{boot} {(proc / 'self/ns/pid').readlink()}"
     return {
-        "user": os.environ.get("SUDO_USER") or getpass.getuser(),
+        "user": os.environ.get("SUDO_USER") or me(),
         "host": socket.gethostname(),
         "pid": pid,
         "playbook": playbook,
@@ -34,6 +34,14 @@ def holder(playbook: str, pid: int, proc: Path = Path("/proc")) -> dict[str, Any
         "machine": machine,
         "token": f"{machine} {pid} {started(pid, proc)}",
     }
+
+
+def me() -> str:
+    """The name of who runs this, or the number of a user without a name, as containers have."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def started(pid: int, proc: Path = Path("/proc")) -> str | None:

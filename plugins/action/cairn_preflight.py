@@ -39,6 +39,7 @@ from cairn.preflight.inventory import (
     check_groups,
     check_host_names,
     check_lease,
+    check_readable,
     check_renamed,
     check_secrets,
     check_shadowed_files,
@@ -50,7 +51,7 @@ from cairn.preflight.report import table
 from cairn.service import registry, venv_cache
 from cairn.site import flows, lease, proxies, renamed, secrets, window
 from cairn.site.inventory_files import shadowed_files, variable_files
-from cairn.site.layers import file_in_force, stated_names
+from cairn.site.layers import file_in_force, origin_of_error, stated_names, untemplated
 from cairn_host.storage.volume_group import path_of
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
@@ -63,9 +64,7 @@ def secret_values(
 
     What would end in an error of Ansible's about the whole file is told of the one that it is in.
     """
-    raw = (hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]).get(
-        "cairn_secrets"
-    )
+    raw = untemplated(hostvars, host, "cairn_secrets")
     if not isinstance(raw, Mapping):
         values = dict(template(raw) or {})
         return values, secrets.problems(values)
@@ -228,12 +227,13 @@ def window_findings(task_vars: Any) -> list[Any]:
     return list(check_network_window(smallest, need))
 
 
-def certificate_findings(task_vars: Any) -> list[Any]:
+def certificate_findings(task_vars: Any, template: Callable[[Any], Any] = lambda v: v) -> list[Any]:
     """What is wrong with the site's certificates, or ends soon."""
     hostvars, site = task_vars["hostvars"], task_vars["cairn_site"]
     now = datetime.now(UTC)
-    variables = hostvars[next(iter(site["hosts"]))]
-    secret = variables.get("cairn_secrets") or {}
+    first = next(iter(site["hosts"]))
+    variables = hostvars[first]
+    secret, _ = secret_values(hostvars, first, template)
     own, own_key = (
         str(variables.get(name) or "") for name in (certificates.PUBLIC, certificates.PUBLIC_KEY)
     )
@@ -268,6 +268,14 @@ def lease_findings(task_vars: Any) -> list[Any]:
     )
 
 
+def readable(check: Callable[[], list[Any]]) -> list[Any]:
+    """What some checks find, or that they cannot read a variable: a finding beside the others'."""
+    try:
+        return check()
+    except AnsibleError as error:
+        return list(check_readable(str(error), origin_of_error(error)))
+
+
 class ActionModule(ActionBase):
     """`cairn_preflight:` without arguments, run once."""
 
@@ -278,10 +286,13 @@ class ActionModule(ActionBase):
         """Show the table; fail when it has errors."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
-        found = inventory_findings(task_vars, self._templar.template) + host_findings(task_vars)
-        found += window_findings(task_vars) + operator_findings(task_vars)
-        found += certificate_findings(task_vars)
-        found += lease_findings(task_vars)
+        template = self._templar.template
+        found = readable(lambda: inventory_findings(task_vars, template))
+        found += readable(lambda: host_findings(task_vars))
+        found += readable(lambda: window_findings(task_vars))
+        found += readable(lambda: operator_findings(task_vars))
+        found += readable(lambda: certificate_findings(task_vars, template))
+        found += readable(lambda: lease_findings(task_vars))
         found += check_callbacks(constants.DEFAULT_STDOUT_CALLBACK, constants.CALLBACKS_ENABLED)
         given = load_extra_vars(self._loader)
         found += renamed_findings(task_vars, given)

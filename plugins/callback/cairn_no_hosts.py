@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ansible import constants as C  # noqa: N812
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
 name: cairn_no_hosts
 type: aggregate
-short_description: Fails a playbook that is run for nobody, or with tags
+short_description: Fails a playbook that is run for nobody, with tags, or with another strategy
 description:
   - Groups such as C(stale_nova) may be empty, so Ansible is told to go on where a pattern matches
     no host. The first play of a playbook names the hosts that the playbook is for; where it matches
     none, nothing would be done, and a proof would seem to have succeeded.
   - Cairn's tasks have no tags. With C(--tags) each of them would be skipped, and with
     C(--skip-tags) none, whatever the name suggests; both are refused for Cairn's own playbooks.
+  - Cairn's plays count on hosts waiting for one another; a default strategy by which they do not
+    (C(ANSIBLE_STRATEGY=free)) is refused as well.
+  - Is in force without being enabled, so that C(ANSIBLE_CALLBACKS_ENABLED) cannot switch it off.
   - Prints what is missing and how to add it, and ends C(ansible-playbook) with status 1.
 """
 
@@ -32,6 +36,8 @@ SKIPPED_BY_MOLECULE = "notest"
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 HOSTS = "put hosts into these groups, or name the inventory you meant: -i inventories/…"
 SHOWN_HOSTS = 8
+# In which a task ends on all hosts before the next begins; debug is linear with a debugger.
+STRATEGIES = ("linear", "debug")
 
 
 def explanation(
@@ -77,6 +83,18 @@ def refused_tags(playbook: Path, tags: Sequence[str], skipped: Sequence[str]) ->
     )
 
 
+def refused_strategy(playbook: Path, strategy: str) -> str:
+    """Say why a playbook of Cairn's cannot be run with this default strategy, or an empty text."""
+    waits = strategy.removeprefix("ansible.builtin.") in STRATEGIES
+    if waits or not playbook.resolve().is_relative_to(PLAYBOOKS):
+        return ""
+    return (
+        f"{playbook.name}: nothing was done: the strategy {strategy} is set (ANSIBLE_STRATEGY, or "
+        "`strategy` in a configuration file), and Cairn's plays need linear, in which hosts wait "
+        "for one another: unset it"
+    )
+
+
 def _words(groups: Sequence[str]) -> str:
     *first, last = groups
     return f"the groups {', '.join(first)} and {last}" if first else f"the group {last}"
@@ -88,7 +106,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "cairn_no_hosts"
-    CALLBACK_NEEDS_ENABLED = True
+    CALLBACK_NEEDS_ENABLED = False
 
     def __init__(self) -> None:
         """Begin with no playbook."""
@@ -100,7 +118,8 @@ class CallbackModule(CallbackBase):
         """Begin a playbook; a command may run several."""
         self.playbook, self.plays = Path(playbook._file_name).name, []
         tags, skipped = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
-        if text := refused_tags(Path(playbook._file_name), tags, skipped):
+        path = Path(playbook._file_name)
+        if text := refused_tags(path, tags, skipped) or refused_strategy(path, C.DEFAULT_STRATEGY):
             self.end(text)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:

@@ -350,7 +350,8 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "cairn_summary"
-    CALLBACK_NEEDS_ENABLED = True
+    # What masks secrets is not to be switched off by ANSIBLE_CALLBACKS_ENABLED.
+    CALLBACK_NEEDS_ENABLED = False
 
     def __init__(self) -> None:
         """Begin the run's clock and its counting."""
@@ -408,4 +409,7 @@ class CallbackModule(CallbackBase):
         self._display.banner("SUMMARY")
         for line in lines(report, report["urls"]):
             self._display.display(line)
-        write(REPORT, KNOWN.data(report))
+        try:
+            write(REPORT, KNOWN.data(report))
+        except OSError as error:
+            self._display.warning(f"{REPORT} was not written: {error.strerror}")

@@ -23,7 +23,9 @@ ENTRIES = sorted(
 HOSTS = "all: {children: {switches: {hosts: {leaf1: {ansible_connection: refusing}}}}}\n"
 
 
-def play(inventory: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def play(
+    inventory: str, folder: Path, *words: str, **environ: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "hosts.yml").write_text(inventory)
     return subprocess.run(
         [
@@ -31,7 +33,7 @@ def play(inventory: str, folder: Path, *words: str) -> subprocess.CompletedProce
             *("-i", str(folder / "hosts.yml"), *words),
         ],
         cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "500"},
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "500", **environ},
         capture_output=True,
         text=True,
         check=False,
@@ -53,6 +55,27 @@ def test_a_proof_needs_an_operator(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "in the group operator; add the group operator with the machine" in done.stderr
     assert (ROOT / "inventories/example/group_vars/operator.yml").exists()
+
+
+def test_callbacks_of_the_operators_own_do_not_take_the_place_of_this_one(tmp_path: Path) -> None:
+    inventory = "controller: {hosts: {c1: }}\n"
+    own = {"ANSIBLE_CALLBACKS_ENABLED": "oneline", "ANSIBLE_STDOUT_CALLBACK": "default"}
+    done = play(inventory, tmp_path, "playbooks/verify.yml", **own)
+    assert done.returncode == 1
+    assert "in the group operator; add the group operator with the machine" in done.stderr
+
+
+@pytest.mark.parametrize("strategy", ["free", "ansible.builtin.host_pinned"])
+def test_no_strategy_in_which_hosts_do_not_wait_for_one_another(
+    strategy: str, tmp_path: Path
+) -> None:
+    inventory = "controller: {hosts: {c1: {ansible_connection: refusing}}}\n"
+    done = play(inventory, tmp_path, "playbooks/site.yml", ANSIBLE_STRATEGY=strategy)
+    assert done.returncode == 1, done.stdout
+    assert f"site.yml: nothing was done: the strategy {strategy} is set" in done.stderr
+    (tmp_path / "p.yml").write_text("- {hosts: switches, gather_facts: false}\n")
+    own = play(HOSTS, tmp_path, str(tmp_path / "p.yml"), ANSIBLE_STRATEGY=strategy)
+    assert own.returncode == 0, own.stderr
 
 
 def test_a_limit_that_leaves_nobody(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,3 +33,81 @@ def test_the_cloud_is_reached_over_tls_and_its_certificate_verified(
     assert cloud["auth"]["auth_url"] == "https://cloud.example:5000/v3"
     assert cloud.get("cacert", "") == ca_file
     assert "verify" not in cloud
+
+
+ODD = """my site's "50 %" \\ $HOME #1: yes"""
+
+
+@pytest.fixture
+def render(
+    root: Path, tmp_path: Path, make_model: Callable[..., Model], secrets: dict[str, str]
+) -> Callable[[str], str]:
+    """Render a template for an inventory whose path needs quotes everywhere."""
+    site = tmp_path / ODD
+    site.mkdir()
+
+    def rendered(name: str) -> str:
+        variables = {
+            "ansible_managed": "made",
+            "cairn_secrets": secrets,
+            "operator_cloud": "no",
+            "operator_directory": f"{site}/.operator",
+            "operator_ca_file": f"{site}/.operator/ca.pem",
+            "ansible_playbook_python": f"{site}/bin/python",
+            "inventory_dir": str(site),
+            "__operator_project": str(site),
+            "__operator_site": make_model().site | {"region": "1"},
+        }
+        text = (root / "roles/operator/templates" / name).read_text()
+        return str(Templar(variables=variables).template(trust_as_template(text)))
+
+    return rendered
+
+
+def test_an_inventory_may_lie_in_any_folder(
+    render: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / ODD
+    clouds = yaml.safe_load(render("clouds.yaml.j2"))["clouds"]
+    assert clouds["no"]["cacert"] == f"{site}/.operator/ca.pem"
+    assert clouds["no"]["region_name"] == "1"
+
+    (site / "bin").mkdir()
+    python = site / "bin/python"
+    python.write_text('#!/bin/sh\necho "$OS_CLOUD:$OS_CLIENT_CONFIG_FILE:$*"\n')
+    python.chmod(0o755)
+    command = ["sh", "-c", render("openstack.j2"), "openstack", "server", "list"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=True)
+    config = f"{site}/.operator/clouds.yaml"
+    assert done.stdout == f"no:{config}:-m openstackclient.shell server list\n"
+
+    def words(line: str) -> list[str]:
+        return [word.replace("%%", "%") for word in shlex.split(line)]
+
+    def unit() -> dict[str, str]:
+        lines = render("renew.service.j2").splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    monkeypatch.delenv("CAIRN_VAULT_PASSWORD_FILE", raising=False)
+    told = unit()
+    assert "Environment" not in told
+    assert words(told["ExecStart"].replace("$$", "$")) == [
+        f"{site}/bin/ansible-playbook", "-i", str(site), "playbooks/renew.yml"
+    ]  # fmt: skip
+    assert told["WorkingDirectory"] == str(site).replace("%", "%%")
+    monkeypatch.setenv("CAIRN_VAULT_PASSWORD_FILE", f"{site}/word")
+    assert words(unit()["Environment"]) == [f"CAIRN_VAULT_PASSWORD_FILE={site}/word"]
+
+
+def test_each_site_of_a_machine_has_a_timer_of_its_own(root: Path) -> None:
+    text = yaml.safe_load((root / "roles/operator/vars/main.yml").read_text())["__operator_unit"]
+    names = [
+        Templar(variables={"inventory_dir": path}).template(trust_as_template(text))
+        for path in ("/srv/cairn/site", "/srv/cairn/other site", "/opt/site")
+    ]
+    assert names == [
+        "cairn-renew-srv-cairn-site",
+        "cairn-renew-srv-cairn-other-site",
+        "cairn-renew-opt-site",
+    ]

@@ -30,6 +30,17 @@ def mine() -> dict[str, Any]:
     return lease.holder("playbooks/site.yml", os.getpid())
 
 
+def test_a_user_without_a_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any user id: neither passwd nor environment has a name."""
+
+    def unknown() -> str:
+        raise OSError("No username set in the environment")
+
+    monkeypatch.setattr(lease.getpass, "getuser", unknown)
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert lease.holder("", os.getpid())["user"] == f"user {os.getuid()}"
+
+
 @pytest.fixture
 def host(
     script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

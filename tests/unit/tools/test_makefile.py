@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,7 +41,42 @@ def make(root: Path) -> Make:
 )
 def test_a_playbook_is_run_for_the_inventory(make: Make, target: str, command: str) -> None:
     told = make(target, "SERVICE=nova", "ARGS=--check").stdout
-    assert f"ansible-playbook -i inventories/site {command} --check\n" in told
+    assert f"ansible-playbook -i 'inventories/site' {command} --check\n" in told
+
+
+ODD = """my site's "x" & $HOME; (1)"""
+
+
+def test_an_inventory_may_have_any_name_and_the_environment_be_anybodys(
+    root: Path, tmp_path: Path
+) -> None:
+    """Every target for a site is run, with a script in place of the tools that shows its words."""
+    bin_ = tmp_path / "checkout/.venv/bin"
+    bin_.mkdir(parents=True)
+    shutil.copy(root / "Makefile", tmp_path / "checkout")
+    tell = '#!/bin/sh\nfor word; do echo "[$word]"; done; echo "$ANSIBLE_CONFIG $LC_ALL"\n'
+    for name in ("ansible-playbook", "ansible-vault", "python"):
+        (bin_ / name).write_text(tell)
+        (bin_ / name).chmod(0o755)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    own |= {"LC_ALL": "C", "ANSIBLE_CONFIG": "/etc/ansible/ansible.cfg"}
+    inventory = str(tmp_path / ODD)
+    given = f"INVENTORY={inventory.replace('$', '$$')}"
+
+    def make(target: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "-s", "--assume-old=setup", target, given, "SERVICE=nova"]
+        return subprocess.run(
+            command, cwd=tmp_path / "checkout", env=own, capture_output=True, text=True, check=False
+        )
+
+    for target in ("plan", "site", "verify", "rollback", "renew", "rotate-keys"):
+        said = make(target)
+        assert f"[-i]\n[{inventory}]\n[playbooks/" in said.stdout, said.stdout + said.stderr
+        assert f"\n{tmp_path}/checkout/ansible.cfg C.UTF-8\n" in said.stdout
+    assert f"[edit]\n[{inventory}/group_vars/all/secrets.yml]\n" in make("edit-secrets").stdout
+    assert f"[tools/site_secrets.py]\n[{inventory}]\n" in make("secrets").stdout
+    assert f"[tools/openstack.py]\n[{inventory}]\n" in make("openstack").stdout
+    assert make("help").returncode == 0
 
 
 def test_which_service_goes_back_has_to_be_told(make: Make) -> None:

@@ -43,6 +43,32 @@ def test_the_environment_names_the_default_inventory(tool: ModuleType) -> None:
     assert tool.inventory_of(["ansible-playbook", "-i", "a"], environ) == "a"
 
 
+@pytest.mark.parametrize(
+    ("words", "environ"),
+    [
+        ("-i site -i other", {}),
+        ("-i other -i site", {}),
+        ("", {"ANSIBLE_INVENTORY": "site,other"}),
+        ("-i site/hosts.yml -i extra.ini -i extra1,extra2", {}),
+    ],
+)
+def test_of_several_inventories_it_is_the_one_with_secrets(
+    tool: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    environ: dict[str, str],
+) -> None:
+    (tmp_path / "site/group_vars/all").mkdir(parents=True)
+    (tmp_path / "other/group_vars/all").mkdir(parents=True)
+    (tmp_path / "extra.ini").touch()
+    (tmp_path / "site/hosts.yml").touch()
+    (tmp_path / "site/group_vars/all/secrets.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    named = tool.inventory_of(["ansible-playbook", *words.split(), "site.yml"], environ)
+    assert tool.directory_of(named) == Path("site")
+
+
 @pytest.mark.parametrize("elsewhere", [True, False])
 @pytest.mark.parametrize("command", ["view", "edit", "rekey", "encrypt"])
 def test_ansible_vault_works_on_the_file_of_an_inventory(

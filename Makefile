@@ -36,7 +36,7 @@ setup: python  ## bring this machine to what the others need (they do it themsel
 	@tools/setup --lab
 
 .PHONY: lock
-lock: setup  ## resolve requirements.lock anew (ARGS=--upgrade), or with CONSTRAINTS=… releases/$RELEASE
+lock: setup  ## resolve requirements.lock again (ARGS=--upgrade), or with CONSTRAINTS=… releases/$RELEASE
 ifdef CONSTRAINTS
 	tools/lock.py --release $(RELEASE) --constraints $(CONSTRAINTS) $(ARGS)
 else
@@ -139,7 +139,11 @@ bench: setup  ## measure the lab against the budgets of the design
 
 # -- this repository
 
-.PHONY: release
+.PHONY: service release
+service: setup  ## files of a new service: NAME=etcd PORT=2379 (Debian's names, if others: PACKAGE=etcd-server UNIT=etcd)
+	@python -m tools.scaffold $(or $(NAME),$(error NAME=… is missing)) --port $(or $(PORT),$(error PORT=… is missing)) \
+	    $(addprefix --package ,$(PACKAGE)) $(addprefix --unit ,$(UNIT))
+	@python -m cairn.reference
 release: setup  ## a release of what is committed: VERSION=0.3.0 names it, changelog.d tells what is new
 	@test -n "$(VERSION)" || { echo "release: VERSION=… is missing" >&2; exit 1; }
 	@test -z "$$(git status --porcelain --untracked-files=no)" || { echo "release: commit your changes first" >&2; exit 1; }

@@ -91,7 +91,7 @@ def test_molecule_follows_it_and_builds_what_a_role_needs(
 
 
 def test_the_guides_tables_follow_it(root: Path) -> None:
-    page = (root / "docs/explanation/services.md").read_text()
+    page = (root / "docs/choose-services.md").read_text()
     table = page.partition("| service |")[2].partition("\n\n")[0]
     named = re.findall(r"^\| (\w+) \|", table, re.M)
     assert sorted(named) == sorted(registry.optional(DESCRIBED))

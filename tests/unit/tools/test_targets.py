@@ -64,6 +64,7 @@ TARGETS = {
     "venvs": ("tools/venvs.py --release", RUNNER, r"tools/venvs\.py --release"),
     "molecule": (f"{RUNNER} molecule", "tests/unit/tools/test_run_tests.py", r"molecule"),
     "bench": ("bench.bench", "tests/unit/bench/test_bench.py", r"bench\.main\("),
+    "service": ("tools.scaffold", "tests/unit/tools/test_scaffold.py", r'"service"'),
     "release": ("towncrier build", "tests/unit/tools/test_release.py", r'"release"'),
     "clean": ("rm -rf .cache", "tests/unit/tools/test_targets.py", r"def test_clean"),
 }
@@ -129,7 +130,16 @@ def test_docs_and_messages_name_only_targets_that_there_are(root: Path) -> None:
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_a_target_is_exercised(root: Path, target: str) -> None:
     recipe, where, words = TARGETS[target]
-    ran = dry(root, target, "HOST=controller1", "SERVICE=nova", "ROLE=glance", "VERSION=9.9.9")
+    ran = dry(
+        root,
+        target,
+        "HOST=controller1",
+        "SERVICE=nova",
+        "ROLE=glance",
+        "VERSION=9.9.9",
+        "NAME=etcd",
+        "PORT=2379",
+    )
     assert recipe in ran, f"`make {target}` does not run {recipe}"
     text = (root / where).read_text()
     assert re.search(words, text), f"{where} does not exercise `make {target}`"

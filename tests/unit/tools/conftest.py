@@ -1,0 +1,91 @@
+"""A copy of the project in which tests follow the contributor's guide."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+Ran = subprocess.CompletedProcess[str]
+# Where a page of the guide says that its code belongs.
+STEP = re.compile(
+    r"(?P<how>In a new file|At the end of|In) `(?P<path>[^`]+)`(?:, before `(?P<mark>[^`]+)`)?:\n\n"
+    r"(?P<indent> *)```(?:python|text)\n(?P<code>.*?)\n(?P=indent)```",
+    re.DOTALL,
+)
+
+
+@dataclass
+class Copy:
+    """The files that git knows or would add, with this project's tools."""
+
+    root: Path
+    settings: dict[str, str]
+
+    def run(self, *words: str, check: bool = True) -> Ran:
+        """Run a command in it, on its own code."""
+        done = subprocess.run(
+            words, cwd=self.root, env=self.settings, capture_output=True, text=True, check=False
+        )
+        assert not check or not done.returncode, f"{words}:\n{done.stdout}{done.stderr}"
+        return done
+
+
+@pytest.fixture(scope="module")
+def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy of the project that a module's tests may change."""
+    place = tmp_path_factory.mktemp("project")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes((root / name).read_bytes())
+            (place / name).chmod((root / name).stat().st_mode)
+    (place / ".venv").symlink_to(root / ".venv")
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "GIT_", "PYTEST_"))}
+    # .venv knows the packages of the checkout; what comes first is the copy's.
+    own["PATH"] = f"{root}/.venv/bin:{own['PATH']}"
+    own |= {"PYTHONPATH": f"{place}:{place}/plugins/module_utils", "PYTHONDONTWRITEBYTECODE": "1"}
+    copy = Copy(place, own)
+    copy.run("git", "init", "--quiet")
+    (place / ".git/info/exclude").write_text(".venv\n")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def followed() -> Callable[[Path, Path], list[str]]:
+    """Return a function that does what a page of the guide says, and gives the changed files.
+
+    Code belongs `In a new file `x`:`, `At the end of `x`:` or `In `x`, before `line`:`.
+    """
+
+    def follow(page: Path, project: Path) -> list[str]:
+        changed = []
+        for step in STEP.finditer(page.read_text()):
+            code = textwrap.dedent(step["code"]) if step["how"] != "In" else step["code"]
+            path = project / step["path"]
+            if step["how"] == "In a new file":
+                assert not path.exists(), path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                text = code
+            elif step["how"] == "At the end of":
+                text = f"{path.read_text()}\n\n{code}"
+            else:
+                line = code.removeprefix(step["indent"])
+                before, mark, after = path.read_text().partition(f"        {step['mark']}")
+                assert mark, f"{path} has no {step['mark']}"
+                text = f"{before}{line}\n{mark}{after}".removesuffix("\n")
+            path.write_text(text + "\n")
+            changed.append(step["path"])
+        return changed
+
+    return follow

@@ -1,0 +1,105 @@
+"""`make service` writes a service that lint and unit tests accept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+MAKE = ("make", "--assume-old=setup", "service")
+WISH = ("NAME=etcd", "PORT=2379", "PACKAGE=etcd-server", "UNIT=etcd")
+# Tests that go through all services, scenarios, variables, flows or pages, wherever they lie.
+WALKS = ("flows", "order", "docs", "reference", "guide", "release", "closure")
+
+
+@pytest.fixture(scope="module")
+def made(copy: Any) -> Any:
+    """A copy of the project with a service more."""
+    copy.run(*MAKE, *WISH)
+    copy.run("git", "add", "--all")
+    return copy
+
+
+def test_the_guide_names_every_file_that_is_written(made: Any, root: Path) -> None:
+    page = (root / "docs/contributing/add-a-service.md").read_text()
+    assert f"make service {' '.join(WISH)}" in page
+    table = page.partition("| file |")[2].partition("\n\n")[0].replace("<name>", "etcd")
+    named = re.findall(r"`([\w./+-]+)`", table)
+    known = {*root.glob("roles/*"), *root.glob("changelog.d/*"), *root.glob("molecule/*")}
+    new = {
+        str(path.relative_to(made.root))
+        for folder in ("roles", "changelog.d", "molecule")
+        for path in made.root.glob(f"{folder}/*")
+        if root / path.relative_to(made.root) not in known
+    }
+    assert new == {"roles/etcd", "molecule/etcd", "changelog.d/+etcd.added.md"}
+    for path in new:
+        assert any(name.startswith(path) for name in named), path
+    assert all((made.root / name).exists() for name in named if "/" in name and "meta" not in name)
+
+
+def test_lint_is_green(made: Any) -> None:
+    made.run("ruff", "check", ".")
+    made.run("ruff", "format", "--check", ".")
+    made.run("yamllint", "--strict", ".")
+    # The whole of site.yml would take ansible-lint half a minute; the play alone says as much.
+    plays = (made.root / "playbooks/site.yml").read_text().split("\n\n")
+    (play,) = [play for play in plays if "roles: [etcd]" in play]
+    alone = made.root / "playbooks/etcd.yml"
+    alone.write_text(f"---\n{play.replace('*turns', '1')}\n")
+    made.run("ansible-lint", "--strict", "roles/etcd", "molecule/etcd", "playbooks/etcd.yml")
+    alone.unlink()
+
+
+def test_unit_tests_are_green(made: Any) -> None:
+    walks = [str(path) for name in WALKS for path in made.root.glob(f"tests/**/test_{name}.py")]
+    assert len(walks) >= len(WALKS)
+    # A release is made of commits, which the copy has none of.
+    chosen = ("-m", "not lab", "-k", "not a_release")
+    made.run("pytest", "-q", *chosen, "-p", "no:cacheprovider", *walks)
+
+
+def test_its_host_gets_what_the_description_says(made: Any) -> None:
+    test = made.root / "tests/unit/roles/test_etcd.py"
+    test.write_text(
+        "def test_it(make_model):\n"
+        "    model = make_model('controller1')\n"
+        "    manifest = model.manifest('etcd')\n"
+        "    (file,) = manifest['files']\n"
+        "    assert file['path'] == '/etc/etcd/etcd.conf'\n"
+        "    assert 'bind 192.0.2.1\\nport 2379\\n' in file['content']\n"
+        "    assert [unit['unit'] for unit in manifest['units']] == ['etcd.service']\n"
+        "    assert manifest['packages'] == ['etcd-server']\n"
+        "    assert make_model('compute1').manifest('etcd') is None\n"
+    )
+    made.run("pytest", "-q", "-p", "no:cacheprovider", str(test))
+    test.unlink()
+
+
+def test_it_has_a_play_in_turns(made: Any) -> None:
+    plays = yaml.safe_load((made.root / "playbooks/site.yml").read_text())
+    (play,) = [play for play in plays if play.get("roles") == ["etcd"]]
+    (like,) = [play for play in plays if play.get("roles") == ["memcached"]]
+    assert play["hosts"] == "controller:&stale_etcd"
+    assert play["serial"] == like["serial"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("NAME=nova", "PORT=2379"), "roles/nova is there already"),
+        (("NAME=No-name", "PORT=2379"), "'No-name' is no name of a service"),
+        (("NAME=valkey", "PORT=6379"), "port 6379 is VNC's"),
+        (("PORT=2379",), "NAME=… is missing"),
+        (("NAME=valkey",), "PORT=… is missing"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused(made: Any, words: tuple[str, ...], error: str) -> None:
+    before = made.run("git", "status", "--porcelain").stdout
+    refused = made.run(*MAKE, *words, check=False)
+    assert refused.returncode
+    assert error in refused.stderr
+    assert made.run("git", "status", "--porcelain").stdout == before

@@ -34,7 +34,7 @@ def test_power_fails_while_debian_packages_are_installed(bare, drift):
     cloud, identity = bare
     run = cloud.start("playbooks/site.yml")
     try:
-        cloud.until("Debian packages of all services", run)
+        cloud.until("Install Debian packages of all services", run)
         cloud.cut_power(HOST, AMIDST, "before", run)
         assert run.wait(timeout=900) != 0, "the run ended before the power was cut"
     finally:

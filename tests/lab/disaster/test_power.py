@@ -246,7 +246,7 @@ def test_the_controller_process_dies_between_stage_and_switch(cloud):
         cloud.processes("controller1", "keystone-api.service"),
     )
     run = cloud.start("playbooks/site.yml", *option("67"))
-    cloud.until("PLAY [Identity]", run)
+    cloud.until("PLAY [Keystone: controllers]", run)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert cloud.problems() == []

@@ -25,7 +25,7 @@ GROUPS = {
     "storage": ["storage1", "both"],
 }
 HOSTS = sorted({host for hosts in GROUPS.values() for host in hosts})
-LAST = "Compute and network hosts"
+LAST = "OVN, neutron, nova, ceilometer: compute and network hosts"
 GATES = ("staged.yml", "controllers.yml")
 
 Went = Callable[..., tuple[str, dict[str, list[str]]]]
@@ -100,83 +100,86 @@ def went(tmp_path: Path) -> Went:
 def test_a_host_that_cannot_be_staged_stops_the_run_when_all_others_are(
     went: Went, broken: list[str]
 ) -> None:
-    play = "Stage everything beside what runs"
+    play = "Stage: all services"
     text, through = went({play: broken})
     assert through[play] == [host for host in HOSTS if host not in broken]
-    assert "Base" not in through
+    assert "Base: all hosts" not in through
     if broken != HOSTS:
         assert re.search(rf"{broken[0]}.* could not be staged \(see above\); nothing", text)
 
 
 @pytest.mark.parametrize(
     ("play", "broken"),
-    [("Base", ["controller2"]), ("Trust", GROUPS["controller"]), ("Time", ["both"])],
+    [
+        ("Base: all hosts", ["controller2"]),
+        ("PKI: all hosts", GROUPS["controller"]),
+        ("Chrony: all hosts", ["both"]),
+    ],
 )
 def test_a_controller_that_fails_stops_the_run(went: Went, play: str, broken: list[str]) -> None:
     text, through = went({play: broken})
     assert through[play] == [host for host in HOSTS if host not in broken]
-    assert list(through)[-2:] == ["Time", "Every controller has come this far"]
+    assert list(through)[-2:] == ["Chrony: all hosts", "Controllers: stop if one failed"]
     assert re.search(r"(controller|both).* failed \(see above\); nothing further was touched", text)
 
 
 def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:
-    text, through = went({"Access to volumes": ["both"]})
-    assert list(through)[-1] == "Access to volumes"
+    text, through = went({"ISCSI: all hosts": ["both"]})
+    assert list(through)[-1] == "ISCSI: all hosts"
     assert "both failed (see above)" in text
 
 
 def test_the_others_go_on_where_compute_and_storage_hosts_fail(went: Went) -> None:
-    _, through = went({"Base": ["compute1", "storage1"]})
-    assert through["Databases"] == sorted(GROUPS["controller"])
+    _, through = went({"Base: all hosts": ["compute1", "storage1"]})
+    assert through["MySQL: controllers"] == sorted(GROUPS["controller"])
     assert through[LAST] == ["compute2", "network1"]
-    assert through["Day one"] == ["me"]
+    assert through["Operator: clouds.yaml"] == ["me"]
 
 
 def test_a_controller_stops_the_run_though_another_host_failed_before(went: Went) -> None:
-    play = "Virtual switches of controllers and network hosts"
-    _, through = went({"Base": ["network1"], play: ["controller2"]})
+    play = "OVN: controllers and network hosts"
+    _, through = went({"Base: all hosts": ["network1"], play: ["controller2"]})
     assert list(through)[-1] == play
 
 
 def test_variables_that_make_no_sense_stop_the_run_before_anything_is_touched(went: Went) -> None:
-    _, through = went({"Decide": ["compute1"]})
-    assert list(through) == ["Decide"]
+    _, through = went({"Site: decide what to change": ["compute1"]})
+    assert list(through) == ["Site: decide what to change"]
 
 
-AHEAD = [
-    "First rings of the object store",
-    "Hosts of objects begin",
-    "Compute and network hosts begin",
+BEFORE_THEIR_TURN = [
+    "Swift: first rings",
+    "Swift: storage hosts of a new cloud",
+    "OVN, neutron, nova: hosts of a new cloud",
 ]
 
 
-def test_on_a_bare_cloud_hosts_begin_before_their_turn(went: Went) -> None:
-    _, through = went({"Day one": ["me"]})
-    assert [through.get(play) for play in AHEAD] == [
+def test_on_a_bare_cloud_hosts_are_switched_before_their_turn(went: Went) -> None:
+    _, through = went({"Operator: clouds.yaml": ["me"]})
+    assert [through.get(play) for play in BEFORE_THEIR_TURN] == [
         sorted({*GROUPS["controller"], *GROUPS["storage"]}),
         ["storage1"],
         ["compute1", "compute2", "network1", "storage1"],
     ]
-    assert not through["Rings of the object store"]
+    assert not through["Swift: rings"]
 
 
 def test_where_others_rely_on_them_they_wait_for_it(went: Went) -> None:
-    _, through = went({"Day one": ["me"]}, deployed=True)
-    assert [through[play] for play in AHEAD] == [[], [], []]
-    assert through["Rings of the object store"] == sorted(
-        {*GROUPS["controller"], *GROUPS["storage"]}
-    )
+    _, through = went({"Operator: clouds.yaml": ["me"]}, deployed=True)
+    assert [through[play] for play in BEFORE_THEIR_TURN] == [[], [], []]
+    assert through["Swift: rings"] == sorted({*GROUPS["controller"], *GROUPS["storage"]})
 
 
 @pytest.mark.parametrize(("deployed", "turns"), [(False, 2), (True, 3)])
 def test_controllers_take_turns_where_somebody_may_be_served(
     went: Went, deployed: bool, turns: int
 ) -> None:
-    text, through = went({"Day one": ["me"]}, deployed)
-    assert through["Identity"] == sorted(GROUPS["controller"])
-    assert text.count("PLAY [Identity]") == turns
+    text, through = went({"Operator: clouds.yaml": ["me"]}, deployed)
+    assert through["Keystone: controllers"] == sorted(GROUPS["controller"])
+    assert text.count("PLAY [Keystone: controllers]") == turns
     # A member joins a cluster of databases or queues that is whole.
-    assert text.count("PLAY [Databases]") == text.count("PLAY [Message queues]") == 3
+    for service in ("MySQL", "RabbitMQ"):
+        assert text.count(f"PLAY [{service}: controllers]") == 3
 
 
 @pytest.mark.parametrize("playbook", ["site.yml", "role.yml"])
@@ -187,3 +190,24 @@ def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str
     # Groups that a run makes hold their hosts in the order in which these answered.
     for play in turns:
         assert play["hosts"].partition(":")[0] in GROUPS, play["name"]
+
+
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.name)
+def test_every_play_is_called_by_what_it_is_about(path: Path) -> None:
+    """Operators search the output for the name of a service."""
+    for play in yaml.safe_load(path.read_text()):
+        assert re.fullmatch(r"[A-Z]\w*(, \w+)*: \S.*", play["name"]), play["name"]
+        subject, _, _ = play["name"].lower().partition(":")
+        roles = [
+            *play.get("roles", []),
+            *(
+                task["ansible.builtin.include_role"]["name"]
+                for task in play.get("tasks", [])
+                if "ansible.builtin.include_role" in task
+            ),
+        ]
+        named = [role for role in roles if role != "service" and "{" not in role]
+        assert set(named) <= set(subject.split(", ")), (play["name"], named)

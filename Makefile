@@ -59,7 +59,7 @@ edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
 docs: setup  ## write docs/reference and the drawings anew from roles, playbooks and the example
 	@python -m cairn.reference
 draw: setup  ## drawings of INVENTORY: architecture, and each kind of host (ARGS='--output FOLDER')
-	@python -m cairn.reference.drawing $(INVENTORY) $(ARGS)
+	@python -m cairn.reference.drawing $(SITE) $(ARGS)
 
 # -- the lab
 

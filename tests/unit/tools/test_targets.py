@@ -102,7 +102,7 @@ def dry(root: Path, *words: str) -> str:
     done = subprocess.run(
         ["make", "--dry-run", *words], cwd=root, env=own, capture_output=True, text=True, check=True
     )
-    return done.stdout.replace("python -m lab --inventory inventories/lab ", "lab ")
+    return done.stdout.replace("python -m lab --inventory 'inventories/lab' ", "lab ")
 
 
 def test_the_table_has_every_target_and_no_other(root: Path) -> None:

@@ -22,7 +22,7 @@ from .markdown import code
 def own_certificate() -> dict[str, Any]:
     """Settings with a certificate of the site's own for the public address."""
     certificate, key = certificate_authority()
-    return {"trust_public_certificate": certificate, "trust_public_key": key}
+    return {"pki_public_certificate": certificate, "pki_public_key": key}
 
 
 REALMS = {"europe": {"key": "realm-key", "clusters": {"one": "https://one.example:8080/v1/"}}}
@@ -35,7 +35,7 @@ CONDITIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
         lambda: {"cinder_backends": ["lvm", "nfs"], "cinder_nfs_shares": ["192.0.2.9:/volumes"]},
     ),
     "with `iscsi_multipath`": (("iscsi",), lambda: {"iscsi_multipath": True}),
-    "with `trust_public_certificate`": (("loadbalancer",), own_certificate),
+    "with `pki_public_certificate`": (("loadbalancer",), own_certificate),
     "with `swift_sync_realms`": (
         ("swift",),
         lambda: {"swift_sync_realms": REALMS, "swift_sync_current": "europe/one"},

@@ -22,7 +22,7 @@ FLOWS = "roles/service/files/flows.yml"
 GUIDE = "docs/choose-services.md"
 NAME = re.compile(r"[a-z][a-z0-9]{2,20}")
 PLAY = """\
-- name: {title} on controllers
+- name: "{title}: controllers"
   hosts: controller:&stale_{name}
   gather_facts: false
   any_errors_fatal: true

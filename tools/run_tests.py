@@ -49,9 +49,6 @@ EMULATED = "machines/test_tcg.py"
 # Tests that run by themselves, because they hurt the cloud or take long.
 IN_USE = {"bad-days": ("disaster", EMULATED), "day-two": ("day_two",), "ha": ("ha",)}
 LAB = "inventories/lab"
-# Roles that every host has before any service, and what only volumes need.
-FIRST = ("base", "pki", "chrony", "network")
-VOLUMES = ("iscsi",)
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
 
@@ -159,11 +156,8 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
     What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
     """
     described = registry.descriptions()
-    # Every host's own come first, the operator's files last; a service comes after what it needs,
-    # and as late as in the lab's first deployments where its description leaves that open.
-    services = [role for role in registry.order(described) if role not in (*FIRST, *VOLUMES)]
-    at = services.index("cinder")
-    order = [*FIRST, *services[:at], *VOLUMES, *services[at:], "operator"]
+    # Networks come before every service, the operator's files after all of them.
+    order = ["network", *registry.order(described), "operator"]
     there = [role for role in order if (root / "molecule" / role / "molecule.yml").exists()]
     unknown = sorted(set(roles) - set(there))
     if unknown:

@@ -56,7 +56,7 @@ edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
 	@ansible-vault edit $(SITE)/group_vars/all/secrets.yml
 
 .PHONY: docs draw
-docs: setup  ## write docs/reference and the drawings anew from roles, playbooks and the example
+docs: setup  ## write docs/reference and the drawings from roles, playbooks and the example
 	@python -m cairn.reference
 draw: setup  ## drawings of INVENTORY: architecture, and each kind of host (ARGS='--output FOLDER')
 	@python -m cairn.reference.drawing $(SITE) $(ARGS)

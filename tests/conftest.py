@@ -8,6 +8,7 @@ import importlib.machinery
 import importlib.util
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -65,6 +66,24 @@ sys.meta_path.insert(0, OneName())
 def root() -> Path:
     """Return the directory of the whole project."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def copy_project(root: Path) -> Callable[[Path], None]:
+    """Return a function that copies what git knows or would add, with this project's tools."""
+
+    def copy(place: Path) -> None:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (root / name).is_file():
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(root / name, place / name)
+        (place / ".venv").symlink_to(root / ".venv")
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         return self.masked(result, task_vars or {})
 
     def masked(self, result: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The result without the secrets of this host's variables, whoever may show it."""
+        """The result without the secrets of this host's variables: any callback may show it."""
         learn(variables, self._templar.template)
         shown: dict[str, Any] = KNOWN.data(result)
         return shown

@@ -20,7 +20,7 @@ class Finding:
     host: str = ""
 
     def __post_init__(self) -> None:
-        """Nobody's password in a URL is told, whichever check names that URL."""
+        """Mask passwords in URLs, for all checks alike."""
         object.__setattr__(self, "text", mask_urls(self.text))
         object.__setattr__(self, "remedy", mask_urls(self.remedy))
 

@@ -1,7 +1,7 @@
 """What hosts get of each service: files, folders, units, users, packages, ports.
 
-All of it comes from the manifests of the example inventory. What that site has no use for is found
-with further settings, each of which is told as the condition.
+All of it comes from the manifests of the example inventory. What that site does not use is found
+with further settings; each is shown as the condition.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,18 +34,12 @@ def lines() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(
+    copy_project: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A copy of what git has, set up already; this machine's tools stay as they are."""
     copy = tmp_path_factory.mktemp("checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    (copy / ".venv").symlink_to(ROOT / ".venv")
+    copy_project(copy)
     (copy / "tools/setup").write_text("#!/bin/sh\n")
     # Making the test guest needs Debian's mirrors.
     (copy / "guest/__main__.py").write_text('print("/nowhere/guest.img")\n')

@@ -38,19 +38,14 @@ class Copy:
 
 
 @pytest.fixture(scope="module")
-def copy(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+def copy(
+    root: Path,
+    copy_project: Callable[[Path], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Copy:
     """A copy of the project that a module's tests may change."""
     place = tmp_path_factory.mktemp("project")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (root / name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes((root / name).read_bytes())
-            (place / name).chmod((root / name).stat().st_mode)
-    (place / ".venv").symlink_to(root / ".venv")
+    copy_project(place)
     own = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "GIT_", "PYTEST_"))}
     # .venv knows the packages of the checkout; what comes first is the copy's.
     own["PATH"] = f"{root}/.venv/bin:{own['PATH']}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,17 @@ def holds(host: Systemd, wanted: dict[str, Any]) -> None:
     assert {p.name for p in outside.iterdir()} == named if outside.exists() else not named
 
 
+@contextmanager
+def fresh_host(root: Path) -> Iterator[Systemd]:
+    """A made-up host with nothing on it, one for each example; its disk is not waited for."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    with pytest.MonkeyPatch.context() as patched:
+        host = fakehost.install(root, patched)
+        patched.setattr(files.os, "fsync", lambda _: None)
+        yield host
+
+
 @settings(max_examples=60, **QUICK)
 @given(first=described(), second=described(), by_hand=edits)
 def test_a_plan_says_what_the_switch_does(
@@ -189,12 +202,7 @@ def test_a_plan_says_what_the_switch_does(
     second: dict[str, Any],
     by_hand: list[tuple[str, int]],
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        root = tmp_path / "host"
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir()
-        host = fakehost.install(root, patched)
-        patched.setattr(files.os, "fsync", lambda _: None)
+    with fresh_host(tmp_path / "host") as host:
         one, two = manifest(host, first), manifest(host, second)
         plan_is_run(host, one)
         for what, number in by_hand:
@@ -213,12 +221,7 @@ def test_a_plan_says_what_the_switch_does(
 def test_drift_is_there_exactly_when_a_switch_to_what_is_in_force_would_change_something(
     tmp_path: Path, said: dict[str, Any], by_hand: list[tuple[str, int]]
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        root = tmp_path / "host"
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir()
-        host = fakehost.install(root, patched)
-        patched.setattr(files.os, "fsync", lambda _: None)
+    with fresh_host(tmp_path / "host") as host:
         wanted = manifest(host, said)
         staging.stage(wanted)
         switching.switch("svc", wanted["id"])

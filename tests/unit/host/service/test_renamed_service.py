@@ -1,4 +1,4 @@
-"""A service that got another name since it was deployed: nothing is lost, nothing starts anew."""
+"""A service that was renamed after it was deployed: nothing is lost, no unit is restarted."""
 
 from __future__ import annotations
 

@@ -160,6 +160,13 @@ def lab_site(root: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def planes(root: Path) -> dict[str, Any]:
+    """Return the planes of the lab's inventory, by name."""
+    written = yaml.safe_load((root / "inventories/lab/group_vars/all/planes.yml").read_text())
+    return dict(written["cairn_planes"])
+
+
+@pytest.fixture(scope="session")
 def lab_hosts(lab_site: dict[str, Any]) -> list[str]:
     """Names of the lab's managed hosts."""
     return list(lab_site["hosts"])

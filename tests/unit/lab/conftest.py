@@ -10,28 +10,6 @@ import pytest
 from lab import inventory
 from lab.inventory import Site
 
-PLANES = {
-    "management": {
-        "cidr": "198.18.0.0/24",
-        "mtu": 1500,
-        "gateway": "198.18.0.1",
-        "range": "198.18.0.11-198.18.0.99",
-        "vip": "198.18.0.10",
-    },
-    "storage": {
-        "cidr": "198.18.20.0/24",
-        "vlan": 20,
-        "mtu": 9000,
-        "range": "198.18.20.11-198.18.20.99",
-    },
-    "service": {
-        "cidr": "198.18.30.0/24",
-        "vlan": 30,
-        "mtu": 1500,
-        "range": "198.18.30.11-198.18.30.99",
-        "vip": "198.18.30.10",
-    },
-}
 PROVIDERS = {
     "external": {"type": "flat", "cidr": "198.18.40.0/24", "gateway": "198.18.40.1"},
     "tenants": {"type": "vlan", "vlans": "100-199"},
@@ -42,12 +20,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: boots virtual machines; needs root and minutes")
 
 
-def machine(number: int) -> dict[str, Any]:
+def machine(number: int, planes: dict[str, Any]) -> dict[str, Any]:
     """A host's variables, as Ansible gives them."""
     return copy.deepcopy(
         {
             "ansible_host": f"198.18.0.{number}",
-            "cairn_planes": PLANES,
+            "cairn_planes": planes,
             "cairn_provider_networks": PROVIDERS,
             "cairn_host_number": number,
             "cairn_nics": {
@@ -65,14 +43,9 @@ def machine(number: int) -> dict[str, Any]:
     )
 
 
-@pytest.fixture(scope="session")
-def planes() -> dict[str, Any]:
-    return PLANES
-
-
 @pytest.fixture
-def hostvars() -> dict[str, dict[str, Any]]:
-    return {"localhost": {}, "alpha": machine(11), "beta": machine(12)}
+def hostvars(planes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {"localhost": {}, "alpha": machine(11, planes), "beta": machine(12, planes)}
 
 
 @pytest.fixture

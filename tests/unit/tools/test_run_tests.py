@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -248,6 +249,15 @@ def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) 
     (bad_days,) = [step for step in apart if step.name == "bad-days"]
     assert f"--ignore=tests/lab/{tool.EMULATED}" in labs.command.split()
     assert f"tests/lab/{tool.EMULATED}" in bad_days.command.split()
+
+
+def test_every_lab_test_finds_its_fixtures(root: Path) -> None:
+    """Without a lab: a fixture that is missing would else be seen after an hour."""
+    words = ("-q", "-m", "lab", "--setup-plan", "-p", "no:cacheprovider", "tests/lab")
+    planned = subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=root, capture_output=True, text=True
+    )
+    assert planned.returncode == 0, planned.stdout + planned.stderr
 
 
 def test_journals_are_searched_after_everything_that_was_done_since_the_mark(

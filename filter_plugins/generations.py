@@ -40,6 +40,24 @@ def rollback_obstacle(hostvars: Mapping[str, Any], service: str, controllers: Se
     return ""
 
 
+def rollback_targets(hostvars: Mapping[str, Any], service: str) -> dict[str, str]:
+    """Return the generation by host to which a rollback of a service leads.
+
+    After a rollback that failed half-way the hosts that are back keep the generation in force, and
+    the others follow. Where every host is back, all go forward again.
+    """
+    known = {
+        name: (hostvars[name].get("cairn_host") or {}).get("services", {}).get(service, {})
+        for name in hostvars
+    }
+    able = {name: host for name, host in known.items() if host.get("previous")}
+    finished = all(host.get("rolled_back") for host in able.values())
+    return {
+        name: host["current"] if host.get("rolled_back") and not finished else host["previous"]
+        for name, host in able.items()
+    }
+
+
 def schema_release(state: Mapping[str, Any], service: str) -> str | None:
     """The release to which a host has moved a service's schema for good, as far as it knows."""
     records = state.get("records", {})
@@ -57,4 +75,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name to filter."""
-        return {"rollback_obstacle": rollback_obstacle}
+        return {"rollback_targets": rollback_targets, "rollback_obstacle": rollback_obstacle}

@@ -43,7 +43,7 @@ class ActionModule(CairnAction):
             return dict(NOTHING)
         if self.check_mode and state.get("planned", {}).get(role) == asked:
             return dict(NOTHING)
-        arguments = {"service": role, "generation": asked}
+        arguments = {"service": role, "generation": asked, "rollback": wanted is None}
         if self.check_mode and wanted:
             arguments["manifest"] = pack(wanted)
         done = self.call("cairn_switch", arguments, task_vars)

@@ -22,6 +22,11 @@ options:
     description: The staged generation; C(previous) goes back to the one before.
     type: str
     required: true
+  rollback:
+    description:
+      - The switch is a rollback. The host remembers it, so that a repeated rollback passes it over.
+    type: bool
+    default: false
   manifest:
     description:
       - Manifest of a generation that is not staged yet, packed; for check mode only, never logged.
@@ -115,7 +120,7 @@ def work(asked: dict[str, Any], with_diff: bool) -> dict[str, Any]:
         ident = generation(role, asked["generation"])
         diff = switching.plan(role, ident)[1] if with_diff else []
         ahead = switching.switched_ahead(role, ident)
-        done = switching.switch(role, ident)
+        done = switching.switch(role, ident, rollback=asked["rollback"])
         pruned = staging.prune(role)
         virtualenv.prune()
     return {**told(ahead, done), "to": ident, "pruned": pruned, "diff": diff}
@@ -127,6 +132,7 @@ def main() -> None:
         argument_spec={
             "service": {"type": "str", "required": True},
             "generation": {"type": "str", "required": True},
+            "rollback": {"type": "bool", "default": False},
             "manifest": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,

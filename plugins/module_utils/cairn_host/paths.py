@@ -52,6 +52,11 @@ def previous(role: str) -> Path:
     return service(role) / "previous"
 
 
+def rolled_back(role: str) -> Path:
+    """`TO FROM`, the generations of the last rollback, valid while both links agree with it."""
+    return service(role) / "rolled-back"
+
+
 def running(role: str) -> Path:
     """JSON of unit name to the fingerprint it was last started with."""
     return service(role) / "running.json"

@@ -67,6 +67,28 @@ def test_a_controller_that_does_not_answer_may_know_more(obstacle: Any) -> None:
     assert obstacle(c1=state("2026.1", "2026.1"), c2=None) == ""
 
 
+# --- where each host goes ---
+
+
+def test_a_rollback_that_failed_half_way_is_finished_by_the_next(
+    script: Callable[[str], ModuleType],
+) -> None:
+    targets = script("filter_plugins/generations.py").rollback_targets
+
+    def ask(**rolled_back: bool | None) -> Any:
+        hosts: dict[str, Any] = {"silent": {}, "other": {"cairn_host": {"services": {}}}}
+        for name, back in rolled_back.items():
+            known = {"current": "a" if back else "b", "previous": "b" if back else "a"}
+            hosts[name] = {"cairn_host": {"services": {"nova": {**known, "rolled_back": back}}}}
+        return targets(hosts, "nova")
+
+    assert ask(c1=False, c2=False) == {"c1": "a", "c2": "a"}
+    assert ask(c1=True, c2=False) == {"c1": "a", "c2": "a"}, "c1 must not go forward again"
+    assert ask(c1=True, c2=True) == {"c1": "b", "c2": "b"}
+    first = {"current": "a", "previous": None, "rolled_back": False}
+    assert targets({"c1": {"cairn_host": {"services": {"nova": first}}}}, "nova") == {}
+
+
 # --- contract waits -------------------------------------------------------------------------------
 
 

@@ -73,12 +73,12 @@ def test_a_plan_is_what_the_host_says_of_the_manifest_that_it_will_get(
     assert host.run(known, check=True) == TOLD
     (asked,) = host.asked
     assert unpack(asked.pop("manifest")) == WANTED
-    assert asked == {"service": "svc", "generation": "new"}
+    assert asked == {"service": "svc", "generation": "new", "rollback": False}
 
 
 def test_the_plan_of_a_rollback_is_the_hosts_too(host: Host) -> None:
     assert host.run(running("new"), check=True, generation="old") == TOLD
-    assert host.asked == [{"service": "svc", "generation": "old"}]
+    assert host.asked == [{"service": "svc", "generation": "old", "rollback": True}]
 
 
 def test_a_plan_tells_a_service_once(host: Host) -> None:

@@ -315,12 +315,22 @@ def read_venvs() -> list[str]:
     return sorted(p.parent.name for p in paths.VENVS.glob(f"*/{paths.VENV_COMPLETE}"))
 
 
+def is_rolled_back(role: str) -> bool:
+    """Whether the generation in force came by a rollback, so that the previous one is the newer."""
+    try:
+        led = paths.rolled_back(role).read_text().split()
+    except OSError:
+        return False
+    return led == [link_name(paths.current(role)), link_name(paths.previous(role))]
+
+
 def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str, Any]:
     """What the host has of each role: current, previous and staged generations, drift.
 
     `running` has the fingerprint of each unit, `drift` what is not as the generation in force says
     ({kind, what, text}), `release` and `previous_release` the OpenStack releases of both
-    generations, `venv` the name of the current one's virtualenv; `packages` are those installed.
+    generations, `venv` the name of the current one's virtualenv, `rolled_back` whether the last
+    change was a rollback; `packages` are those installed.
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
@@ -335,6 +345,7 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
             "current": ident if manifest else None,
             "venv": ((manifest or {}).get("venv") or {}).get("name"),
             "previous": before,
+            "rolled_back": is_rolled_back(role),
             "release": (manifest or {}).get("release"),
             "previous_release": (load_manifest(role, before) or {}).get("release")
             if before

@@ -275,12 +275,20 @@ def take_new_name(role: str) -> None:
         former.symlink_to(role)
 
 
-def switch(role: str, ident: str) -> dict[str, Any]:
-    """Switch a service to a staged generation; on failure go back to the one before and say so."""
+def switch(role: str, ident: str, *, rollback: bool = False) -> dict[str, Any]:
+    """Switch a service to a staged generation; on failure go back to the one before and say so.
+
+    A rollback leaves a note of that, so that one which failed on another host can be repeated: this
+    host is done. A rollback of a rollback leaves none, since it leads to the newer generation.
+    """
     manifest = staged(role, ident)
     take_new_name(role)
     old_ident = generations.link_name(paths.current(role))
     before = generations.link_name(paths.previous(role))
+    if rollback and old_ident and not generations.is_rolled_back(role):
+        # Before the links: both have to agree with it, whenever this is cut off.
+        note = f"{ident} {old_ident}\n".encode()
+        files.write_atomic(paths.rolled_back(role), note, 0o644, "root", "root")
     try:
         return apply(role, manifest)
     except errors.HostError as error:

@@ -321,6 +321,50 @@ def test_rolling_back_is_switching_to_the_previous(host):
     assert generations.link_name(paths.previous("svc")) == "bbb"
 
 
+def rolled_back():
+    return generations.read_services(["svc"], [])["svc"]["rolled_back"]
+
+
+def test_a_host_remembers_that_its_last_change_was_a_rollback(host):
+    bring(host, "aaa")
+    bring(host, "bbb", text="two\n")
+    assert not rolled_back()
+    switching.switch("svc", "aaa", rollback=True)
+    assert rolled_back()
+    switching.switch("svc", "bbb", rollback=True)
+    assert not rolled_back(), "it has gone forward"
+    switching.switch("svc", "aaa", rollback=True)
+    bring(host, "bbb", text="two\n")
+    assert not rolled_back(), "the inventory asked for the newer one"
+
+
+def test_a_rollback_that_failed_was_none(host):
+    bring(host, "aaa", unit="old.service")
+    bring(host, "bbb", text="two\n")
+    host.broken = {"old.service"}
+    with pytest.raises(errors.HostError, match=r"aaa failed; the service runs bbb again"):
+        switching.switch("svc", "aaa", rollback=True)
+    assert not rolled_back()
+
+
+@pytest.mark.parametrize("cut", ["flip", "act"])
+def test_a_rollback_that_was_cut_off_goes_on_towards_the_same_generation(host, monkeypatch, cut):
+    class PowerCut(BaseException):
+        """Nothing of the module runs after it."""
+
+    def stop(*_):
+        raise PowerCut
+
+    bring(host, "aaa")
+    bring(host, "bbb", text="two\n")
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        patch.setattr(switching, cut, stop)
+        switching.switch("svc", "aaa", rollback=True)
+    links = [generations.link_name(path("svc")) for path in (paths.current, paths.previous)]
+    assert links == (["bbb", "aaa"] if cut == "flip" else ["aaa", "bbb"])
+    assert rolled_back() is (cut == "act")
+
+
 def test_units_that_are_no_more_are_stopped_and_removed(host):
     bring(host, "aaa", unit="old.service")
     done = bring(host, "bbb", unit="new.service")

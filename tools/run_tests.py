@@ -150,10 +150,16 @@ def machines(inventory: str = LAB, within: float = math.inf) -> list[Step]:
     )
 
 
-def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
+def check() -> list[Step]:
+    """Return the plan of everything on bare machines, where nothing is that it could compare."""
+    return part("roles", Step("check-site", f"{PLAYBOOK} playbooks/site.yml --check --diff"))
+
+
+def molecule(root: Path, roles: Sequence[str] = (), *, checks: bool = True) -> list[Step]:
     """Return the scenarios of the roles, all by default, in the order in which they build.
 
     What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
+    With `checks` each role is first played in check mode where it is not yet.
     """
     described = registry.descriptions()
     # Networks come before every service, the operator's files after all of them.
@@ -173,7 +179,7 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
         # The lab is up already: no other scenario has to create it.
         which = f"--no-shared-state --scenario-name {role}"
         build = f"converge-{role}"
-        if role in tested:
+        if role in tested and checks:
             steps += part("roles", Step(f"check-{role}", f"molecule check {which}"))
         steps += part("roles", Step(build, f"molecule converge {which}", needed=role not in tested))
         if role in tested:
@@ -248,7 +254,8 @@ def plan(
         case "bad-days" | "day-two" | "ha":
             return in_use(group, which)
     beside = [*lint(root), *unit(), *labs()]
-    rest = [*molecule(root), *cloud()]
+    # One plan of the whole site takes the place of a check of each role: minutes on a slow machine.
+    rest = [*check(), *molecule(root, checks=False), *cloud()]
     if cloud_within is None:
         return [*beside, *machines(), *rest]
     first = part("image", Step("image", "python -m lab build"))

@@ -214,7 +214,7 @@ def in_use(group: str, which: Sequence[str] = ()) -> list[Step]:
     Three controllers have a lab of their own (CAIRN_LAB).
     """
     inventory = "inventories/lab-ha" if group == "ha" else LAB
-    tests = " ".join(which) or folders(IN_USE[group])
+    tests = shlex.join(which) or folders(IN_USE[group])
     first = [Step("site", f"ansible-playbook -i {inventory} playbooks/site.yml", needed=True)]
     last = []
     if group == "ha":

@@ -14,7 +14,8 @@ description:
 options:
   phase:
     description:
-      - V(prepare) makes a project with a user, image, network and floating IP.
+      - V(prepare) makes a project with a user, image, network and floating IP, and waits until the
+        services behind the APIs have reported.
       - V(boot) creates an instance as that user and waits until it is active.
       - V(reach) reaches it over its floating IP and its console.
       - V(networks) has the instance look its own name up, and gives it two further networks, in
@@ -145,6 +146,7 @@ try:
     from cairn.verify import stack as verify_stack
     from cairn.verify import trace as verify_trace
     from cairn.verify import volume as verify_volume
+    from cairn.verify import workers as verify_workers
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -301,8 +303,9 @@ def prepare(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     save(state, run)
     image = Path(wanted["image"])
     text = kept(state, run, lambda: verify_run.prepare(admin, run, image, wanted["external"]))
+    workers = kept(state, run, lambda: verify_workers.settle(admin, wanted["seconds"]))
     volume = kept(state, run, lambda: verify_volume.prepare(admin, run, wanted["seconds"]))
-    return {"lines": [*lines, text, volume], "run": public(run)}
+    return {"lines": [*lines, text, *workers, volume], "run": public(run)}
 
 
 def refuse_second(state: Path) -> None:

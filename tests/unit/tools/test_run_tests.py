@@ -279,6 +279,12 @@ def test_journals_are_searched_after_everything_that_was_done_since_the_mark(
     assert mark.command.endswith("--inventory lab-ha")
 
 
+def test_a_test_whose_name_has_spaces_is_passed_on_as_one(tool: ModuleType) -> None:
+    one = "tests/lab/day_two/test_plan_is_run.py::test_x[a unit that was stopped]"
+    (step,) = [step for step in tool.in_use("day-two", [one]) if step.name == "day-two"]
+    assert shlex.split(step.command)[-1] == one
+
+
 def test_an_unknown_group_is_named(
     tool: ModuleType, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

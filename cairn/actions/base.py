@@ -106,7 +106,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         if not found:
             raise AnsibleActionFail(
                 f"{self.host_name(task_vars)}: what the host has is not known yet; start the play "
-                "with playbooks/tasks/begin.yml"
+                "with playbooks/tasks/decide.yml"
             )
         return dict(found)
 
@@ -115,7 +115,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         site = task_vars.get("cairn_site")
         if not site:
             raise AnsibleActionFail(
-                "the site's model is not known yet; start with playbooks/tasks/begin.yml"
+                "the site's model is not known yet; start with playbooks/tasks/decide.yml"
             )
         variables = {"cairn_host": {}, **task_vars}
         # The secrets stand in a vaulted file; templating makes plain text of them.

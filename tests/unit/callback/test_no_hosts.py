@@ -15,11 +15,7 @@ import yaml
 from cairn.site.planes import GROUPS
 
 ROOT = Path(__file__).resolve().parents[3]
-ENTRIES = sorted(
-    path.name
-    for path in (ROOT / "playbooks").glob("*.yml")
-    if path.name not in ("compute-cell.yml", "controllers.yml", "staged.yml")  # only imported
-)
+ENTRIES = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 HOSTS = "all: {children: {switches: {hosts: {leaf1: {ansible_connection: refusing}}}}}\n"
 
 
@@ -117,7 +113,11 @@ def test_later_plays_may_be_for_nobody(tmp_path: Path) -> None:
 
 def test_plays_name_the_managed_hosts_by_cairns_groups() -> None:
     """The groups of planes.GROUPS are what Cairn manages; other hosts are never touched."""
-    paths = [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "molecule").glob("*/converge.yml")]
+    paths = [
+        *(ROOT / "playbooks").glob("*.yml"),
+        *(ROOT / "playbooks/internal").glob("*.yml"),
+        *(ROOT / "molecule").glob("*/converge.yml"),
+    ]
     patterns = {
         play["hosts"]: path.name
         for path in paths

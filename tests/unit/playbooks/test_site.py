@@ -26,7 +26,7 @@ GROUPS = {
 }
 HOSTS = sorted({host for hosts in GROUPS.values() for host in hosts})
 LAST = "OVN, neutron, nova, ceilometer: compute and network hosts"
-GATES = ("staged.yml", "controllers.yml")
+GATES = ("internal/stop-if-staging-failed.yml", "internal/stop-if-controller-failed.yml")
 
 Went = Callable[..., tuple[str, dict[str, list[str]]]]
 
@@ -62,8 +62,9 @@ def went(tmp_path: Path) -> Went:
         for play in plays
         if "hosts" in play or play["ansible.builtin.import_playbook"] in GATES
     ]
+    (tmp_path / "internal").mkdir()
     for gate in GATES:
-        shutil.copy(ROOT / "playbooks" / gate, tmp_path)
+        shutil.copy(ROOT / "playbooks" / gate, tmp_path / gate)
     (tmp_path / "site.yml").write_text(yaml.safe_dump(kept, sort_keys=False))
     (tmp_path / "ansible.cfg").write_text(
         f"[defaults]\nfilter_plugins = {ROOT}/filter_plugins\n"
@@ -192,7 +193,26 @@ def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str
         assert play["hosts"].partition(":")[0] in GROUPS, play["name"]
 
 
-PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+ENTRIES = sorted((ROOT / "playbooks").glob("*.yml"))
+INTERNAL = sorted((ROOT / "playbooks/internal").glob("*.yml"))
+PLAYBOOKS = [*ENTRIES, *INTERNAL]
+
+
+def imports(path: Path) -> list[Path]:
+    """The playbooks that a playbook imports."""
+    return [
+        (path.parent / play["ansible.builtin.import_playbook"]).resolve()
+        for play in yaml.safe_load(path.read_text())
+        if "ansible.builtin.import_playbook" in play
+    ]
+
+
+def test_playbooks_that_only_others_import_are_internal() -> None:
+    """What lies in playbooks/ is for operators: a page of the guide names what is imported too."""
+    imported = {target for path in PLAYBOOKS for target in imports(path)}
+    guide = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    assert set(INTERNAL) <= imported
+    assert [p.name for p in ENTRIES if p in imported and f"playbooks/{p.name}" not in guide] == []
 
 
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.name)

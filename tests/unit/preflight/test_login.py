@@ -146,7 +146,7 @@ def test_hosts_become_root_and_the_operators_plays_do_not(root: Any) -> None:
 
     plays = [
         play
-        for path in sorted((root / "playbooks").glob("*.yml"))
+        for path in sorted((root / "playbooks").rglob("*.yml"))
         for play in yaml.safe_load(path.read_text())
         if play.get("hosts") == "operator"
     ]

@@ -164,4 +164,4 @@ def test_whatever_changes_hosts_takes_the_lease_first_and_gives_it_up_last(name:
         for task in play.get("tasks", [])
     ]
     assert "tasks/lease.yml" in taking
-    assert plays[-1]["ansible.builtin.import_playbook"] == "free.yml"
+    assert plays[-1]["ansible.builtin.import_playbook"] == "internal/release-lease.yml"

@@ -53,6 +53,7 @@ FILE_KEYS = {
     "groups",
     "content",
     "template",
+    "copy",
     "from_venv",
     "dialect",
     "mode",

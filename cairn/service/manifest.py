@@ -29,6 +29,8 @@ from .description import (
 Manifest = dict[str, Any]
 
 PLACE_KEYS = ("owner", "group", "mode", "secret", "dialect")
+# Text in the description, a template or a file of the role, a file of the virtualenv.
+FILE_SOURCES = ("content", "template", "copy", "from_venv")
 
 
 def digest(value: Any, length: int = 12) -> str:
@@ -51,13 +53,15 @@ def build(
     secrets: Mapping[str, str],
     overrides: Mapping[str, Any],
     read_lock: Callable[[str], str],
+    read_file: Callable[[str], str],
     render_template: Callable[[str], str],
 ) -> Manifest | None:
     """What the host `me` should have of a service; None when it should have nothing of it.
 
-        `description` is templated already. `overrides` is the operator's `<role>_config`: file to
-    XX gives a lock file's text, `render_template` a role template's
-        result. Raises DescriptionError on anything a description may not say.
+    `description` is templated already. `overrides` is the operator's `<role>_config`: file to
+    section to option. `read_lock` returns a lock file's text, `read_file` the text of a file of the
+    role, `render_template` the result of a template of the role. Raises DescriptionError on
+    anything that a description may not contain.
     """
     check_keys(f"{role}_service", description, DESCRIPTION_KEYS)
     default = list(description["groups"])
@@ -75,7 +79,7 @@ def build(
         }
     files = [
         *_config_files(role, description, default, site, me, secrets, overrides),
-        *_other_files(role, description, default, me, secrets, render_template),
+        *_other_files(role, description, default, me, secrets, read_file, render_template),
     ]
     made = units.build(role, description, default, me=me, user=user)
     files += made.files
@@ -204,6 +208,7 @@ def _other_files(
     default: list[str],
     me: Mapping[str, Any],
     secrets: Mapping[str, str],
+    read_file: Callable[[str], str],
     render_template: Callable[[str], str],
 ) -> list[dict[str, Any]]:
     files = []
@@ -212,9 +217,9 @@ def _other_files(
         check_keys(where, entry, FILE_KEYS)
         if not in_groups(entry, default, me):
             continue
-        sources = [key for key in ("content", "template", "from_venv") if key in entry]
+        sources = [key for key in FILE_SOURCES if key in entry]
         if len(sources) != 1:
-            raise DescriptionError(f"{where}: needs exactly one of content, template, from_venv")
+            raise DescriptionError(f"{where}: needs exactly one of {', '.join(FILE_SOURCES)}")
         file = _placed(role, entry["path"], entry, description)
         if "from_venv" in entry:
             if not description.get("lock"):
@@ -222,6 +227,8 @@ def _other_files(
             file["from_venv"] = entry["from_venv"]
         elif "template" in entry:
             file["content"] = render_template(entry["template"])
+        elif "copy" in entry:
+            file["content"] = read_file(entry["copy"])
         else:
             file["content"] = str(entry["content"])
         if "content" in file:

@@ -164,7 +164,7 @@ class Model:
         made = None
         if self.has_part_of(role):
             variables = self.variables(role)
-            templates = self.project / "roles" / role / "templates"
+            folder = self.project / "roles" / role
             overrides = variables.get(f"{role}_config") or {}
             made = build(
                 role,
@@ -174,7 +174,8 @@ class Model:
                 secrets=self.secrets,
                 overrides=self._template(overrides, variables) if overrides else {},
                 read_lock=self.lock,
-                render_template=lambda name: self._render(templates / name, variables),
+                read_file=lambda name: (folder / "files" / name).read_text(),
+                render_template=lambda name: self._render(folder / "templates" / name, variables),
             )
         self._done[key] = made
         return made

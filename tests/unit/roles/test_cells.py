@@ -59,7 +59,7 @@ def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
 ) -> None:
     conf, database = tmp_path / "nova.conf", shutil.copy(schema, tmp_path)
     conf.write_text(CONF.format(folder=tmp_path, database=MYSQL))
-    cells = (python, root / "roles" / "nova" / "templates" / "cells.py", conf, "map")
+    cells = (python, root / "roles" / "nova" / "files" / "cells.py", conf, "map")
     assert run(*cells).split() == ["mapped", "cell0", "mapped", "cell1"]
     assert run(*cells) == ""
     with sqlite3.connect(database) as known:
@@ -82,7 +82,7 @@ def test_compute_hosts_are_known_by_their_uuids(
     conf, main = tmp_path / "nova.conf", f"sqlite:///{tmp_path}/main.db"
     conf.write_text(CONF.format(folder=tmp_path, database=main))
     run(python.with_name("nova-manage"), "--config-file", conf, "db", "sync", "--local_cell")
-    cells = (python, root / "roles" / "nova" / "templates" / "cells.py", conf)
+    cells = (python, root / "roles" / "nova" / "files" / "cells.py", conf)
     run(*cells, "map")
     with sqlite3.connect(tmp_path / "api.db") as known:
         known.execute("UPDATE cell_mappings SET database_connection = ?", (main,))

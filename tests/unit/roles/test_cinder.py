@@ -239,7 +239,7 @@ def test_back_ends_get_volume_types_that_stay_as_changed(
         f"[DEFAULT]\nstate_path = {tmp_path}\n[database]\nconnection = sqlite:///{tmp_path}/db\n"
         f"[oslo_concurrency]\nlock_path = {tmp_path}\n"
     )
-    types = str(root / "roles/cinder/templates/types.py")
+    types = str(root / "roles/cinder/files/types.py")
     program = (
         "import runpy, sys\n"
         "from cinder import context, db\n"
@@ -310,7 +310,7 @@ def targets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> ModuleType:
     """The script, with a record of three targets and disks that are there at once or never."""
-    module = script("roles/cinder/templates/targets.py")
+    module = script("roles/cinder/files/targets.py")
     record = tmp_path / "saveconfig.json"
     record.write_text(json.dumps({"targets": [{"wwn": f"iqn.{name}"} for name in "abc"]}))
     monkeypatch.setattr(module, "RECORD", record)

@@ -47,7 +47,7 @@ class Compute:
 
 @pytest.fixture
 def module(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("roles/nova/templates/finish.py")
+    return script("roles/nova/files/drain_compute.py")
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_nova_is_asked_with_its_own_account(
     )
     command = [str(venv_of("nova") / "bin/python"), "-c", ASK]
     done = subprocess.run(
-        [*command, str(root / "roles/nova/templates/finish.py"), str(conf)],
+        [*command, str(root / "roles/nova/files/drain_compute.py"), str(conf)],
         capture_output=True,
         text=True,
         check=False,

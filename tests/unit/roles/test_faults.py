@@ -25,7 +25,7 @@ FAULTS = {
         "try:\n    print(futurist_utils.call_functions_parallel())\n"
         "except ValueError as error:\n    print(error)",
         "max_workers must be greater than zero",
-        "roles/horizon/templates/repairs.py",
+        "roles/horizon/files/repairs.py",
         "call_functions_parallel",
     ),
 }

@@ -85,7 +85,7 @@ def test_a_service_is_joined_where_it_runs(script: Callable[[str], ModuleType]) 
 
 @pytest.fixture
 def health(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("roles/mysql/templates/galera-health.py")
+    return script("roles/mysql/files/galera-health.py")
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,8 @@ def venv(venv_of: Callable[[str], Path]) -> Path:
 
 def test_sessions_are_read_by_nobody_else_and_in_no_other_place(root: Path, venv: Path) -> None:
     code = """
-from sealed import Sealed
-ours, others = Sealed("one"), Sealed("two")
+from encrypted_sessions import EncryptedSessions
+ours, others = EncryptedSessions("one"), EncryptedSessions("two")
 text, flags = ours.serialize("session-1", {"token": "secret"})
 assert b"secret" not in text
 assert ours.deserialize(b"session-1", text, flags) == {"token": "secret"}
@@ -184,7 +184,7 @@ assert ours.deserialize("session-1", pickle.dumps("planted"), flags) is None
 """
     done = subprocess.run(
         [str(venv / "bin" / "python"), "-c", code],
-        cwd=root / "roles" / "horizon" / "templates",
+        cwd=root / "roles" / "horizon" / "files",
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = "roles/ceilometer/templates/listen.py"
+SCRIPT = "roles/ceilometer/files/listen.py"
 
 # Runs in the virtualenv: a meter and an event as ceilometer's publisher hands them to
 # oslo.messaging, and as listen.py takes them from the queue.

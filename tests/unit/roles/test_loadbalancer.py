@@ -155,7 +155,7 @@ ROW = "2 {} 1 {} 192.0.2.11 2 {} 1 1 4 6 3 3 6 0 0 0 - 1 - 0 0 - - 0"
 def test_only_what_somebody_took_out_outlives_a_reload(
     script: Callable[[str], Any], haproxy: str, admin: int, kept: bool
 ) -> None:
-    module = script("roles/loadbalancer/templates/keep_state.py")
+    module = script("roles/loadbalancer/files/keep_state.py")
     row = ROW.format("keystone-api", "controller1", admin)
     lines = module.kept(f"{HEAD}{row}\n\n", haproxy).splitlines()
     assert "\n".join(lines[:2]) + "\n" == HEAD
@@ -168,7 +168,7 @@ def test_only_what_somebody_took_out_outlives_a_reload(
 def test_a_server_that_is_no_longer_configured_is_not_kept(
     script: Callable[[str], Any], haproxy: str, gone: tuple[str, str]
 ) -> None:
-    module = script("roles/loadbalancer/templates/keep_state.py")
+    module = script("roles/loadbalancer/files/keep_state.py")
     assert module.kept(HEAD + ROW.format(*gone, 1) + "\n", haproxy) == HEAD
 
 

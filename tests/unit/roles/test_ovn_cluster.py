@@ -32,7 +32,7 @@ Servers:
 
 @pytest.fixture
 def members(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("roles/ovn/templates/members.py")
+    return script("roles/ovn/files/members.py")
 
 
 def test_a_member_knows_its_leader(members: ModuleType) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "roles/rabbitmq/templates/queues-alive.sh"
+SCRIPT = Path(__file__).parents[3] / "roles/rabbitmq/files/queues-alive.sh"
 # Answer from a file what they are asked: erl_call on its stdin, rabbitmqctl as its last argument.
 TOOLS = {
     "erl_call": """#!/bin/sh

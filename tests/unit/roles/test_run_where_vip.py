@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = "roles/ceilometer/templates/where_address.py"
+SCRIPT = "roles/ceilometer/files/run_where_vip.py"
 SECONDS = 0.02
 
 

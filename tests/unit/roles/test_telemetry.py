@@ -179,7 +179,7 @@ def test_the_central_agent_runs_where_the_internal_vip_is(
     units: Callable[..., dict[str, dict[str, Any]]],
 ) -> None:
     found = units("ceilometer", "controller2", controllers=3, services=BOTH)
-    assert "where_address.py 192.0.2.250 /" in found["ceilometer-central"]["text"]
+    assert "run_where_vip.py 192.0.2.250 /" in found["ceilometer-central"]["text"]
 
 
 def test_the_agent_that_publishes_starts_when_keystone_answers(

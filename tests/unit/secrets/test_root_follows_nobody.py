@@ -314,7 +314,7 @@ def shipped(root: Path) -> Iterator[Path]:
     """All that runs on managed hosts: modules, what ships with them, programs of the roles."""
     yield from (root / "plugins/modules").glob("*.py")
     yield from (root / "plugins/module_utils/cairn_host").rglob("*.py")
-    yield from root.glob("roles/*/templates/*.py")
+    yield from root.glob("roles/*/files/*.py")
 
 
 def writes(path: Path) -> Iterator[str]:

@@ -65,13 +65,22 @@ def test_an_override_of_a_file_that_is_not_there_names_the_host_and_the_files(ma
         model.manifest("example")
 
 
+def test_a_file_of_the_role_is_copied_as_it_is(make_model, edit, project):
+    folder = project / "roles/example/files"
+    folder.mkdir()
+    (folder / "run.py").write_text("print('{{ not_a_template }}')\n")
+    path = "/etc/example.d/extra"
+    edit({"files": [{"path": path, "copy": "run.py"}, {"path": "paste.ini", "content": ""}]})
+    assert files(make_model())[path]["content"] == "print('{{ not_a_template }}')\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"pakages": []}, "unknown key 'pakages'"),
         ({"units": {"x": {"comand": "y"}}}, "unknown key 'comand'"),
         ({"units": {"x": {}}}, "exactly one of wsgi, static, command, distro"),
-        ({"files": [{"path": "a"}]}, "exactly one of content, template, from_venv"),
+        ({"files": [{"path": "a"}]}, "exactly one of content, template, copy, from_venv"),
         ({"files": [{"path": "a", "content": "", "mod": 1}]}, "unknown key 'mod'"),
         ({"lock": None}, "from_venv needs the description's lock"),
         ({"lock": "other"}, "no lock .*other.lock.*make lock RELEASE=2026.1"),

@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken
 
 
-class Sealed:
+class EncryptedSessions:
     """Serialiser for pymemcache: encrypted, authenticated, and good for its own key only."""
 
     def __init__(self, secret: str) -> None:

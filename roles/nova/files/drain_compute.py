@@ -1,6 +1,6 @@
 """End nova-compute as soon as it has finished what it is at. Runs as root, by the unit's ExecStop.
 
-Usage: MAINPID=… finish.py NOVA_CONF SECONDS
+Usage: MAINPID=… drain_compute.py NOVA_CONF SECONDS
 
 nova-compute that is told to end takes no new work, waits for the calls that it is answering, and
 then sleeps for manager_shutdown_timeout: it cannot tell whether an instance is being built or moved

@@ -155,11 +155,12 @@ def check() -> list[Step]:
     return part("roles", Step("check-site", f"{PLAYBOOK} playbooks/site.yml --check --diff"))
 
 
-def molecule(root: Path, roles: Sequence[str] = (), *, checks: bool = True) -> list[Step]:
+def molecule(root: Path, roles: Sequence[str] = (), *, whole: bool = False) -> list[Step]:
     """Return the scenarios of the roles, all by default, in the order in which they build.
 
     What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
-    With `checks` each role is first played in check mode where it is not yet.
+    Where the `whole` site follows, its plan and its second run take the place of each role's check
+    and idempotence: two runs of Ansible instead of two for each role.
     """
     described = registry.descriptions()
     # Networks come before every service, the operator's files after all of them.
@@ -179,11 +180,11 @@ def molecule(root: Path, roles: Sequence[str] = (), *, checks: bool = True) -> l
         # The lab is up already: no other scenario has to create it.
         which = f"--no-shared-state --scenario-name {role}"
         build = f"converge-{role}"
-        if role in tested and checks:
+        if role in tested and not whole:
             steps += part("roles", Step(f"check-{role}", f"molecule check {which}"))
         steps += part("roles", Step(build, f"molecule converge {which}", needed=role not in tested))
         if role in tested:
-            proofs = ("idempotence", "verify")
+            proofs = ("verify",) if whole else ("idempotence", "verify")
             steps += part(
                 "roles",
                 *(Step(f"{p}-{role}", f"molecule {p} {which}", needs=(build,)) for p in proofs),
@@ -254,8 +255,7 @@ def plan(
         case "bad-days" | "day-two" | "ha":
             return in_use(group, which)
     beside = [*lint(root), *unit(), *labs()]
-    # One plan of the whole site takes the place of a check of each role: minutes on a slow machine.
-    rest = [*check(), *molecule(root, checks=False), *cloud()]
+    rest = [*check(), *molecule(root, whole=True), *cloud()]
     if cloud_within is None:
         return [*beside, *machines(), *rest]
     first = part("image", Step("image", "python -m lab build"))

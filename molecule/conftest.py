@@ -1,4 +1,4 @@
-"""Lets testinfra reach hosts as Ansible does, and tells tests where the inventory puts them.
+"""Connects testinfra to hosts as Ansible does, and gives tests the facts of the inventory.
 
 testinfra reads an inventory but does not template it.
 """
@@ -21,7 +21,7 @@ from ansible.template import Templar
 from ansible.vars.manager import VariableManager
 
 _read_inventory = runner.get_ansible_inventory
-# One connection per host for all of its tests, as ansible.cfg wishes; testinfra names no place.
+# One connection per host for all of its tests, as in ansible.cfg; testinfra sets no control path.
 _sockets = tempfile.TemporaryDirectory(prefix="cairn-ssh-")
 
 
@@ -46,7 +46,7 @@ runner.get_ansible_inventory = templated_inventory
 
 
 class Site:
-    """What the inventory says of a host's addresses, worked out without Cairn's own code."""
+    """A host's addresses, derived from the inventory without Cairn's own code."""
 
     def __init__(self, variables: dict[str, Any]) -> None:
         self._variables = variables
@@ -55,7 +55,7 @@ class Site:
         self.name: str = variables["inventory_hostname"]
 
     def address(self, plane: str = "management", number: int | None = None) -> str:
-        """Return the address on a plane: of this host, or of the one with that number."""
+        """Return the address on a plane of this host, or of the host with that number."""
         first = ipaddress.ip_address(self.planes[plane]["range"].split("-")[0].strip())
         if number is None:
             own = self._variables["cairn_host_planes"].get(plane, {}).get("address")
@@ -65,11 +65,11 @@ class Site:
         return str(first + number - self._variables.get("cairn_first_host_number", 11))
 
     def setting(self, name: str, default: Any) -> Any:
-        """Return a variable of the tested host, or what its role has by default."""
+        """Return a variable of the tested host, or its role's default."""
         return self._variables.get(name, default)
 
     def has(self, service: str) -> bool:
-        """Return whether the site has an optional service: all of them where it says nothing."""
+        """Return whether the site deploys an optional service; by default it deploys all."""
         chosen = self._variables.get("cairn_services")
         return chosen is None or service in chosen
 
@@ -106,7 +106,7 @@ def on(groups: list[str]) -> Callable[..., None]:
 def runs(host: Any, groups: list[str]) -> Callable[..., None]:
     """Return a function that asserts that units run here, as they are on disk, and start at boot.
 
-    It takes those of every host, and by the name of a group those of its hosts.
+    Positional arguments are units of every host; keywords name a group and the units of its hosts.
     """
 
     def check(*everywhere: str, **units: tuple[str, ...]) -> None:
@@ -123,7 +123,7 @@ def runs(host: Any, groups: list[str]) -> Callable[..., None]:
 
 @pytest.fixture
 def listeners(host: Any) -> Callable[[int], set[str]]:
-    """Return a function that gives the addresses on which the host listens on a TCP or UDP port."""
+    """Return a function that returns the addresses on which a TCP or UDP port is open."""
     lines = host.check_output("ss --no-header --numeric --listening --tcp --udp").splitlines()
     sockets = [line.split()[4].rpartition(":") for line in lines]
     return lambda port: {address for address, _, number in sockets if number == str(port)}
@@ -131,9 +131,9 @@ def listeners(host: Any) -> Callable[[int], set[str]]:
 
 @pytest.fixture
 def fetched(host: Any) -> Callable[..., None]:
-    """Return a function that waits until somebody fetches from each queue of a virtual host.
+    """Return a function that waits until each queue of a virtual host has a consumer.
 
-    An agent listens long after its unit runs: it loads its drivers first.
+    An agent starts to consume long after its unit is active: it loads its drivers first.
     """
 
     def check(vhost: str, *queues: str, seconds: float = 180) -> None:
@@ -153,7 +153,7 @@ def fetched(host: Any) -> Callable[..., None]:
 
 @pytest.fixture
 def own_url(site: Site, listeners: Callable[[int], set[str]]) -> Callable[..., str]:
-    """Return a function that gives a service's own URL at a port.
+    """Return a function that returns a service's own URL at a port.
 
     The load balancer is at the same port of the VIPs; nobody else may listen there.
     """
@@ -166,7 +166,7 @@ def own_url(site: Site, listeners: Callable[[int], set[str]]) -> Callable[..., s
     return url
 
 
-# Before a script: a session of the service's own account, which goes through the load balancer.
+# Prefix of scripts: a session of the service's own account, through the load balancer.
 SESSION = """
 from keystoneauth1 import loading
 from oslo_config import cfg
@@ -184,7 +184,7 @@ session = loading.load_session_from_conf_options(
 
 @pytest.fixture
 def as_service(host: Any) -> Callable[[str, str, str], str]:
-    """Return a function that runs Python with a service's `session`, and gives what it printed.
+    """Return a function that runs Python with a service's `session` and returns its output.
 
     It takes the service, its file with credentials, and the script.
     """
@@ -204,7 +204,7 @@ def as_service(host: Any) -> Callable[[str, str, str], str]:
 
 @pytest.fixture
 def status(host: Any) -> Callable[[str], str]:
-    """Return a function that asks for a URL from the host itself and gives the HTTP status."""
+    """Return a function that requests a URL on the host itself and returns the HTTP status."""
 
     def ask(url: str) -> str:
         asked = host.run("curl --silent --output /dev/null --write-out '%%{http_code}' %s", url)

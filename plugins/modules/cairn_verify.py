@@ -22,7 +22,7 @@ options:
         which the agent of its host must answer for metadata.
       - V(volumes) uses the volume that it was created with, if the cloud has volumes.
       - V(objects) stores and reads objects by swift's API and by S3's.
-      - V(begin_stack) asks for a stack with an instance, if the cloud has stacks; V(stack) waits
+      - V(create_stack) asks for a stack with an instance, if the cloud has stacks; V(stack) waits
         until its instance answers, changes and deletes it.
       - V(pause) pauses the instance for a moment, so that there is an event to be heard.
       - V(meters) reads meters of what was made, in gnocchi and as heard on the message queue.
@@ -34,7 +34,7 @@ options:
       - boot
       - reach
       - networks
-      - begin_stack
+      - create_stack
       - volumes
       - objects
       - stack
@@ -366,7 +366,7 @@ def objects(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     return seen(state, run, lambda: verify_objects.objects(admin, run, dispersion, location))
 
 
-def begin_stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+def create_stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Ask for a stack, to be made while other things are proved."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
@@ -423,7 +423,7 @@ PHASES = {
     "boot": boot,
     "reach": reach,
     "networks": networks,
-    "begin_stack": begin_stack,
+    "create_stack": create_stack,
     "volumes": volumes,
     "objects": objects,
     "stack": stack,

@@ -1,4 +1,4 @@
-"""Every host of the site, whatever it does."""
+"""Settings of every managed host."""
 
 from __future__ import annotations
 

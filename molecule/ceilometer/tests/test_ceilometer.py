@@ -1,4 +1,4 @@
-"""Ceilometer as it stands on controllers and compute hosts."""
+"""Ceilometer on controllers and compute hosts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_central_agent_polls_where_the_internal_vip_is(host: Any, on: Any, s
 def test_the_compute_agent_may_look_at_instances(host: Any, on: Any) -> None:
     on("compute")
     look = "import libvirt; print(len(libvirt.openReadOnly('qemu:///system').listAllDomains()))"
-    # As the unit runs: with libvirt's group on top.
+    # As in the unit: with libvirt's group.
     asked = host.run(
         "setpriv --reuid=ceilometer --regid=ceilometer --groups=libvirt %s -c %s",
         f"{CURRENT}/venv/bin/python",

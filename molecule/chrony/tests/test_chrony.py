@@ -1,4 +1,4 @@
-"""Controllers give the time; all others ask them and nobody else."""
+"""Controllers serve the time; all other hosts use the controllers only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ testinfra_hosts = [
 
 
 def sources(host: Any) -> set[str]:
-    """Where the host takes the time from."""
+    """Return the host's time sources."""
     lines = host.check_output("chronyc -c -n sources").splitlines()
     return {line.split(",")[2] for line in lines}
 

@@ -1,4 +1,4 @@
-"""Cinder as it stands on controllers and storage hosts."""
+"""Cinder on controllers and storage hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ testinfra_hosts = ["ansible://controller", "ansible://storage"]
 CONTROLLER = ("cinder-api", "cinder-scheduler")
 VENV = "/var/lib/cairn/services/cinder/current/venv/bin"
 CONFIGFS = "/sys/kernel/config/target"
-# Loads what exporting takes, as cinder does before its first volume; nothing is exported.
+# Loads the kernel modules for exports, as cinder does before its first volume; exports nothing.
 EXPORT = f"""
 import os
 from rtslib_fb import FabricModule, RTSRoot
@@ -26,14 +26,14 @@ MANAGE = f"runuser -u cinder -- {VENV}/cinder-manage"
 
 @pytest.fixture
 def backends(site: Any) -> list[str]:
-    """Back ends of the site, the first of them the default one."""
+    """Back ends of the site; the first is the default."""
     found: list[str] = site.setting("cinder_backends", ["lvm"])
     return found
 
 
 @pytest.fixture
 def exporting(on: Any, backends: list[str]) -> None:
-    """Skip the test where no volumes are exported over iSCSI."""
+    """Skip the test if the site exports no volumes over iSCSI."""
     on("storage")
     if "lvm" not in backends:
         pytest.skip("volumes are on no disk of this host")
@@ -60,7 +60,7 @@ def test_every_service_reports_to_the_others(
     wanted = {("cinder-volume", f"{name}@{backend}") for name in storage for backend in backends}
     wanted |= {("cinder-backup", name) for name in storage if site.has("swift")}
     wanted.add(("cinder-scheduler", host.backend.get_hostname()))
-    # A unit runs long before its service reports for the first time.
+    # The unit is active long before its service reports for the first time.
     end = time.monotonic() + 180
     while True:
         lines = host.check_output(f"{MANAGE} service list").splitlines()[1:]
@@ -102,7 +102,7 @@ def test_the_kernel_can_export_a_volume(host: Any) -> None:
 def test_volumes_are_exported_on_the_storage_plane_only(
     host: Any, site: Any, listeners: Any
 ) -> None:
-    # Each target has a portal. Without a volume there is none, and nothing listens.
+    # A portal exists per target; without volumes nothing listens.
     found = host.run(f"find {CONFIGFS}/iscsi -path '*/np/*' -name '*:3260'").stdout
     portals = {path.rpartition("/")[2] for path in found.splitlines()}
     assert portals <= {f"{site.address('storage')}:3260"}

@@ -1,4 +1,4 @@
-"""Glance as it stands on the controllers."""
+"""Glance on the controllers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gnocchi as it stands on the controllers."""
+"""Gnocchi on the controllers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLICIES = f"""{WHERE}
 for policy in session.get("/v1/archive_policy", endpoint_filter=where).json():
     print(policy["name"])
 """
-# Not asked to be refreshed: metricd itself has to aggregate what the API has taken.
+# Without `refresh`: metricd must aggregate what the API has accepted.
 MEASURE = f"""{WHERE}
 import time
 made = session.post("/v1/metric", json={{"archive_policy_name": "low"}}, endpoint_filter=where)
@@ -52,7 +52,7 @@ def test_the_database_answers_through_the_load_balancer(as_service: Any) -> None
 
 
 def test_a_measure_comes_back(as_service: Any, site: Any) -> None:
-    # Metricd looks for new measures once in so many seconds.
+    # metricd polls for new measures at this interval.
     seconds = 3 * site.setting("gnocchi_processing_delay", 60) + 30
     said = as_service("gnocchi", CONF, f"SECONDS = {seconds}{MEASURE}")
     assert said.split() == ["42.0"]

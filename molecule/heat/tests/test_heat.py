@@ -1,4 +1,4 @@
-"""Heat as it stands on the controllers."""
+"""Heat on the controllers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_deleted_stacks_are_purged_once_a_day(host: Any) -> None:
     assert host.check_output(asked)
 
 
-# What the engine itself has loaded, as it was configured; its users' lists leave out more.
+# The types that the engine has loaded; the API's list hides more.
 PLUGINS = """
 from heat.common import config
 from heat.engine import resources

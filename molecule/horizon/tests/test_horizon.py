@@ -1,4 +1,4 @@
-"""The dashboard as it stands on the controllers."""
+"""The dashboard on the controllers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CURRENT = "/var/lib/cairn/services/horizon/current"
 
 @pytest.fixture
 def page(host: Any, site: Any) -> str:
-    """The login page as a visitor gets it, the certificate verified."""
+    """Fetch the login page and verify the certificate."""
     return str(host.check_output("curl --silent --fail https://%s/auth/login/", site.vip("public")))
 
 

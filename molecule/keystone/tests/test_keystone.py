@@ -1,4 +1,4 @@
-"""Keystone as it stands on the controllers."""
+"""Keystone on the controllers."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def test_configuration_with_secrets_is_read_by_the_service_alone(host: Any) -> N
 def test_keystones_own_doctor_finds_its_keys_in_order(host: Any) -> None:
     manage = "/var/lib/cairn/services/keystone/current/venv/bin/keystone-manage"
     done = host.run(f"runuser -u keystone -- {manage} doctor")
-    # It ends with 1 for any symptom, too, and for one of the keys it speaks of a "key repository".
+    # It exits with 1 for any symptom; those of keys mention a "key repository".
     assert done.rc == 0 or "WARNING: " in done.stdout, done.stderr
     assert "key repositor" not in done.stdout.lower()

@@ -1,4 +1,4 @@
-"""The VIPs, as whoever calls an API sees them."""
+"""The VIPs, as seen by clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def handshake(host: Any, address: str, more: str = "") -> Any:
-    """Speak TLS to a port, believing only the system's authorities."""
+    """Open a TLS connection to a port, trusting the system's CAs only."""
     return host.run(
         f"openssl s_client -connect {address}:{PORT} -verify_ip {address} -verify_return_error "
         f"-CAfile {BUNDLE} {more} </dev/null"

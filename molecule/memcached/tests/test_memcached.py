@@ -1,4 +1,4 @@
-"""memcached, as a client on the network sees it."""
+"""memcached, as seen by clients on the network."""
 
 from __future__ import annotations
 

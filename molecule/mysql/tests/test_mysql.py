@@ -1,4 +1,4 @@
-"""MariaDB, as a client on the network and as root on the host see it."""
+"""MariaDB, as seen by clients on the network and by root on the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ testinfra_hosts = ["ansible://controller"]
 
 @pytest.fixture
 def query(host: Any) -> Callable[[str], list[list[str]]]:
-    """Return a function that asks the server as root; rows of columns."""
+    """Return a function that queries the server as root and returns rows."""
 
     def ask(sql: str) -> list[list[str]]:
         said = host.check_output("mariadb --batch --raw --skip-column-names --execute %s", sql)
@@ -23,7 +23,7 @@ def query(host: Any) -> Callable[[str], list[list[str]]]:
 
 
 def login(host: Any, address: str, more: str) -> str:
-    """What the server says to someone without a password."""
+    """Return the server's answer to a client without a password."""
     done = host.run(f"mariadb --host={address} --user=nobody {more} --execute='SELECT 1'")
     assert done.rc != 0
     return str(done.stderr)
@@ -49,7 +49,7 @@ def test_the_certificate_is_good_and_a_wrong_password_is_not(host: Any, site: An
 
 
 def test_a_stranger_cannot_pass_for_the_server(host: Any, site: Any) -> None:
-    """The check above means something: with another authority the same call fails earlier."""
+    """Counter-check: with another CA the same connection fails earlier."""
     other = "--ssl-ca=/etc/ssl/certs/ISRG_Root_X1.pem --ssl-verify-server-cert --password=wrong"
     assert "certificate" in login(host, site.address("management"), other).lower()
 

@@ -1,4 +1,4 @@
-"""Every host's planes, as the kernel has them and as their neighbours see them."""
+"""The planes of every host, as seen by the kernel and by other hosts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADERS = 28  # of IP and ICMP, which an MTU counts and a ping's size does not
 
 @dataclass(frozen=True)
 class Plane:
-    """What the inventory says of one plane of a host."""
+    """One plane of a host, as declared in the inventory."""
 
     interface: str
     vlan: int | None
@@ -35,7 +35,7 @@ class Plane:
 
 @pytest.fixture
 def planes(host: Any, site: Any) -> dict[str, Plane]:
-    """The host's planes by name; the peer is the next host that has the plane, if there is one."""
+    """Return the host's planes by name; the peer is the next host on the plane, if any."""
     runner = host.backend.ansible_runner
     everyone = {name: runner.get_variables(name) for name in runner.get_hosts("all")}
     own = everyone[site.name]["cairn_host_planes"]
@@ -55,7 +55,7 @@ def planes(host: Any, site: Any) -> dict[str, Plane]:
 
 
 def links(host: Any) -> dict[str, Any]:
-    """The kernel's interfaces by name."""
+    """Return the kernel's interfaces by name."""
     shown = json.loads(host.check_output("ip -d -j address"))
     return {link["ifname"]: link for link in shown if link}
 
@@ -86,7 +86,7 @@ def test_each_plane_has_its_mtu_and_its_vlan(host: Any, planes: dict[str, Plane]
                 int(plane.vlan),
             )
         else:
-            # A card carries what is largest on it; the plane's own is on its routes.
+            # A NIC has the largest MTU of its planes; a plane's own MTU is on its routes.
             assert link["mtu"] >= plane.mtu, name
 
 

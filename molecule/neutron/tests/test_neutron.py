@@ -1,4 +1,4 @@
-"""Neutron as it stands on controllers and compute hosts."""
+"""Neutron on controllers and compute hosts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_the_api_answers_on_one_address_only_and_refuses_the_anonymous(
 def test_the_schema_is_that_of_the_code(host: Any, on: Any) -> None:
     on("controller")
     files = "--config-file /etc/neutron/neutron.conf --config-file /etc/neutron/ml2_conf.ini"
-    told = host.run(
+    result = host.run(
         f"runuser -u neutron -- {VENV}/neutron-db-manage {files} has_offline_migrations"
     )
-    assert told.rc == 0, told.stdout + told.stderr
+    assert result.rc == 0, result.stdout + result.stderr
 
 
 def test_neutron_reads_the_key_that_ovn_knows_it_by(host: Any) -> None:
@@ -39,12 +39,12 @@ def test_neutron_reads_the_key_that_ovn_knows_it_by(host: Any) -> None:
 def test_every_compute_hosts_agent_is_known_to_ovn(host: Any, on: Any) -> None:
     on("controller")
     wanted = set(host.backend.ansible_runner.get_hosts("compute"))
-    told = host.run(
+    result = host.run(
         "ovn-sbctl --timeout=10 --bare --columns=name,external_ids list Chassis_Private"
     ).stdout
     known = {
         block.split()[0]
-        for block in told.strip().split("\n\n")
+        for block in result.strip().split("\n\n")
         if "neutron:ovn-neutron-agent-id=" in block
     }
     assert wanted <= known

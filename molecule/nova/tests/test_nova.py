@@ -1,4 +1,4 @@
-"""Nova as it stands on controllers and compute hosts."""
+"""Nova on controllers and compute hosts."""
 
 from __future__ import annotations
 
@@ -75,6 +75,6 @@ def test_a_compute_host_knows_no_database(host: Any, on: Any) -> None:
 def test_nova_may_become_root_for_its_helper_and_nothing_else(host: Any, on: Any) -> None:
     on("compute")
     assert host.run("runuser -u nova -- sudo --non-interactive id").rc != 0
-    told = host.run("sudo --list --other-user=nova").stdout
-    assert told.count("NOPASSWD") == 1
-    assert "privsep-helper ^" in told
+    output = host.run("sudo --list --other-user=nova").stdout
+    assert output.count("NOPASSWD") == 1
+    assert "privsep-helper ^" in output

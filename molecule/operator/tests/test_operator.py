@@ -1,4 +1,4 @@
-"""What an operator has at hand: clouds.yaml, the authority's certificate, the openstack command."""
+"""The operator's files: clouds.yaml, the CA certificate, the openstack command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 testinfra_hosts = ["ansible://operator"]
 
-# Whether a TLS server's certificate is good, by an authority in a file or by those of the machine.
+# Verifies a TLS server's certificate with a CA file or the system's CAs.
 KNOCK = """
 import socket, ssl, sys
 host, port, *authority = sys.argv[1:]
@@ -25,20 +25,20 @@ with socket.create_connection((host, int(port)), timeout=30) as plain:
 
 @pytest.fixture
 def variables(host: Any) -> dict[str, Any]:
-    """What the inventory says of the operator's machine."""
+    """Return the inventory's variables of the control node."""
     found: dict[str, Any] = host.ansible.get_variables()
     return found
 
 
 @pytest.fixture
 def folder(host: Any, variables: dict[str, Any]) -> Path:
-    """Where the operator's files are."""
+    """Return the directory of the operator's files."""
     inventory = Path(host.backend.ansible_runner.inventory_file)
     return Path(variables.get("cairn_operator_dir") or inventory / ".operator").resolve()
 
 
 def read(folder: Path, variables: dict[str, Any]) -> dict[str, Any]:
-    """The site's cloud in clouds.yaml."""
+    """Return the site's cloud in clouds.yaml."""
     clouds = yaml.safe_load((folder / "clouds.yaml").read_text())["clouds"]
     found: dict[str, Any] = clouds[variables.get("cairn_cloud_name", "cairn")]
     return found
@@ -46,7 +46,7 @@ def read(folder: Path, variables: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def cloud(folder: Path, variables: dict[str, Any]) -> dict[str, Any]:
-    """The site's cloud without its password, for pytest shows what a failed test was given."""
+    """Return the site's cloud without the password: pytest shows the fixtures of a failed test."""
     found = read(folder, variables)
     del found["auth"]["password"]
     return found
@@ -61,8 +61,8 @@ def test_the_command_has_no_password_in_it(
     host: Any, folder: Path, variables: dict[str, Any]
 ) -> None:
     password = read(folder, variables)["auth"]["password"]
-    told = password in host.file(f"{folder}/openstack").content_string
-    assert not told
+    contains_password = password in host.file(f"{folder}/openstack").content_string
+    assert not contains_password
 
 
 def test_a_token_can_be_had(host: Any, folder: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_authority_vouches_for_the_cloud_and_nobody_else_does(
     if url.scheme != "https" or "cacert" not in cloud:
         pytest.skip("the site has no certificate of Cairn's own authority at its public address")
     assert cloud["cacert"] == f"{folder}/ca.pem"
-    # The inventory's interpreter is where the cloud can be reached.
+    # The inventory's interpreter runs where the cloud can be reached.
     python = variables.get("ansible_python_interpreter", "python3")
     ask = f"{python} -c '{KNOCK}' {url.hostname} {url.port}"
     known = host.run(f"{ask} {cloud['cacert']}")

@@ -1,4 +1,4 @@
-"""OVN as it stands on controllers, network and compute hosts."""
+"""OVN on controllers, network and compute hosts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def test_units_of_the_host_run(host: Any, groups: list[str]) -> None:
 def test_the_databases_lead_or_follow_in_their_cluster(host: Any, on: Any) -> None:
     on("controller")
     for control, name in (("nb", "OVN_Northbound"), ("sb", "OVN_Southbound")):
-        told = host.run(
+        result = host.run(
             f"ovn-appctl --timeout=10 -t /run/ovn/ovn{control}_db.ctl cluster/status {name}"
         )
-        assert "Status: cluster member" in told.stdout, told.stderr
-        assert "Leader: unknown" not in told.stdout
+        assert "Status: cluster member" in result.stdout, result.stderr
+        assert "Leader: unknown" not in result.stdout
 
 
 def test_the_databases_listen_on_one_address_and_know_their_clients(host: Any, on: Any) -> None:
@@ -51,18 +51,18 @@ def test_every_chassis_is_known_by_its_hosts_name(host: Any, on: Any) -> None:
     on("controller")
     runner = host.backend.ansible_runner
     wanted = {*runner.get_hosts("network"), *runner.get_hosts("compute")}
-    told = host.run(
+    result = host.run(
         "ovn-sbctl --timeout=10 --no-leader-only --bare --columns=name,hostname list Chassis"
     ).stdout
-    pairs = [block.split() for block in told.strip().split("\n\n")]
+    pairs = [block.split() for block in result.strip().split("\n\n")]
     assert {name for name, _ in pairs} == wanted
     assert all(name == hostname for name, hostname in pairs)
 
 
 def test_the_host_is_connected_to_the_southbound_database(host: Any, on: Any) -> None:
     on("network", "compute")
-    told = host.run("ovn-appctl --timeout=10 -t ovn-controller connection-status")
-    assert told.stdout.strip() == "connected"
+    result = host.run("ovn-appctl --timeout=10 -t ovn-controller connection-status")
+    assert result.stdout.strip() == "connected"
 
 
 def test_only_gateways_have_the_provider_bridge(host: Any, on: Any, groups: list[str]) -> None:
@@ -89,8 +89,8 @@ def test_the_switchs_database_answers_root_and_its_group_only(host: Any, on: Any
 
 def test_the_group_keeps_its_way_in_over_a_restart_of_the_server(host: Any, on: Any) -> None:
     on("network", "compute")
-    told = host.run("systemctl show -p UMask --value ovsdb-server.service")
-    assert told.stdout.strip() == "0007"
+    result = host.run("systemctl show -p UMask --value ovsdb-server.service")
+    assert result.stdout.strip() == "0007"
 
 
 def test_the_chassis_keeps_its_name_over_a_reboot(host: Any, on: Any) -> None:

@@ -1,4 +1,4 @@
-"""Each host's certificate and key, as a stranger with OpenSSL sees them."""
+"""Each host's certificate and key, as seen by OpenSSL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def verifies(host: Any, how: str) -> bool:
-    """Whether the system's bundle vouches for the certificate under a name or address."""
+    """Return whether the system's CA bundle verifies the certificate for a name or address."""
     return bool(host.run(f"openssl verify -CAfile {BUNDLE} {how} {CERTIFICATE}").rc == 0)
 
 

@@ -1,4 +1,4 @@
-"""Placement as it stands on the controllers."""
+"""Placement on the controllers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RabbitMQ, as a client on the network and as root on the host see it."""
+"""RabbitMQ, as seen by clients on the network and by root on the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ testinfra_hosts = ["ansible://controller"]
 
 @pytest.fixture(scope="module")
 def definitions(host: Any) -> dict[str, Any]:
-    """Users, virtual hosts and permissions; starting rabbitmqctl takes long, so once."""
+    """Return users, virtual hosts and permissions; read once, since rabbitmqctl starts slowly."""
     said = host.check_output("rabbitmqctl --quiet export_definitions -")
     return dict(json.loads(said[said.index("{") :]))
 

@@ -1,4 +1,4 @@
-"""Swift as it stands on controllers and storage hosts."""
+"""Swift on controllers and storage hosts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ try:
     print(session.get(container + "/greeting").text)
 finally:
     session.delete(container + "/greeting", raise_exc=False)
-    # Refused as long as its listing does not know yet that the object is gone.
+    # Refused until the container's listing reflects the deletion.
     session.delete(container, raise_exc=False)
 """
 RINGS = """
@@ -44,7 +44,7 @@ print(json.dumps({
 
 @pytest.fixture
 def disks(host: Any) -> list[str]:
-    """Names of the host's disks for objects."""
+    """Return the names of the host's swift disks."""
     return [disk["name"] for disk in host.ansible.get_variables().get("swift_disks", [])]
 
 

@@ -1,11 +1,11 @@
-"""Print what ceilometer publishes on the message queue, as any other consumer would read it.
+"""Print the meters or events that ceilometer publishes on the message queue.
 
-As the user ceilometer, with the Python of ceilometer's virtualenv:
+Run it as the user ceilometer with the Python of ceilometer's virtualenv:
 
     listen.py [--events] [--resource ID] [--count N] [--seconds S]
 
-One line of JSON for each meter (or event). The queue is its own and goes with it, so that nothing
-is taken away from others. Exit code 1 when fewer than N came within S seconds.
+It prints one line of JSON per meter (or event). It uses an exclusive queue of its own, so other
+consumers lose nothing. Exit code 1: fewer than N arrived within S seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOPICS = {False: "metering.sample", True: "event.sample"}
 
 
 def connection(conf: cfg.ConfigOpts) -> kombu.Connection:
-    """A connection to the brokers of the configuration's transport_url."""
+    """Connect to the brokers in the configuration's transport_url."""
     oslo_messaging.get_notification_transport(conf)  # registers the options that are read here
     url = oslo_messaging.TransportURL.parse(conf)
     hosts = [
@@ -44,23 +44,23 @@ def connection(conf: cfg.ConfigOpts) -> kombu.Connection:
 
 
 def published(body: Any) -> list[dict[str, Any]]:
-    """The meters or events in a message as oslo.messaging sends it."""
-    told = json.loads(body) if isinstance(body, (str, bytes)) else body
-    if "oslo.message" in told:
-        told = json.loads(told["oslo.message"])
-    payload = told["payload"]
+    """Return the meters or events in a message of oslo.messaging."""
+    message = json.loads(body) if isinstance(body, (str, bytes)) else body
+    if "oslo.message" in message:
+        message = json.loads(message["oslo.message"])
+    payload = message["payload"]
     return payload if isinstance(payload, list) else [payload]
 
 
 def belongs(one: dict[str, Any], resource: str | None) -> bool:
-    """Whether a meter or event is about the resource."""
+    """Return whether a meter or event belongs to the resource; to any if it is None."""
     if resource is None or one.get("resource_id") == resource:
         return True
     return any(trait[2] == resource for trait in one.get("traits", []))
 
 
 def listen(conf: cfg.ConfigOpts, topic: str, seconds: float) -> Iterator[dict[str, Any]]:
-    """What is published from now on, for so many seconds."""
+    """Yield what is published during the given number of seconds."""
     heard: list[dict[str, Any]] = []
     deadline = time.monotonic() + seconds
     with connection(conf) as broker:
@@ -81,12 +81,12 @@ def listen(conf: cfg.ConfigOpts, topic: str, seconds: float) -> Iterator[dict[st
 
 
 def main() -> int:
-    """Print; the exit code."""
+    """Print meters or events; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", action="store_true", help="events instead of meters")
-    parser.add_argument("--resource", help="only about this one")
-    parser.add_argument("--count", type=int, default=0, help="end after so many")
-    parser.add_argument("--seconds", type=float, default=1e9, help="end after so long")
+    parser.add_argument("--resource", help="only this resource")
+    parser.add_argument("--count", type=int, default=0, help="stop after this number")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after this time")
     wanted = parser.parse_args()
     conf = cfg.ConfigOpts()
     conf(["--config-file", CONFIGURATION], project="ceilometer")

@@ -1,8 +1,8 @@
-"""Run a command where an address is, and nowhere else: run_where_vip.py ADDRESS COMMAND…
+"""Run a command on the host that holds a VIP: run_where_vip.py ADDRESS COMMAND…
 
-keepalived gives the internal VIP to one controller. The command runs there; where the address
-leaves, it is stopped, and where it comes to, it is started. When the command ends by itself, so
-does this program, for systemd to start it again.
+keepalived assigns the internal VIP to one controller. This program runs on every controller, starts
+the command when the address arrives and stops it when the address leaves. If the command ends by
+itself, this program ends too, so that systemd restarts it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import threading
 from collections.abc import Callable, Sequence
 
 SECONDS = 5
-# keepalived gives addresses back for a moment when it is restarted.
+# A restart of keepalived removes the address for a moment.
 TIMES_AWAY = 3
 STOPPING_SECONDS = 60
 
 
 def is_here(address: str) -> bool:
-    """Whether this host has the address."""
+    """Return whether this host has the address."""
     shown = subprocess.run(
         ["ip", "-oneline", "address", "show", "to", address],
         capture_output=True,
@@ -31,7 +31,7 @@ def is_here(address: str) -> bool:
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
-    """End the command, by force if it does not go."""
+    """Stop the command; kill it if it does not end in time."""
     child.terminate()
     try:
         child.wait(STOPPING_SECONDS)
@@ -46,7 +46,7 @@ def run(
     ended: threading.Event,
     seconds: float = SECONDS,
 ) -> int:
-    """Run the command wherever `here` says so, until `ended`; the exit code for systemd."""
+    """Run the command while `here()` is true, until `ended`; return the exit code for systemd."""
     child: subprocess.Popen[bytes] | None = None
     away = 0
     try:

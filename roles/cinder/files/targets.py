@@ -1,6 +1,6 @@
-"""Export again what was exported before this host went down: targets.py VOLUME_GROUP.
+"""Restore the iSCSI targets that existed before this host went down: targets.py VOLUME_GROUP.
 
-What that is stands in cinder's own record. A target that serves its volume already stays untouched:
+Cinder's record of them is saveconfig.json. A target that already serves its volume is not touched:
 an instance may be using it.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from rtslib_fb import RTSRoot
 
 RECORD = Path("/etc/target/saveconfig.json")
-WAIT = 120  # seconds for disks that show up late
+WAIT = 120  # seconds to wait for disks that appear late
 PAUSE = 5
 
 
 def restore(record):
-    """Make the targets that are missing or empty; what could not be done, as sentences."""
+    """Create the targets that are missing or empty; return what failed, as sentences."""
     root = RTSRoot()
     whole = {target.wwn for target in root.targets if any(tpg.luns for tpg in target.tpgs)}
     problems = []
@@ -30,7 +30,7 @@ def restore(record):
 
 
 def main(group):
-    """Restore until nothing is missing; None or what still is."""
+    """Restore until nothing is missing; return None, or the text of what still is."""
     if not RECORD.exists():
         return None
     record = json.loads(RECORD.read_text())

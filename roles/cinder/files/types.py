@@ -1,19 +1,19 @@
-"""Make a volume type for each back end, with its name; safe to repeat.
+"""Create a volume type with the name of each back end; can be repeated.
 
 Usage: types.py CINDER_CONF BACKEND...
 
-Types that are there stay as an administrator has changed them.
+Existing types keep an administrator's changes.
 """
 
 import sys
 
 from cinder import context, exception, objects
-from cinder.common import config  # registers the options that cinder.conf has
+from cinder.common import config  # registers the options of cinder.conf
 from cinder.volume import volume_types
 
 
 def main(arguments):
-    """Make what is missing."""
+    """Create the missing types."""
     file, *backends = arguments
     config.CONF(["--config-file", file], project="cinder")
     objects.register_all()

@@ -1,7 +1,7 @@
-"""Plugin of heat: resource types that need an extension of neutron which heat does not ask for.
+"""Heat plugin: declare the neutron extension that some resource types need.
 
-Heat hides a type whose extension neutron lacks, and refuses stacks with it. These types name none,
-so that heat would offer them on every cloud; stacks that have one can still be deleted.
+Heat hides a type whose extension neutron lacks, and refuses stacks with it. The types below declare
+none, so heat would offer them on every cloud. Stacks that contain one can still be deleted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Plugin of heat: OS::Glance::WebImage is hidden, since glance does not fetch images from URLs.
+"""Heat plugin: hide OS::Glance::WebImage, since glance does not fetch images from URLs.
 
-Stacks that have one can still be deleted. The file is there as long as `glance_import_methods` has
-no web-download.
+Stacks that contain one can still be deleted. Installed while `glance_import_methods` does not
+include web-download.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from heat.engine.resources.openstack.glance import image
 
 
 def unavailable(context):
-    """Tell heat why the type cannot be used."""
-    return False, "glance_import_methods has no web-download."
+    """Return that the type is not available, and why."""
+    return False, "glance_import_methods does not include web-download."
 
 
 image.GlanceWebImage.is_service_available = staticmethod(unavailable)

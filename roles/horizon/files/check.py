@@ -1,4 +1,4 @@
-"""Make the login page from these settings and static files, as a first visitor gets it."""
+"""Render the login page with these settings and static files, as for a new visitor."""
 
 import re
 import sys
@@ -10,8 +10,8 @@ from django.test import Client
 
 
 def main() -> None:
-    """Exit with a text that says what is wrong; Django's own errors say it themselves."""
-    # memcached may not be there yet, and a visitor who only looks has no session.
+    """Exit with a message if the page or a static file is missing; Django raises its own errors."""
+    # memcached may not run yet; rendering the login page needs no session.
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     django.setup()
     page = Client().get(settings.LOGIN_URL, secure=True, HTTP_HOST=settings.ALLOWED_HOSTS[0])

@@ -1,7 +1,7 @@
-"""Made by Cairn for horizon: mends faults of this release, as horizon's customization_module.
+"""Made by Cairn for horizon: fixes bugs of this release, loaded as customization_module.
 
-A customization_module of the site's own (horizon_settings: HORIZON_CONFIG) takes its place, and
-should import this one.
+If the site sets its own customization_module (horizon_settings: HORIZON_CONFIG), that one replaces
+this module and should import it.
 """
 
 from typing import Any
@@ -12,10 +12,10 @@ _in_parallel = futurist_utils.call_functions_parallel
 
 
 def call_functions_parallel(*calls: Any) -> tuple[Any, ...]:
-    """Call what there is to call. Horizon's own starts as many threads, and fails for none.
+    """Call the functions in parallel; return () for none, for which horizon's version fails.
 
-    The dialogs for launching an instance and for a snapshot's metadata list the metadata
-    definitions of resource types for which glance has none.
+    The dialogs for launching an instance and for a snapshot's metadata call it with none when
+    glance has no metadata definitions for a resource type.
     """
     return tuple(_in_parallel(*calls)) if calls else ()
 

@@ -1,9 +1,9 @@
-"""Keep, over a reload of HAProxy, which servers an operator has drained or put into maintenance.
+"""Preserve drained servers and servers in maintenance across a reload of HAProxy.
 
-`keep_state.py` asks the running HAProxy for its servers' states and writes those of servers that
-somebody took out to the file that HAProxy reads as it starts. HAProxy takes a server's port from
-there as well, so it is written as the new configuration has it; a server that the configuration no
-longer has is left out.
+`keep_state.py` reads the servers' states from the running HAProxy and writes those of servers that
+an operator took out of service to the state file, which HAProxy reads at start-up. HAProxy also
+takes a server's port from there, so the file contains the port of the new configuration. Servers
+that the configuration no longer has are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 SOCKET = "/run/haproxy/admin.sock"
 STATE = Path("/run/haproxy/servers.state")
 CONFIGURATION = Path("/etc/haproxy/haproxy.cfg")
-# srv_admin_state, by HAProxy's management guide: set by somebody, not by checks or by tracking.
+# srv_admin_state, by HAProxy's management guide: set by an operator, not by checks or tracking.
 FORCED_MAINTENANCE, FORCED_DRAIN = 0x01, 0x08
 BACKEND, SERVER, ADMIN, PORT = 1, 3, 6, 18  # columns
 SECTION = re.compile(r"^(\S+)\s+(\S+)")
@@ -25,7 +25,7 @@ LISTED = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)\b")
 
 
 def ports(configuration: str) -> dict[tuple[str, str], str]:
-    """The port of each server, by backend and name."""
+    """Return the port of each server by backend and name."""
     found, section = {}, ""
     for line in configuration.splitlines():
         if match := SECTION.match(line):
@@ -36,7 +36,7 @@ def ports(configuration: str) -> dict[tuple[str, str], str]:
 
 
 def kept(state: str, configuration: str) -> str:
-    """Those lines of `show servers state` that are to outlive a reload."""
+    """Return the lines of `show servers state` that must survive a reload."""
     known = ports(configuration)
     lines = []
     for line in state.splitlines():
@@ -51,7 +51,7 @@ def kept(state: str, configuration: str) -> str:
 
 
 def ask(command: str) -> str:
-    """Give HAProxy a command; its answer."""
+    """Send a command to HAProxy; return its answer."""
     with socket.socket(socket.AF_UNIX) as admin:
         admin.settimeout(20)
         admin.connect(SOCKET)
@@ -63,7 +63,7 @@ def ask(command: str) -> str:
 
 
 def main() -> None:
-    """Write the file, under a name that nobody knows before: HAProxy's user may write there too."""
+    """Write the state file through a random temporary name: HAProxy's user can write there, too."""
     text = kept(ask("show servers state"), CONFIGURATION.read_text())
     descriptor, fresh = tempfile.mkstemp(dir=STATE.parent, prefix=".servers.state.")
     with os.fdopen(descriptor, "w") as file:

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Tell the load balancer by HTTP whether this node of the cluster may serve: 200, or 503 and why.
+"""Health check for the load balancer over HTTP: 200 if this Galera node can serve, else 503.
 
-Usage: galera-health ADDRESS PORT. Runs as the user that MariaDB knows by its socket.
+Usage: galera-health ADDRESS PORT. The body of a 503 has the reason. Runs as a user that MariaDB
+authenticates by its socket.
 """
 
 import http.server
@@ -11,28 +12,28 @@ import sys
 import threading
 import time
 
-INTERVAL = 2  # seconds between looks at the node, however many load balancers ask
-# For so long a node that does not answer is taken for what it was: to send its clients away ends
-# all that they have begun. The others of the cluster wait for a silent one just as long.
+INTERVAL = 2  # seconds between checks of the node, independent of the number of requests
+# Seconds for which a node that does not answer keeps its last state: moving its clients aborts
+# their transactions. The other nodes of the cluster wait as long for a silent one.
 PATIENCE = 15
-# No such socket, or nobody listens there: MariaDB does not run.
+# The socket does not exist or nothing listens on it: MariaDB is not running.
 GONE = re.compile(r"ERROR 2002 .*\((2|111)\)")
 QUERY = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment')"
 
 
 def problem(status: str) -> str | None:
-    """What keeps a node from serving, from its status variables (name, tab, value a line)."""
+    """Return why a node cannot serve, or None, from its status variables (name, tab, value)."""
     values = dict(line.split("\t", 1) for line in status.splitlines() if "\t" in line)
     if values.get("wsrep_ready") != "ON":
         return f"not ready: {values.get('wsrep_local_state_comment', 'no wsrep status')}"
-    # A donor serves as well: its backup does not lock.
+    # A donor can serve, too: mariabackup takes no locks.
     if values.get("wsrep_local_state_comment") not in ("Synced", "Donor/Desynced"):
         return f"not in step: {values.get('wsrep_local_state_comment')}"
     return None
 
 
 def look() -> str | None:
-    """Ask the node itself; what is wrong, or None. OSError where nobody can tell."""
+    """Query the node; return what is wrong, or None. Raise OSError if its state is unknown."""
     command = ["mariadb", "--batch", "--skip-column-names", "--connect-timeout=4", "-e", QUERY]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=6, check=False)
@@ -45,16 +46,16 @@ def look() -> str | None:
 
 
 class Verdict:
-    """What was last known of the node."""
+    """The last known state of the node."""
 
     def __init__(self) -> None:
-        """Nothing is known yet, which is not enough to serve."""
+        """Start with an unknown state, in which the node does not serve."""
         self.found: str | None = None
-        self.trouble = "no answer yet"  # why nobody could tell
+        self.trouble = "no answer yet"  # why the state is unknown
         self.known = -float("inf")
 
     def renew(self) -> None:
-        """Look once."""
+        """Query the node once."""
         try:
             self.found = look()
             self.known = time.monotonic()
@@ -62,7 +63,7 @@ class Verdict:
             self.trouble = str(error)
 
     def get(self) -> str | None:
-        """What is wrong, or None; an old answer is none, whatever kept the looks from ending."""
+        """Return what is wrong, or None; a result older than PATIENCE does not count."""
         return self.found if time.monotonic() <= self.known + PATIENCE else self.trouble
 
 
@@ -70,7 +71,7 @@ VERDICT = Verdict()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers any GET."""
+    """Answers every GET."""
 
     def do_GET(self) -> None:
         """Answer one check."""
@@ -82,13 +83,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """A line for every check would be all that the journal holds."""
+        """Log nothing: a line per check would flood the journal."""
 
 
 if __name__ == "__main__":
     server = http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    # Here, so that an error ends the service, and systemd starts it again.
+    # In the main thread, so that an error ends the service and systemd restarts it.
     while True:
         VERDICT.renew()
         time.sleep(INTERVAL)

@@ -1,12 +1,12 @@
-"""Map nova's two cells, and the compute hosts into theirs; safe to repeat.
+"""Map nova's two cells and the compute hosts; can be repeated.
 
 Usage: cells.py NOVA_CONF map | cells.py NOVA_CONF discover HOST... | cells.py NOVA_CONF nodes
 
-`nodes` changes nothing: it prints which UUID each compute host is known by, as one line of JSON.
+`nodes` changes nothing: it prints the UUID of each compute host as one line of JSON.
 
-The mappings hold templates that nova fills from its own nova.conf, so they name no password and
-stay right when a password or an address changes. `{password}` reaches over the commas of a URL
-with several brokers; the second slash belongs to the name of the virtual host.
+The mappings contain templates that nova fills from nova.conf, so they hold no password and stay
+valid when a password or an address changes. `{password}` includes the commas of a URL with several
+brokers; the second slash belongs to the name of the virtual host.
 """
 
 import json
@@ -28,11 +28,11 @@ CELL1 = {
     "database_connection": DATABASE % "nova",
 }
 CELL1_UUID = "c4a1c4a1-0000-4000-8000-000000000001"
-WAIT = 180  # seconds for a started compute service to announce itself
+WAIT = 180  # seconds for a started compute service to register
 
 
 def map_cells(admin):
-    """Make the mappings that are missing."""
+    """Create the missing mappings."""
     for uuid, wanted in ((objects.CellMapping.CELL0_UUID, CELL0), (CELL1_UUID, CELL1)):
         try:
             objects.CellMapping.get_by_uuid(admin, uuid)
@@ -42,7 +42,7 @@ def map_cells(admin):
 
 
 def discover(admin, wanted):
-    """Map compute hosts until all wanted ones are; the names of those that never came."""
+    """Map compute hosts until all wanted ones are mapped; return the names of those missing."""
     end = time.monotonic() + WAIT
     while True:
         for mapping in host_mapping.discover_hosts(admin):
@@ -55,7 +55,7 @@ def discover(admin, wanted):
 
 
 def nodes(admin):
-    """The UUID of each compute host's node, in all cells."""
+    """Return the UUID of each compute host's node, in all cells."""
     known = {}
     for cell in objects.CellMappingList.get_all(admin):
         if not cell.is_cell0():
@@ -66,7 +66,7 @@ def nodes(admin):
 
 
 def main(arguments):
-    """Map, discover or list; None or a sentence about what is missing."""
+    """Map, discover or list; return None, or a message about what is missing."""
     file, verb, *hosts = arguments
     config.parse_args(["cells", "--config-file", file])
     objects.register_all()
@@ -78,7 +78,7 @@ def main(arguments):
         print(json.dumps(nodes(admin)))
         return None
     missing = discover(admin, hosts)
-    return f"no compute service came up on: {', '.join(missing)}" if missing else None
+    return f"no compute service has registered on: {', '.join(missing)}" if missing else None
 
 
 if __name__ == "__main__":

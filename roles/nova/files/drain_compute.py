@@ -1,12 +1,11 @@
-"""End nova-compute as soon as it has finished what it is at. Runs as root, by the unit's ExecStop.
+"""Stop nova-compute as soon as it has finished its work. Runs as root, as the unit's ExecStop.
 
 Usage: MAINPID=… drain_compute.py NOVA_CONF SECONDS
 
-nova-compute that is told to end takes no new work, waits for the calls that it is answering, and
-then sleeps for manager_shutdown_timeout: it cannot tell whether an instance is being built or moved
-beside them. Nova's API can. When it has said twice that nothing is going on here, there is nothing
-left to sleep for. Whoever cannot ask it waits for SECONDS; nova itself ends a wait that lasts too
-long.
+On SIGTERM nova-compute takes no new work, waits for the calls that it is answering, and then sleeps
+for manager_shutdown_timeout, since it does not know whether an instance is being built or moved.
+Nova's API knows. When two answers in a row show no work on this host, this program ends the sleep.
+If the API does not answer, it waits for SECONDS; nova itself ends a wait that takes too long.
 """
 
 import contextlib
@@ -18,21 +17,21 @@ import sys
 import time
 from pathlib import Path
 
-# What nova.service says, at level DEBUG, when the last call has been answered.
+# Logged by nova.service, at level DEBUG, when it has answered the last call.
 ANSWERED = "nova-compute manager graceful shutdown started"
-PAUSE = 1.0  # seconds between looks
-TIMEOUT = 10.0  # seconds that a request may take
-QUIET = 2  # answers in a row: work that is handed on inside nova-compute may show up a moment later
+PAUSE = 1.0  # seconds between checks
+TIMEOUT = 10.0  # timeout of a request in seconds
+QUIET = 2  # answers in a row: work handed over inside nova-compute may be visible a moment later
 LATELY = datetime.timedelta(minutes=10)
 DONE = {"completed", "done", "finished", "confirmed", "reverted", "error", "failed", "cancelled"}
 
 
 class Nova:
-    """Nova's API, as nova's own account sees it."""
+    """Nova's API, used with nova's service account."""
 
     def __init__(self, conf):
-        """Read who that is and where, from nova.conf."""
-        # These take seconds to import, and nova-compute has been told to end by now.
+        """Read the account and the endpoint from nova.conf."""
+        # These take seconds to import; SIGTERM has been sent by now.
         from keystoneauth1 import adapter, loading
         from oslo_config import cfg
 
@@ -51,18 +50,18 @@ class Nova:
         )
 
     def get(self, what, **query):
-        """A list of the API's."""
+        """Return a list from the API."""
         words = "&".join(f"{key}={value}" for key, value in query.items())
         answer = self.api.get(f"/{what}?{words}")
         return answer.json()[what.partition("/")[0].removeprefix("os-")]
 
     def busy(self):
-        """What goes on at this host, or may be about to; empty when nothing does."""
+        """Return the ids of instances with work on this host, or possibly about to have some."""
         here = self.get("servers/detail", all_tenants=1, host=self.host)
         found = [one["id"] for one in here if one["OS-EXT-STS:task_state"]]
         moved = self.get("os-migrations", host=self.host)
         found += [one["instance_uuid"] for one in moved if one["status"] not in DONE]
-        # An instance has no host yet when nova-compute takes it on.
+        # An instance has no host yet when nova-compute starts to build it.
         since = (datetime.datetime.now(datetime.UTC) - LATELY).strftime("%Y-%m-%dT%H:%M:%SZ")
         query = {"all_tenants": 1, "status": "BUILD", "changes-since": since}
         built = self.get("servers/detail", **query)
@@ -70,26 +69,26 @@ class Nova:
 
 
 def alive(pid):
-    """Whether the process is still there."""
+    """Return whether the process still exists."""
     return Path(f"/proc/{pid}").exists()
 
 
 def answered(since):
-    """Whether nova-compute has answered the calls that it had when it was told to end."""
+    """Return whether nova-compute has answered the calls that it had at SIGTERM."""
     command = ["journalctl", "--unit=nova-compute", f"--since=@{int(since)}", "--output=cat"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return ANSWERED in done.stdout
 
 
 def processes(pid):
-    """The processes of the unit but for this one."""
+    """Return the processes of the unit other than this one."""
     path = Path(f"/proc/{pid}/cgroup").read_text().strip().rpartition(":")[2]
     members = Path(f"/sys/fs/cgroup{path}/cgroup.procs").read_text().split()
     return [int(member) for member in members if int(member) != os.getpid()]
 
 
 def end(pid):
-    """End what is left of the unit now."""
+    """Kill the remaining processes of the unit."""
     with contextlib.suppress(OSError):
         for member in processes(pid):
             with contextlib.suppress(ProcessLookupError):
@@ -97,26 +96,26 @@ def end(pid):
 
 
 def finish(pid, nova, blind, clock=time.monotonic, pause=time.sleep):
-    """Tell the process to end and wait until it has; sentences about what was waited for.
+    """Send SIGTERM to the process and wait for its end; yield messages about the wait.
 
-    `nova` makes a Nova; `blind` is in seconds.
+    `nova` returns a Nova; `blind` is the wait without the API in seconds.
     """
     began, since = clock(), time.time()
     os.kill(pid, signal.SIGTERM)
     api, quiet, heard, known, before = None, 0, False, [], []
-    told = began  # when nova last told what goes on here
+    last_answer = began  # when the API last answered
     while alive(pid):
         pause(PAUSE)
         try:
             heard = heard or answered(since)
-            # Calls that are not answered by then may be waiting for a controller that is gone.
+            # Calls that are unanswered by then may wait for a controller that is down.
             if heard or clock() - began > blind:
                 api = api or nova()
-                known, told = api.busy(), clock()
+                known, last_answer = api.busy(), clock()
             busy = known if heard else ["calls that it is answering"]
         except Exception as error:
-            if not known and clock() - told > blind:
-                yield f"cannot ask nova what goes on here ({error}): not waiting any longer"
+            if not known and clock() - last_answer > blind:
+                yield f"nova's API does not answer ({error}): stopping without it"
                 end(pid)
             continue
         if busy and busy != before:
@@ -124,12 +123,12 @@ def finish(pid, nova, blind, clock=time.monotonic, pause=time.sleep):
         before = busy
         quiet = 0 if busy else quiet + 1
         if quiet >= QUIET:
-            yield "nothing goes on here"
+            yield "no work on this host: stopping"
             end(pid)
 
 
 def main(arguments):
-    """Finish the main process of the unit."""
+    """Drain the main process of the unit."""
     conf, blind = arguments
     pid = os.environ.get("MAINPID")
     for line in finish(int(pid), lambda: Nova(conf), float(blind)) if pid else ():

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Wait until this controller's databases of OVN are members of their clusters; forget who is gone.
+"""Wait until this controller's OVN databases are cluster members; remove their predecessors.
 
-Usage: members ADDRESS [SECONDS]. A controller that was built anew joins as a new member, and the
-old one would count for ever among those of whom a majority is needed. Prints what it has removed.
+Usage: members ADDRESS [SECONDS]. A rebuilt controller joins as a new member; the old member must be
+removed, since it would still count for the majority. Prints the members that it has removed.
 """
 
 import re
@@ -14,20 +14,20 @@ DATABASES = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}
 
 
 def ask(short: str, *words: str) -> str:
-    """Ask a database server; what it says, or an empty text when it does not answer."""
+    """Query a database server; return its output, or an empty text if it does not answer."""
     command = ["ovn-appctl", "--timeout=20", "-t", f"/run/ovn/ovn{short}_db.ctl", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else ""
 
 
 def member(status: str) -> bool:
-    """Whether a server that says this of its cluster is a member of it and knows a leader."""
+    """Return whether the server with this cluster status is a member and knows a leader."""
     leader = re.search(r"^Leader: (\S+)", status, re.M)
     return "Status: cluster member" in status and bool(leader) and leader[1] != "unknown"
 
 
 def gone(status: str, address: str) -> list[str]:
-    """The members that had this server's address before it, by their short names."""
+    """Return the short ids of former members with this server's address."""
     own = re.search(r"^Server ID: (\w+)", status, re.M)
     servers = re.findall(r"^ +(\w+) \(\w+ at \w+:(\S+):\d+\)", status, re.M)
     if not own:
@@ -36,7 +36,7 @@ def gone(status: str, address: str) -> list[str]:
 
 
 def main() -> int:
-    """Wait, remove, tell; the exit code."""
+    """Wait for membership and remove former members; return the exit code."""
     address, seconds = sys.argv[1], float((sys.argv[2:] or ["300"])[0])
     deadline = time.monotonic() + seconds
     for short, name in DATABASES.items():

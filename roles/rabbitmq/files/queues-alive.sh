@@ -1,10 +1,9 @@
 #!/bin/sh
-# A full disk ends the logs that quorum queues and streams write to, or the database that knows the
-# queues (Mnesia), and RabbitMQ does not start them again, though the node goes on and systemd calls
-# it well. What is in the queues is safe on disk: end the node when there is room again, and systemd
-# starts it anew.
-# Arguments: what has a node evaluate Erlang: `rabbitmqctl`, or `erl_call -sname NODE` (or -name),
-# which takes a tenth of its time but speaks with no node that wants TLS.
+# A full disk stops the logs of quorum queues and streams, or the database of queues (Mnesia).
+# RabbitMQ does not restart them, although the node keeps running and systemd reports it as active.
+# The messages are safe on disk: stop the node when there is space again, and systemd restarts it.
+# Arguments: the command that evaluates Erlang in the node: `rabbitmqctl`, or `erl_call -sname NODE`
+# (or -name), which takes a tenth of the time but cannot connect to a node with inter-node TLS.
 set -eu
 asker=$1
 shift
@@ -25,14 +24,14 @@ state=$(ask '
                 [] -> dead;
                 Alarms -> {short_of, Alarms}
             end
-    end.' 2>/dev/null) || exit 0 # one that is down or starting is systemd's business
+    end.' 2>/dev/null) || exit 0 # systemd handles a node that is down or starting
 case $state in
 *short_of*)
-    echo "queues are down, and the node is short of something: $state" >&2
+    echo "queues are down, and an alarm is active: $state" >&2
     exit 1
     ;;
 *dead*)
-    echo "queues are down though there is room on the disk: the node is started anew" >&2
+    echo "queues are down although there is disk space: restarting the node" >&2
     ask 'erlang:halt(1).' 2>/dev/null || :
     ;;
 esac

@@ -1,7 +1,7 @@
-"""Holds swift's configuration against its own code: swift-check <folder>; says what is wrong.
+"""Validate swift's configuration with its own code: check.py FOLDER; prints what is wrong.
 
-Run by the staged virtualenv's Python. Policies must be whole, and every pipeline must be made of
-filters that exist; nothing is started, no ring or disk is needed.
+Runs with the staged virtualenv's Python. Policies must be complete, and every pipeline must consist
+of existing filters. Starts nothing and needs neither rings nor disks.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from swift.common.storage_policy import PolicyError, parse_storage_policies
 
 
 def pipeline_problem(path: Path) -> str:
-    """What is wrong with the pipeline of a file; empty when nothing is."""
+    """Return what is wrong with the pipeline of a file; empty if nothing is."""
     try:
         loadwsgi.loadcontext(loadwsgi.APP, f"config:{path}", global_conf={"log_level": "ERROR"})
-    except Exception as error:  # paste lets through whatever it meets
+    except Exception as error:  # paste passes on any exception
         return f"{path.name}: {type(error).__name__}: {error}"
     return ""
 
 
 def policy_problem(path: Path) -> str:
-    """What is wrong with the storage policies of swift.conf; empty when nothing is."""
+    """Return what is wrong with the storage policies of swift.conf; empty if nothing is."""
     conf = configparser.ConfigParser()
     conf.read(path)
     try:
@@ -35,7 +35,7 @@ def policy_problem(path: Path) -> str:
 
 
 def main() -> int:
-    """Check everything in the folder; 1 when something is wrong."""
+    """Check all files in the folder; return 1 if anything is wrong."""
     folder = Path(sys.argv[1])
     problems = [policy_problem(folder / "swift.conf")]
     for path in sorted(folder.glob("*.conf")):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 
 PROGRAM = Path(__file__).with_name("search.py")
 # Stands open on every host: that it is found shows that the search looks.
-CONTROL = "# Made by Cairn from the inventory; add lines by base_hosts."
+CONTROL = "# Made by Cairn from the inventory; add lines with base_hosts."
 CHAP = (
     "mariadb --batch --skip-column-names -e "
     "\"SELECT provider_auth FROM cinder.volumes WHERE provider_auth LIKE 'CHAP %'\" || true"

@@ -56,7 +56,10 @@ def compute(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Compute:
 
 
 def test_where_nothing_goes_on_it_ends_at_once(compute: Compute) -> None:
-    assert compute.finish() == ["waiting for calls that it is answering", "nothing goes on here"]
+    assert compute.finish() == [
+        "waiting for calls that it is answering",
+        "no work on this host: stopping",
+    ]
     assert compute.told == [(PID, signal.SIGTERM)]
     assert compute.ended == [3.0]
 
@@ -96,7 +99,7 @@ def test_nobody_waits_long_for_an_api_that_does_not_answer(
 
     compute.answers_until = answers_until
     compute.busy = silent
-    assert compute.finish()[-1].startswith("cannot ask nova what goes on here (refused)")
+    assert compute.finish()[-1].startswith("nova's API does not answer (refused)")
     assert compute.ended == [21.0]
 
 

@@ -196,4 +196,4 @@ def test_how_soon_metadata_are_answered_is_measured_before_a_stack_is_asked_for(
 ) -> None:
     served = ["network", "block-storage", "orchestration"]
     steps = list(role("__verify_steps", ["cinder", "heat"], served))
-    assert steps == ["networks", "begin_stack", "volumes", "stack"]
+    assert steps == ["networks", "create_stack", "volumes", "stack"]

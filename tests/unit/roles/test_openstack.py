@@ -366,7 +366,7 @@ def test_neutron_stores_the_names_that_ovns_driver_says_it_has(
 
 @pytest.mark.parametrize("domain", ["openstacklocal", "openstacklocal.", ""])
 def test_a_domain_with_which_neutron_stores_no_names_is_refused(domain: str, ini: Ini) -> None:
-    with pytest.raises(AnsibleUndefinedVariable, match="do not resolve one another"):
+    with pytest.raises(AnsibleUndefinedVariable, match="cannot resolve each other"):
         ini("neutron", "neutron.conf", "controller1", neutron_dns_domain=domain)
 
 

@@ -90,7 +90,7 @@ author: Cairn
 """
 
 EXAMPLES = r"""
-- name: Declare services, endpoints, service users and roles
+- name: Create services, endpoints, service users and roles in keystone
   cairn_catalog:
 """
 

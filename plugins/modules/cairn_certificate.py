@@ -31,7 +31,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Keep the host's certificate
+- name: Create or renew the host's certificate
   cairn_certificate:
     subjects: [compute1, 192.0.2.21]
     days: 397

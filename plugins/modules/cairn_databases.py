@@ -34,7 +34,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Keep every service's databases, users and grants
+- name: Create databases, users and grants of all services
   cairn_databases:
 """
 

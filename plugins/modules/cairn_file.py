@@ -46,7 +46,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Give a host that was built anew its identity back
+- name: Restore the UUID of a rebuilt compute host
   cairn_file:
     path: /var/lib/nova/compute_id
     content: 6c1f0a3e-6f0c-4e6b-9d52-8f7f1a0c5c11

@@ -34,7 +34,7 @@ author: Cairn
 """
 
 EXAMPLES = r"""
-- name: Keep other runs away
+- name: Take the lease
   cairn_lease:
     state: held
 """

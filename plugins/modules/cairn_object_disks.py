@@ -24,7 +24,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Format disks that are new
+- name: Format new disks
   cairn_object_disks:
     disks: "{{ swift_disks }}"
 """

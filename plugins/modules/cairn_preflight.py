@@ -12,7 +12,7 @@ options: {}
 """
 
 EXAMPLES = r"""
-- name: Show what is wrong
+- name: Show findings, and stop if there are errors
   cairn_preflight:
   run_once: true
   register: cairn_preflight

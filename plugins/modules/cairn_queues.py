@@ -45,7 +45,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Keep every service's queue user and virtual host
+- name: Create users and virtual hosts of all services
   cairn_queues:
     ask: [erl_call, -sname, rabbit@controller1]
 """

@@ -26,7 +26,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Make the volume group of its disks
+- name: Create the volume group on its disks, or extend it by new ones
   cairn_volume_group:
     name: cinder-volumes
     disks: [/dev/disk/by-id/nvme-eui.0025385b01409b11]

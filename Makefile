@@ -124,7 +124,7 @@ day-two: setup  ## changes of many kinds, each planned, made and taken back: pla
 ha: export CAIRN_LAB := lab-ha
 ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/lab/ha/…)
 	@python tools/run_tests.py ha $(ARGS)
-lint: setup  ## ruff, mypy, import-linter, yamllint, ansible-lint
+lint: setup  ## ruff, mypy, import-linter, yamllint, ansible-lint, words out of use
 	@python tools/run_tests.py lint
 unit: setup  ## tests that need no lab
 	@python tools/run_tests.py unit

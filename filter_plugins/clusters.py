@@ -24,7 +24,7 @@ def galera_founder(controllers: list[str], hostvars: Mapping[str, Any]) -> str:
         if "services" not in states[name]:
             raise AnsibleFilterError(
                 f"{name}: nothing is known of this controller, so whether there is a MariaDB "
-                "cluster already cannot be told; run again when all controllers answer"
+                "cluster already is unknown; run again when all controllers answer"
             )
     alone = [n for n in controllers if states[n]["services"].get("mysql", {}).get("current")]
     if len(alone) > 1:

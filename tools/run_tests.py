@@ -113,6 +113,7 @@ def lint(root: Path) -> list[Step]:
         Step("mypy", f"mypy {' '.join(python_paths(root))}"),
         Step("import-linter", "lint-imports"),
         Step("yamllint", "yamllint --strict ."),
+        Step("words", "python tools/words.py"),
         Step("ansible-lint", "ansible-lint --strict"),
         lane=BESIDE,
     )

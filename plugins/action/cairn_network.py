@@ -390,7 +390,7 @@ def why_reverted(status: Mapping[str, Any], window: int) -> str:
     if reason and reason != NOBODY:
         return str(reason)
     return (
-        f"the controller did not get through over the new network within {window} s"
+        f"the control node did not get through over the new network within {window} s"
         + without_link(status)
     )
 

@@ -133,7 +133,7 @@ def test_a_wrong_address_reverts_by_itself_within_a_minute(play: Play, shell: Sh
     done = play(SPOILT["wrong address"])
     assert done.returncode != 0
     said = " ".join(done.stdout.split())
-    assert "the controller did not get through over the new network within 45 s" in said
+    assert "the control node did not get through over the new network within 45 s" in said
     assert "198.18.0.12/24" in shell("west", "ip -br address show dev mgmt0")
     assert "198.18.0.77" not in shell("west", "ip -br address; cat /etc/systemd/network/*")
     stamps = shell("west", "journalctl --unit 'cairn-network-*' --output short-unix").splitlines()

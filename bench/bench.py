@@ -89,14 +89,14 @@ def measure_lab() -> dict[str, Any]:
 
 
 def found(phases: Sequence[Mapping[str, Any]]) -> str:
-    """Return how the figures of a `make lab` are to be read: what was there when it began."""
+    """Return what a `make lab` started from, which its figures depend on."""
     if any(phase["status"] for phase in phases):
         return "failed"
     if not phases or phases[-1]["name"] != LAST_PHASE:
         return "unfinished"
     run = site_phase(phases).get("run")
     if not run:
-        return "over who knows what"
+        return "over an unknown state"
     if not run["bare"]:
         return "over a deployed cloud"
     parts = {part["name"] for phase in phases for part in phase.get("parts", ())}
@@ -112,10 +112,10 @@ def site_phase(phases: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def objection(floor: str, phases: Sequence[Mapping[str, Any]]) -> str:
-    """Return why a `make lab` says nothing about a floor; empty where it does.
+    """Return why a `make lab` cannot be compared with a floor; empty where it can.
 
-    The floor is what a deployment on bare hosts cannot avoid: less was to be done on others, and
-    on bare ones where virtualenvs came from archives while the floor built them.
+    The floor is what a deployment on bare hosts cannot avoid. Hosts that were not bare had less to
+    do, and so had bare ones that took virtualenvs from archives which the floor built.
     """
     phase = site_phase(phases)
     run = phase.get("run")
@@ -156,8 +156,8 @@ def ssh(lab: str, host: str, command: str, data: bytes) -> bytes:
     words = [sys.executable, "-m", "lab", "--name", lab, "ssh", host, "--", command]
     done = subprocess.run(words, cwd=ROOT, input=data, capture_output=True, check=False)
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip()[-2000:]
-        raise BenchError(f"{host}: {command}: {told}")
+        error = done.stderr.decode(errors="replace").strip()[-2000:]
+        raise BenchError(f"{host}: {command}: {error}")
     return done.stdout
 
 
@@ -172,7 +172,7 @@ def on_host(lab: str, host: str, call: str) -> dict[str, Any]:
 
 
 def lab_command(lab: str, *words: str) -> None:
-    """Run a command of the lab, told but not shown."""
+    """Run a command of the lab; show the command but not its output."""
     command = [sys.executable, "-m", "lab", "--name", lab, *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -266,7 +266,7 @@ def measure_floor_built() -> dict[str, Any]:
 
 
 def measure_many() -> dict[str, dict[str, float]]:
-    """Return the controller's cost of idle hosts, by their number."""
+    """Return what idle hosts cost the control node, by their number."""
     try:
         return many.measure()
     except RuntimeError as error:
@@ -303,7 +303,7 @@ def lab_rows(start: str, lab: Mapping[str, Any]) -> list[Row]:
 
 
 def ratio_rows(name: str, floor: Mapping[str, Any], labs: Mapping[str, Any]) -> list[Row]:
-    """Return deployments over a floor; where none can be held against it, why."""
+    """Return deployments divided by a floor, or why none can be compared with it."""
     objections = {start: objection(name, lab["phases"]) for start, lab in labs.items()}
     table = [
         (
@@ -315,7 +315,7 @@ def ratio_rows(name: str, floor: Mapping[str, Any], labs: Mapping[str, Any]) -> 
         if not why
     ]
     return table or [
-        (f"site.yml / {name}", f"not told by make lab, {start}: {why}", "≤ 1.5")
+        (f"site.yml / {name}", f"not measured by make lab, {start}: {why}", "≤ 1.5")
         for start, why in objections.items()
     ]
 

@@ -1,7 +1,7 @@
-"""What idle compute hosts cost the controller: site.yml over simulated hosts that lack nothing.
+"""What idle compute hosts cost the control node: site.yml over simulated hosts that lack nothing.
 
 Hosts answer from a record (bench/simulated), so what is measured is all that Ansible and Cairn do
-on the controller; a real host adds its one remote call, which hosts make side by side.
+on the control node; a real host adds its one remote call, which hosts make side by side.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NETWORKS = {
 
 
 def inventory(computes: int) -> dict[str, Any]:
-    """An inventory with so many compute hosts beside those that every site has."""
+    """An inventory with `computes` compute hosts beside those that every site has."""
     groups: dict[str, Any] = {}
     number = 11
     for group, count in {**OTHERS, "compute": computes}.items():

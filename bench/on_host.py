@@ -39,7 +39,7 @@ def current() -> list[dict[str, Any]]:
 
 
 def needs() -> None:
-    """Tell which packages, locks and virtualenvs this host has, from its manifests."""
+    """Print which packages, locks and virtualenvs this host has, from its manifests."""
     made = current()
     packages = sorted({name for one in made for name in one["packages"]})
     locks = sorted({one["venv"]["lock"] for one in made if one["venv"]})
@@ -146,7 +146,7 @@ def bench_urls(text: str) -> tuple[str, set[str]]:
 def starts() -> None:
     """Time one start of all of this host's services, until systemd calls them started.
 
-    They are stopped before, which a first deployment has no need to: that is not counted.
+    They are stopped first, which a first deployment does not do: that time is not counted.
     """
     units = [
         unit["unit"] for made in current() for unit in made["units"] if unit["state"] == "started"

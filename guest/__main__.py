@@ -13,7 +13,7 @@ from lab.run import LabError, Progress
 
 
 def recipe() -> str:
-    """A name that changes with anything of ours that goes into the guest."""
+    """A name that changes with any of our files that go into the guest."""
     code = [path for path in Path(__file__).parent.rglob("*") if path.suffix == ".py"]
     own = [entry.path.encode() + entry.content for entry in image.own_files()]
     return f"guest-{cache.key(*(path.read_bytes() for path in sorted(code)), *own)}-"
@@ -22,8 +22,8 @@ def recipe() -> str:
 def build(*, refresh: bool = False) -> Path:
     """The guest's disk, from the cache if it is there; `refresh` asks Debian for newer packages.
 
-    Made once, a disk is used for as long as our part of it is the same: a test guest need not
-    follow each kernel update.
+    A disk is used as long as our part of it is unchanged: a test guest need not follow each
+    kernel update.
     """
     ready = None if refresh else cache.find(recipe())
     if ready:
@@ -45,7 +45,7 @@ def build(*, refresh: bool = False) -> Path:
 
 
 def main() -> int:
-    """Run the command line; 1 with the reason on standard error when it cannot be done."""
+    """Run the command line; 1 with the reason on standard error when that fails."""
     parser = argparse.ArgumentParser(prog="python -m guest", description=__doc__)
     parser.add_argument("--refresh", action="store_true", help="fetch Debian's newest kernel")
     try:

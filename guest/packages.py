@@ -12,7 +12,7 @@ from lab.run import LabError, Progress, call, stream
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 KERNEL = "linux-image-cloud-amd64"
 SHELL = "busybox-static"
-# What verifies certificates, which busybox's own TLS does not, with all that it is linked to.
+# openssl verifies certificates, which busybox's own TLS does not; with the libraries it needs.
 TLS = ("openssl", "libssl3t64", "libc6", "libzstd1", "zlib1g")
 
 
@@ -39,7 +39,7 @@ class Fetched:
         return self.tree / "usr/bin/openssl"
 
     def library(self, name: str) -> Path:
-        """A shared library, or the loader of such, by the name under which programs ask for it."""
+        """A shared library, or the dynamic loader, by its soname."""
         return self.tree / "usr/lib/x86_64-linux-gnu" / name
 
     def module(self, name: str) -> Path:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Start a User-Mode Linux kernel, and start it afresh when its guest reboots.
+"""Start a User-Mode Linux kernel, and start it again when its guest reboots.
 
 On a reboot the kernel executes the program that its first argument names, this one, with all its
-files still open: its taps would be busy, and the memory of the time before would stay taken.
+files still open: its taps would be busy, and the memory of the last start would stay allocated.
 """
 
 import os

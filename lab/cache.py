@@ -1,4 +1,4 @@
-"""Things that are made once and kept: entries named by what they are made from."""
+"""A cache of what is built once: entries are named by a hash of what they are built from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The cache's folder, made if need be."""
+    """The cache's folder, created if it is missing."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "cairn"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def entry(name: str, build: Callable[[Path, int], None]) -> Path:
 
 
 def _tell(name: str, seconds: float) -> None:
-    """Let the phase that this is a part of (tools/phase) know what was built, in which time."""
+    """Report what was built, and how long it took, to the enclosing phase (tools/phase)."""
     if path := os.environ.get("CAIRN_PHASE_PARTS"):
         part = {"name": re.sub(r"-[0-9a-f]{12}.*", "", name), "seconds": round(seconds, 1)}
         with Path(path).open("a") as parts:

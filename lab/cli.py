@@ -40,18 +40,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--name",
         default=os.environ.get("CAIRN_LAB") or "lab",
-        help="the lab, where several stand side by side (CAIRN_LAB, or 'lab')",
+        help="the lab, if there are several (default: CAIRN_LAB, or 'lab')",
     )
     top.add_argument(
         "--inventory",
         type=Path,
-        help="the inventory's folder (the one of the lab's name, else inventories/lab)",
+        help="the inventory's folder (default: the one with the lab's name, or inventories/lab)",
     )
     top.add_argument(
         "--hypervisor",
         choices=["auto", "kvm", "uml", "tcg"],
         help="what runs the machines: KVM, User-Mode Linux or QEMU's translation "
-        "(the lab's own, for a new one 'auto': what the processor can do)",
+        "(default: as the lab was created; for a new lab 'auto', by the processor's features)",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -64,15 +64,15 @@ def parser() -> argparse.ArgumentParser:
         if rest:
             command.add_argument("words", metavar=rest, nargs=argparse.REMAINDER)
 
-    add("build", "make kernel and image, which all labs share")
-    add("up", "make and start what is not there yet, wait for SSH", hosts="*")
+    add("build", "build kernel and image, which all labs share")
+    add("up", "create and start the hosts that are missing, wait for SSH", hosts="*")
     add("status", "show each machine: state, address, memory, uptime")
     add("ssh", "log in to a host, or run a command there", hosts="1", rest="CMD")
     add("console", "follow a host's console", hosts="1")
     add("exec", "run a command inside the lab's network", rest="CMD")
-    add("start", "switch hosts on", hosts="+")
-    add("stop", "shut hosts down in good order (all without names)", hosts="*")
-    add("kill", "cut the power of hosts", hosts="+")
+    add("start", "start hosts", hosts="+")
+    add("stop", "shut hosts down (default: all of them)", hosts="*")
+    add("kill", "cut the power of hosts, without a shutdown", hosts="+")
     add("destroy", "remove the lab: machines, disks, networks, keys")
     return top
 
@@ -86,12 +86,12 @@ def main(argv: list[str] | None = None) -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nlab: interrupted; the same command goes on from here", file=sys.stderr)
+        print("\nlab: interrupted; run the same command to continue", file=sys.stderr)
         return 130
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the command line says."""
+    """Run the command of the command line."""
     check_machine()
     state = State(arguments.name)
     if arguments.command == "destroy":
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_machine() -> None:
-    """LabError that names what is missing on this machine."""
+    """Raise LabError, naming what is missing on this machine."""
     if os.geteuid():
         raise LabError("network namespaces and taps need root: run it with sudo")
     missing = [name for name in NEEDED if not shutil.which(name)]
@@ -139,13 +139,13 @@ def check_machine() -> None:
 
 
 def inventory_of(lab: str) -> Path:
-    """The inventory of a lab that is not told: the one of its name, else inventories/lab."""
+    """The default inventory of a lab: the one with its name, or inventories/lab."""
     own = PROJECT / "inventories" / lab
     return own if own.is_dir() else PROJECT / "inventories/lab"
 
 
 def _hypervisor(state: State, wanted: str | None) -> hypervisor.Hypervisor:
-    """What runs the lab: as asked, as it was made, or as the processor can."""
+    """The hypervisor: as asked, as the lab was created, or by the processor's features."""
     mark = state.file("hypervisor")
     before = mark.read_text().strip() if mark.exists() else None
     if wanted and before and hypervisor.choose(wanted).name != before:
@@ -157,7 +157,7 @@ def _hypervisor(state: State, wanted: str | None) -> hypervisor.Hypervisor:
 
 def _up(state: State, site: Site, kind: hypervisor.Hypervisor, hosts: list[Host]) -> None:
     if network.allow_forwarding():
-        print("lab: switched on net.ipv4.ip_forward, by which guests reach package mirrors")
+        print("lab: switched on net.ipv4.ip_forward, so that guests reach package mirrors")
     started = time.monotonic()
     need = sum(host.memory for host in hosts if host.name not in state.running())
     if need > machines.free_memory():

@@ -1,6 +1,6 @@
 """ssh's ProxyCommand: connect inside a network namespace and hand the socket over.
 
-With ProxyUseFdpass ssh goes on by itself: no process stays between it and the host.
+With ProxyUseFdpass ssh uses the socket itself: no process stays between it and the host.
 """
 
 import array
@@ -12,7 +12,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def main(namespace: str, host: str, port: str) -> None:
-    """Send a socket that is connected to host and port to whoever reads standard output."""
+    """Send a socket that is connected to host and port over standard output."""
     with open(namespace) as handle:  # noqa: PTH123 - pathlib would double this script's start
         os.setns(handle.fileno(), CLONE_NEWNET)
     peer = socket.create_connection((host, int(port)), timeout=20)

@@ -14,17 +14,17 @@ from lab.run import LabError
 from lab.state import State
 
 BOOT = Path(__file__).with_name("boot.py")
-# Debian loads these modules without their sample devices; built in, they must be told.
+# Debian loads these modules without their sample devices; built in, they need options for that.
 MODULE_OPTIONS = ["bonding.max_bonds=0", "dummy.numdummies=0", "ifb.numifbs=0"]
 
 
 class Hypervisor(Protocol):
-    """What a lab asks of a way to run guests."""
+    """What the lab needs of a hypervisor."""
 
     name: str
 
     def build(self) -> tuple[Path, Path]:
-        """The kernel's folder and the guest image, made if need be."""
+        """The kernel's folder and the guest image, built if they are missing."""
 
     def command(self, state: State, host: Host, kernel: Path) -> list[str]:
         """The command that runs a host until it is switched off."""
@@ -34,7 +34,7 @@ class Hypervisor(Protocol):
 
 
 class Uml:
-    """User-Mode Linux: a kernel that is a process. One CPU a guest."""
+    """User-Mode Linux: the kernel runs as a process. One CPU per guest."""
 
     name = "uml"
 
@@ -60,7 +60,7 @@ class Uml:
         ]  # fmt: skip
 
     def environment(self, kernel: Path) -> dict[str, str]:
-        """See Hypervisor: the memory file is to lie in memory."""
+        """See Hypervisor: the memory file belongs in /dev/shm."""
         return {
             "CAIRN_UML": str(kernel / "linux"),
             "TMPDIR": "/dev/shm",  # noqa: S108

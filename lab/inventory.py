@@ -23,7 +23,7 @@ Vars = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Nic:
-    """A network card: its name in the inventory, its address, the wire it hangs on."""
+    """A network card: name in the inventory, MAC address, and the segment it is connected to."""
 
     name: str
     mac: str
@@ -35,7 +35,7 @@ class Nic:
 class Host:
     """A virtual machine. Memory in MiB, disks in GiB; `disks[0]` is the system's.
 
-    `nice`, from 0 to 19, is how far it stands back where the computer's processors are short.
+    `nice`, from 0 to 19, lowers its priority when processors are busy.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Gateway:
-    """An address that the lab itself has on a wire, where an operator or a router would be."""
+    """An address of the lab itself on a segment, where an operator or a router would be."""
 
     segment: str
     vlan: int
@@ -62,14 +62,14 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Site:
-    """All that a lab is made of. Segments are wires: name to the largest MTU that passes."""
+    """Everything that a lab consists of. `segments` maps each wire to its largest MTU."""
 
     hosts: tuple[Host, ...]
     segments: Mapping[str, int]
     gateways: tuple[Gateway, ...]
 
     def host(self, name: str) -> Host:
-        """The host of that name; LabError with the names there are if there is none."""
+        """The host of that name; LabError lists the known names if there is none."""
         for host in self.hosts:
             if host.name == name:
                 return host
@@ -118,12 +118,12 @@ def _hidden(path: Path, folder: Path) -> bool:
 
 
 def site(hostvars: Mapping[str, Vars]) -> Site:
-    """The site that hosts' variables describe; hosts without `cairn_nics` are no machines."""
+    """The site that hosts' variables describe; hosts without `cairn_nics` get no machine."""
     members = {
         name: values for name, values in sorted(hostvars.items()) if values.get("cairn_nics")
     }
     if not members:
-        raise LabError("no host of the inventory has cairn_nics: there is nothing to make")
+        raise LabError("no host of the inventory has cairn_nics: there is nothing to create")
     hosts = tuple(_host(name, values) for name, values in members.items())
     _refuse_twins(hosts)
     segments: dict[str, int] = {}
@@ -174,7 +174,7 @@ def _host(name: str, values: Vars) -> Host:
 def _number(
     host: str, values: Vars, variable: str, default: int, least: int, most: int = 2**24
 ) -> int:
-    """A whole number of a host's variables, by the reader that Cairn has for its own."""
+    """A whole number in a host's variables, read as Cairn reads its own variables."""
     problems: list[Problem] = []
     value = values.get(variable)
     if value is None:
@@ -235,8 +235,8 @@ def _address(host: str, values: Vars, plane: Vars, where: Vars) -> IPv4Interface
 def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gateway, ...]:
     """The lab's own addresses: one in each plane and each flat provider network.
 
-    A plane's is its gateway, else the first address of its network. Segment and VLAN are those
-    of the hosts that have the plane; provider networks lie untagged where the public plane is.
+    In a plane it is the gateway, or without one the network's first address. Segment and VLAN are
+    those of the hosts that have the plane; provider networks are untagged, beside the public plane.
     """
     found: dict[str, Gateway] = {}
     for host in hosts:

@@ -17,7 +17,8 @@ SOURCE = "linux-source-7.2"
 TOOLS = [
     "bc", "bison", "cpio", "flex", "gcc", "kmod", "libc6-dev", "make", "patch", "perl", "xz-utils",
 ]  # fmt: skip
-# Most of the source is hardware that a lab has not: only its Kconfig and Makefiles are unpacked.
+# Most of the source is drivers that the lab does not use: of these only Kconfig and Makefiles are
+# unpacked.
 UNUSED = [
     *(f"*/arch/{name}/*.[chS]" for name in ("arm", "arm64", "mips", "powerpc", "s390", "sparc")),
     *(f"*/drivers/{name}/*.[ch]" for name in ("gpu", "infiniband", "media", "staging", "usb")),
@@ -39,7 +40,7 @@ def _name() -> str:
 
 
 def build() -> Path:
-    """A folder with `linux`, its `release`, `config` and `modules`; built if need be."""
+    """A folder with `linux`, its `release`, `config` and `modules`; built if it is missing."""
     ready = find()
     if ready:
         return ready
@@ -49,7 +50,7 @@ def build() -> Path:
 
 
 def toolchain() -> Path:
-    """A Debian 13 root with compiler and kernel source: the kernel must not see the machine's."""
+    """A Debian 13 root with compiler and kernel source: the machine's own must not be used."""
     lines = machine.sources(backports=True)
     return cache.entry(f"toolchain-{cache.key(SOURCE, RECIPE, *TOOLS, *lines)}", _toolchain)
 
@@ -107,7 +108,7 @@ def _compile(tools: Path, folder: Path, descriptor: int) -> None:
 def _enter(root: Path, tree: Path) -> list[str]:
     """A command prefix: inside the toolchain, with the kernel tree at /mnt.
 
-    Mounts and processes live in namespaces of their own: nothing of them outlives the build.
+    Mounts and processes are in namespaces of their own: none of them outlives the build.
     """
     script = (
         'mount --bind "$1" "$2/mnt" && mount -t proc proc "$2/proc" && shift && exec chroot "$@"'

@@ -13,7 +13,7 @@ SUITE = "trixie"
 
 
 def apt_options() -> list[str]:
-    """The machine's own apt settings on how to fetch (proxies, validity), as `Name "value";`."""
+    """The machine's own apt settings for downloads (proxies, validity), as `Name "value";`."""
     kept = re.compile(r'Acquire::(?:https?::|Check-|Retries|ForceIPv4|ForceIPv6)\S* ".+";$')
     return [
         line for line in call(["apt-config", "dump", "Acquire"]).splitlines() if kept.match(line)
@@ -69,7 +69,7 @@ def bootstrap(
     """Install a minimal Debian 13 with `packages` into the new folder `root`.
 
     mmdebstrap's mounts and processes are in namespaces of their own: they cannot outlive it.
-    `descriptor` is the lock to be held while it works.
+    `descriptor` is the lock to hold meanwhile.
     """
     options = [f"--aptopt={option}" for option in apt_options()]
     wanted = f"--include={','.join(packages)}"
@@ -105,9 +105,9 @@ _WANTED = re.compile(
 
 
 def environment() -> dict[str, str]:
-    """Variables of the machine that say where Python packages come from, fit for a guest.
+    """Variables of the machine that say where Python packages come from, for use in a guest.
 
-    Values that name the machine's own files are left out, but for the certificate bundle, which
+    Values that name the machine's own files are left out, except for the certificate bundle, which
     every Debian has at the same place and which has the machine's authorities in guests too.
     """
     return {

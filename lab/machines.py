@@ -1,4 +1,4 @@
-"""A lab's machines: made, started, watched, stopped, removed."""
+"""A lab's machines: create, start, watch, stop, remove."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lab.state import Process, State, write
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a host: seconds until SSH answered, 0.0 if it was running already."""
+    """The result for a host: seconds until SSH answered, 0.0 if it was running already."""
 
     host: Host
     seconds: float
@@ -36,7 +36,7 @@ class Report:
 
 @contextmanager
 def exclusive(state: State) -> Iterator[None]:
-    """One command at a time changes a lab."""
+    """Hold the lock of a lab: one command at a time changes it."""
     state.folder.parent.mkdir(parents=True, exist_ok=True)
     with cache.lock(state.folder.parent / f".{state.name}.lock"):
         state.refuse_namesake()  # namespaces are the machine's, not the checkout's
@@ -44,7 +44,7 @@ def exclusive(state: State) -> Iterator[None]:
 
 
 def up(state: State, site: Site, hypervisor: Hypervisor, hosts: Iterable[Host]) -> list[Report]:
-    """Make and start what is not there yet; returns when SSH answers on every one of `hosts`."""
+    """Create and start what is missing; return when SSH answers on each of `hosts`."""
     hosts = tuple(hosts)
     kernel, image = hypervisor.build()
     state.make(site)
@@ -75,7 +75,7 @@ def up(state: State, site: Site, hypervisor: Hypervisor, hosts: Iterable[Host]) 
 
 
 def _network(state: State, site: Site) -> None:
-    """Make the network unless the very same is there; running machines keep theirs."""
+    """Create the network unless the same one exists; running machines keep theirs."""
     mark = state.file("network")
     wanted = network.fingerprint(site)
     if mark.exists() and mark.read_text().strip() == wanted and network.exists(state.name):
@@ -94,7 +94,7 @@ def _network(state: State, site: Site) -> None:
 
 
 def prepare(state: State, host: Host, image: Path) -> None:
-    """Make a host's disks if they are not there: copies of the image that share its holes."""
+    """Create the disks that a host lacks: sparse copies of the image."""
     for number, size in enumerate(host.disks):
         disk = state.disk(host, number)
         if disk.exists():
@@ -134,7 +134,7 @@ def inject(disk: Path, files: dict[str, tuple[bytes, int]]) -> None:
                 f"set_inode_field /{name} gid 0",
             ]
         script = "\n".join(line for line in lines if line) + "\n"
-        # debugfs complains of folders that exist and files that do not, and goes on, as it should.
+        # debugfs reports folders that exist and files that do not, and continues.
         call(["debugfs", "-w", "-f", "-", str(disk)], input=script)
         for name, (data, _) in files.items():
             copy = Path(scratch) / "back"
@@ -144,10 +144,10 @@ def inject(disk: Path, files: dict[str, tuple[bytes, int]]) -> None:
 
 
 def wait_released(disk: Path, limit: float = 60) -> None:
-    """Wait until nobody holds the disk; LabError where somebody does for `limit` seconds.
+    """Wait until no process holds the disk; LabError if one still does after `limit` seconds.
 
     A machine that has lost its power is a zombie, which holds its disks until the last of its
-    threads has ended; with gigabytes to give back that takes a moment.
+    threads has ended; freeing gigabytes takes a moment.
     """
     end = time.monotonic() + limit
     with disk.open("r+b") as handle:
@@ -163,7 +163,7 @@ def wait_released(disk: Path, limit: float = 60) -> None:
 
 
 def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Process:
-    """Switch a host on."""
+    """Start a host."""
     for number in range(len(host.disks)):
         wait_released(state.disk(host, number))
     console = state.console(host)
@@ -181,8 +181,8 @@ def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Pro
             start_new_session=True,
         )
     if host.nice:
-        # Where the kernel groups processes by session, it goes by the group's, and only root has
-        # groups of a lab to set.
+        # Where the kernel schedules by session (autogroup), only the group's nice value counts, and
+        # only root may set it.
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/autogroup").write_text(str(host.nice))
     return Process.of(process.pid)
@@ -191,11 +191,11 @@ def start(state: State, host: Host, hypervisor: Hypervisor, kernel: Path) -> Pro
 def wait_for_ssh(
     state: State, host: Host, process: Process, limit: float, given_up: threading.Event
 ) -> None:
-    """Return when sshd lets us in; LabError with the console's end if the machine goes off."""
+    """Return when sshd accepts us; LabError with the end of the console if the machine stops."""
     end = time.monotonic() + limit
     while time.monotonic() < end and not given_up.wait(0.3):
         if not process.alive:
-            raise LabError(f"{host.name} went off while booting:\n{tail(state.console(host))}")
+            raise LabError(f"{host.name} stopped while booting:\n{tail(state.console(host))}")
         if greets(state.name, host, 20.0) and ssh(state, host, "true", quiet=True) == 0:
             return
     if not given_up.is_set():
@@ -235,7 +235,7 @@ def ssh(state: State, host: Host, *command: str, quiet: bool = False) -> int:
 
 
 def stop(state: State, hosts: Iterable[Host], patience: float = 120.0) -> list[Host]:
-    """Shut hosts down in good order; returns those whose power had to be cut."""
+    """Shut hosts down; return those whose power had to be cut."""
     running = state.running()
     state.forget_connections()
 

@@ -15,7 +15,7 @@ from lab.cache import key
 from lab.inventory import Host, Nic, Site
 from lab.run import LabError, call
 
-UPLINK_POOL = IPv4Network("198.19.0.0/16")  # the half of the benchmarking range that sites leave
+UPLINK_POOL = IPv4Network("198.19.0.0/16")  # the half of the benchmarking range that no site uses
 NAMESPACES = Path("/run/netns")
 
 
@@ -35,7 +35,7 @@ def enter(lab: str) -> list[str]:
 
 
 def tap(host: Host, nic: Nic) -> str:
-    """The tap device of a NIC; a hash, for device names hold 15 characters."""
+    """The tap device of a NIC; a hash, since device names have at most 15 characters."""
     return f"tap{key(host.name, nic.name)}"
 
 
@@ -130,7 +130,7 @@ def table(lab: str) -> str:
 
 
 def free_uplink(lab: str, taken: Sequence[IPv4Network]) -> IPv4Network:
-    """A /30 that overlaps nothing taken; tried from a place that the lab's name gives."""
+    """A free /30; the search starts at a place derived from the lab's name."""
     pool = list(UPLINK_POOL.subnets(new_prefix=30))
     start = int(key(lab), 16) % len(pool)
     for candidate in [*pool[start:], *pool[:start]]:
@@ -140,7 +140,7 @@ def free_uplink(lab: str, taken: Sequence[IPv4Network]) -> IPv4Network:
 
 
 def taken() -> list[IPv4Network]:
-    """Networks that the machine has addresses in or routes to, default routes apart."""
+    """Networks that the machine has addresses in or routes to, without default routes."""
     networks = [
         ipaddress.ip_network(f"{entry['local']}/{entry['prefixlen']}", strict=False)
         for link in json.loads(call(["ip", "-j", "-4", "address"]))
@@ -158,13 +158,13 @@ def exists(lab: str) -> bool:
 
 
 def connected(lab: str) -> bool:
-    """Whether the way out of a lab is there, with the machine's rules for it."""
+    """Whether the lab's uplink exists, with the machine's rules for it."""
     tables = call(["nft", "list", "tables", "ip"])
     return Path(f"/sys/class/net/{veth_name(lab)}").exists() and f"ip {table(lab)}\n" in tables
 
 
 def fingerprint(site: Site) -> str:
-    """Changes when the network must be another one."""
+    """A hash that changes when the network must be created again."""
     return key(
         repr(site.segments),
         repr(site.gateways),
@@ -185,7 +185,7 @@ def up(lab: str, site: Site) -> None:
 
 
 def connect(lab: str) -> None:
-    """Join a lab's namespace to the machine, anew if it was."""
+    """Connect a lab's namespace to the machine; an existing connection is replaced."""
     disconnect(lab)
     uplink = free_uplink(lab, taken())
     ours, theirs, inside, device = uplink[1], uplink[2], enter(lab), veth_name(lab)
@@ -208,7 +208,7 @@ def disconnect(lab: str) -> None:
 
 
 def allow_forwarding() -> bool:
-    """Let the machine forward packets; whether that had to be changed."""
+    """Let the machine forward packets; return whether that was off."""
     switch = Path("/proc/sys/net/ipv4/ip_forward")
     if switch.read_text().strip() == "1":
         return False

@@ -13,7 +13,7 @@ RECIPE = "1"  # raise it when the steps below change what comes out
 
 
 def kernel() -> Path:
-    """A folder with `vmlinuz`, `initrd`, `release` and `modules`; made if need be."""
+    """A folder with `vmlinuz`, `initrd`, `release` and `modules`; built if it is missing."""
     lines = machine.sources()
     return cache.entry(f"debian-kernel-{cache.key(RECIPE, *PACKAGES, *lines)}", _build)
 

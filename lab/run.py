@@ -1,4 +1,4 @@
-"""Running commands: errors that tell what failed, progress of the long ones."""
+"""Running commands: errors that name what failed, progress of the long ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def call(argv: Sequence[str], *, input: str | None = None) -> str:
     try:
         done = subprocess.run(argv, input=input, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise LabError(f"{argv[0]} is not installed (lab/packages.txt lists what is)") from error
+        raise LabError(f"{argv[0]} is not installed (see lab/packages.txt)") from error
     if done.returncode:
         reason = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
         raise LabError(f"{shlex.join(argv)}: {reason}")
@@ -74,7 +74,7 @@ def stream(
 ) -> int:
     """Run a long command into `log`, showing its progress; returns how many lines matched `count`.
 
-    The command dies with its caller, for nobody would read what it says any more.
+    The command dies with its caller, because nothing would read its output any more.
     With `total`, lines that match the regular expression `count` are shown as a percentage of it.
     """
     matcher = re.compile(count) if count else None

@@ -56,7 +56,7 @@ class Process:
         return int(found[1]) // 1024 if found else 0
 
     def kill(self) -> None:
-        """Cut its power, and that of the processes it started in its own group."""
+        """Kill it and the processes that it started in its own group."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -105,8 +105,8 @@ class State:
     def running(self) -> dict[str, Process]:
         """The lab's running machines by host.
 
-        Read from the processes themselves, so that nothing can be out of date: a machine bears
-        its mark from its first instruction, whatever became of the command that started it.
+        Read from the processes themselves, so that nothing can be out of date: a machine has its
+        mark from its start on, even if the command that started it has died.
         """
         return {path.name: process for path, process in _machines() if path.parent == self.folder}
 
@@ -142,7 +142,7 @@ class State:
         return " ".join(self.file(f"{name}.pub").read_text().split()[:2])
 
     def guest_files(self, host: Host) -> dict[str, tuple[bytes, int]]:
-        """What makes the image's copy this host: path to content and mode."""
+        """Files that make a copy of the image this host: path to content and mode."""
         private = self.file(f"hostkeys/{host.name}")
         public = private.with_suffix(".pub")
         machine_id = uuid.uuid5(uuid.NAMESPACE_OID, public.read_text()).hex
@@ -160,7 +160,7 @@ class State:
         }
 
     def forget_connections(self) -> None:
-        """Let the next ssh of ansible connect anew; those under way go on.
+        """Make the next ssh of Ansible open a new connection; existing ones continue.
 
         A shared connection to a machine that lost its power hangs for a minute before it ends.
         """
@@ -175,7 +175,7 @@ class State:
 
 
 def _machines() -> Iterator[tuple[Path, Process]]:
-    """The machines of all labs: what their mark says, and their process."""
+    """The machines of all labs: the path in their mark, and their process."""
     prefix = f"{MARK}=".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # processes come and go
@@ -227,13 +227,13 @@ def ssh_config(state: State, site: Site) -> str:
 
 
 def python_wrapper(lab: str) -> str:
-    """A script that is the controller's Python, inside the lab's network."""
+    """A script that starts the control node's Python inside the lab's network."""
     command = shlex.join([*network.enter(lab), sys.executable])
     return f'#!/bin/sh\nexec {command} "$@"\n'
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file at once, never by halves."""
+    """Replace a file atomically."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(text)
     part.chmod(mode)

@@ -83,7 +83,7 @@ def attach(namespace: Path, device: str, program: bytes) -> None:
             with namespace.open() as handle:
                 os.setns(handle.fileno(), CLONE_NEWNET)
             _attach(device, program)
-        except BaseException as error:  # told by the exit status
+        except BaseException as error:  # the exit status reports it
             os.write(2, f"{error}\n".encode())
             os._exit(1)
         os._exit(0)

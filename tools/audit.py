@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tell what is known to be vulnerable among all that locks pin: `make audit`.
+"""List known vulnerabilities of all packages that locks pin: `make audit`.
 
 Without `--database` the advisories for PyPI are downloaded from osv.dev into
 `.cache/advisories.zip`; with it (repeatable) saved ones are read, without any network.
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None, today: datetime.date | None = N
     age = (day - database.newest).days
     if age > options.max_age:
         failed = True
-        print(f"the newest advisory is {age} days old ({database.newest}): save the database anew")
+        print(f"the newest advisory is {age} days old ({database.newest}): save the database again")
     open_ones = sum(finding.exemption is None for finding in findings)
     print(
         f"{len(pinned)} locks, {len({p for one in pinned.values() for p in one})} packages: "

@@ -3,8 +3,8 @@
 
 Every `releases/<release>/<name>.in` becomes `<name>.lock`: exact versions with the hashes of every
 file that the registry offers for them, for the Python and the platform of a managed host (Debian
-13, x86-64). The release's official upper constraints are an input only; what they decided stands
-in the lock. `release.yml` names the constraints that locks exceed, with date and reason, and the
+13, x86-64). The release's official upper constraints are an input only; the lock has
+the result. `release.yml` names the constraints that locks exceed, with date and reason, and the
 versions of each service that are the release's. A lock names no registry, so a site may use a
 mirror of its own.
 
@@ -112,7 +112,7 @@ def make(
     return None
 
 
-def told(override: releases.Override, exceeded: Mapping[str, str]) -> str:
+def override_line(override: releases.Override, exceeded: Mapping[str, str]) -> str:
     """Return a line that says which constraint `override` exceeds, or that it exceeds none."""
     if override.package not in exceeded:
         return f"{override.package}: the constraints allow {override.version}: remove the override"
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
             constraints = Path(temporary, "constraints.txt")
             constraints.write_text(relaxed)
         for override in release.overrides if given is not None else ():
-            print(told(override, exceeded))
+            print(override_line(override, exceeded))
         errors = list(
             pool.map(
                 lambda source: make(source, release, constraints, exceeded, options.upgrade),

@@ -4,10 +4,10 @@ Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]`, `d
 [TEST…]`. Without one it runs all but the last three, each of which takes about as long as all else.
 
 Every step runs even when one before it failed, except those that cannot work without it. Three
-lanes run at the same time: roles are built up one after another, each is proved behind that while
-the next is being built, and what does not touch the cloud runs beside both. The output of a step is
+lanes run at the same time: one builds the roles one after another, one tests each role while the
+next is being built, and one runs what does not touch the cloud. The output of a step is
 in `.cache/tests/<step>.log`; the first lane's is shown as it comes, another's when its step ends. A
-table shows what came of each stage, and the last line counts tests and says what was left out.
+table shows the result of each stage, and the last line counts tests and says what was left out.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ LAB_TESTS = "tests/lab"
 OWN_LABS = ("machines", "network")
 # Folders of tests of the whole cloud.
 WHOLE_CLOUD = ("cloud", "browser")
-# What reads the journals: after the deployment, after verify, and last. Each search goes on where
-# the one before ended, so that a complaint is shown by the step that brought it about. These show
+# Reads the journals: after the deployment, after verify, and last. Each search starts where
+# the one before ended, so that the step that caused a message shows it. These show
 # what they find, since services complain of each other's timeouts on a machine that is short of
-# processors; `make day-two` and `make journals` fail by it.
+# processors; `make day-two` and `make journals` fail on it.
 JOURNALS = "journals"
 SEARCH = "python -m tests.lab.journals"
 # A machine without an accelerator: too slow for every day.
@@ -54,7 +54,7 @@ PLAYBOOK = f"ansible-playbook -i {LAB}"
 
 # Lanes: one step of each runs at a time.
 CLOUD, PROOFS, BESIDE = "lane of the cloud", "lane of proofs", "lane beside the cloud"
-# What begins the reason of a step that came too late.
+# The reason of a step that came too late begins with this.
 LATE = "the machine is too slow:"
 
 
@@ -80,7 +80,7 @@ def part(stage: str, *steps: Step, lane: str = CLOUD) -> list[Step]:
 
 @dataclass
 class Result:
-    """What came of a step: its tests, and why it did not run where it did not."""
+    """The result of a step: its tests, or why it did not run."""
 
     counts: Counter[str]
     begin: float
@@ -97,7 +97,7 @@ def python_paths(root: Path) -> list[str]:
     """Return the folders and scripts of Python that mypy checks, as far as they exist."""
     folders = (
         *("bench", "cairn", "filter_plugins", "guest", "lab", "plugins", "tools"),
-        # What runs only in the lab would else show its mistakes after an hour.
+        # These run only in the lab, where a mistake would show after an hour.
         LAB_TESTS,
     )
     found = [name for name in folders if any((root / name).rglob("*.py"))]
@@ -120,7 +120,7 @@ def lint(root: Path) -> list[Step]:
 
 
 def unit() -> list[Step]:
-    """Return the tests that need no lab; with the release's code at hand its validator judges."""
+    """Return the tests that need no lab; with the release's virtualenvs, its own validator too."""
     return part(
         "unit",
         Step("venvs", f"python tools/venvs.py --release {RELEASE} --if-possible"),
@@ -141,7 +141,7 @@ def folders(names: Sequence[str]) -> str:
 
 
 def machines(inventory: str = LAB, within: float = math.inf) -> list[Step]:
-    """Return what everything in a lab begins with."""
+    """Return the first steps of everything that runs in a lab."""
     return part(
         "machines",
         Step("lab-up", f"python -m lab --inventory {inventory} up", needed=True, within=within),
@@ -152,14 +152,14 @@ def machines(inventory: str = LAB, within: float = math.inf) -> list[Step]:
 
 
 def check() -> list[Step]:
-    """Return the plan of everything on bare machines, where nothing is that it could compare."""
+    """Return a plan of the whole site on bare machines, which have nothing to compare with."""
     return part("roles", Step("check-site", f"{PLAYBOOK} playbooks/site.yml --check --diff"))
 
 
 def molecule(root: Path, roles: Sequence[str] = (), *, whole: bool = False) -> list[Step]:
     """Return the scenarios of the roles, all by default, in the order in which they build.
 
-    What a named role stands on is converged first, so that one scenario runs alone on a bare lab.
+    The roles that a named role needs are converged first, so that one scenario runs on a bare lab.
     Where the `whole` site follows, its plan and its second run take the place of each role's check
     and idempotence: two runs of Ansible instead of two for each role.
     """
@@ -211,7 +211,7 @@ def cloud() -> list[Step]:
 
 
 def in_use(group: str, which: Sequence[str] = ()) -> list[Step]:
-    """Return what a cloud in use is put through, all by default; it must be well before.
+    """Return the tests of a cloud in use, all by default; the cloud must be healthy before.
 
     Three controllers have a lab of their own (CAIRN_LAB).
     """
@@ -306,7 +306,7 @@ def run(step: Step, logs: Path, *, live: bool) -> Result:
         status = process.wait()
     counts = junit_counts(junit) if step.junit and junit.exists() else Counter(passed=status == 0)
     if status and not counts["failed"]:
-        # Also a test runner that dies after its tests has failed, whatever they said.
+        # A test runner that dies after its tests has failed too.
         counts["failed"] = 1
     result = Result(counts, begin, time.monotonic())
     if not live:
@@ -364,12 +364,12 @@ def run_all(steps: Sequence[Step], logs: Path, began: float) -> dict[str, Result
 
 
 def minutes(seconds: float) -> str:
-    """Return a time as people read it."""
+    """Return a time in minutes and seconds."""
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def summary(steps: Sequence[Step], results: Mapping[str, Result], logs: Path) -> list[str]:
-    """Return what came of the stages, as lines; the last one counts."""
+    """Return the results of the stages as lines; the last one has the totals."""
     lines = [f"{'stage':12}{'result':12}{'passed':>9}{'failed':>9}{'skipped':>9}   time"]
     total: Counter[str] = Counter()
     left_out: dict[str, str] = {}

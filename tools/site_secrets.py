@@ -45,8 +45,9 @@ def services(roles: Path) -> dict[str, dict[str, Any]]:
 def planes(inventory: Path, password: str = "") -> dict[str, dict[str, Any]]:
     """Return cairn_planes of an inventory, as Ansible itself reads it: from any file, templated.
 
-    `password` opens what is encrypted. Hosts that differ add up; without any host what is said for
-    all counts. SecretsError when there are no planes, or Ansible cannot read the inventory.
+    `password` opens what is encrypted. Planes of hosts that differ are merged; without
+    any host the values for all count. SecretsError when there are no planes, or Ansible cannot
+    read the inventory.
     """
     found: dict[str, dict[str, Any]] = {}
     try:
@@ -87,9 +88,9 @@ def vault_of(inventory: Path) -> VaultLib:
 
 
 def make_folder(inventory: Path) -> str:
-    """Have the folder group_vars/all; return what was moved into it, or "".
+    """Create the folder group_vars/all if it is missing; return what was moved into it, or "".
 
-    Where Ansible finds such a folder it reads no file all.yml beside it: that moves inside.
+    Ansible ignores a file all.yml beside such a folder: the file is moved into it.
     """
     folder = inventory / "group_vars/all"
     if folder.is_dir():
@@ -134,8 +135,8 @@ def read(path: Path, vault: VaultLib) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("cairn_secrets", {}), dict):
         raise SecretsError(f"{path}: cairn_secrets is not a mapping: `{EDIT}`")
     if wrong := not_text(content.get("cairn_secrets", {})):
-        told = "; ".join(f"cairn_secrets.{name}: {why}" for name, why in wrong.items())
-        raise SecretsError(f"{path}: {told}. Put it in quotes: `{EDIT}`; nothing was changed")
+        reasons = "; ".join(f"cairn_secrets.{name}: {why}" for name, why in wrong.items())
+        raise SecretsError(f"{path}: {reasons}. Put it in quotes: `{EDIT}`; nothing was changed")
     return content
 
 
@@ -163,7 +164,7 @@ class Loader(yaml.SafeLoader):
 
 
 class Quoted(str):
-    """A value in quotes, so that who changes it need not know what YAML takes for a number."""
+    """A value in quotes, so that nobody has to know what YAML takes for a number."""
 
 
 class Dumper(yaml.SafeDumper):

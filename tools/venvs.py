@@ -23,7 +23,7 @@ NOT_SERVICES = ("build",)
 
 
 def interpreter(version: str) -> str:
-    """Find a Python of `version`; a shim of pyenv may stand first and yet not run."""
+    """Find a Python of `version`; a shim of pyenv may come first and not run."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     candidates = [str(path) for path in pyenv.glob(f"versions/{version}*/bin/python")]
     if first := shutil.which(f"python{version}"):

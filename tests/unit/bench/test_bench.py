@@ -91,7 +91,7 @@ def test_the_table_sets_figures_beside_budgets() -> None:
         ({}, ("image",), "with some caches"),
         ({}, (), "with caches"),
         ({"bare": False, "changed": 0, "unpacked": 0}, (), "over a deployed cloud"),
-        (None, (), "over who knows what"),  # of a tools/phase that took no note of it
+        (None, (), "over an unknown state"),  # of a tools/phase that took no note of it
     ],
 )
 def test_a_make_lab_is_known_by_what_it_found(
@@ -137,7 +137,7 @@ def test_a_phase_that_failed_is_told_and_gives_no_ratio(
     table = shown({"lab": lab, "floor": FLOOR})
     assert table["make lab, failed: site"] == "600.0 s, 9000 MiB, FAILED (exit 2)"
     assert table["make lab, failed"] == "930.5 s until site failed"
-    assert table["site.yml / floor"] == "not told by make lab, failed: site.yml failed"
+    assert table["site.yml / floor"] == "not measured by make lab, failed: site.yml failed"
 
 
 def test_a_make_lab_that_goes_on_is_no_whole_one(
@@ -145,7 +145,7 @@ def test_a_make_lab_that_goes_on_is_no_whole_one(
 ) -> None:
     lab = measured(make_lab({})[:1], tmp_path, monkeypatch)
     assert shown({"lab": lab, "floor": FLOOR})["site.yml / floor"] == (
-        "not told by make lab, unfinished: site.yml did not run"
+        "not measured by make lab, unfinished: site.yml did not run"
     )
 
 

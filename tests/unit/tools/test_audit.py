@@ -143,7 +143,7 @@ def test_an_old_database_is_no_all_clear(
     (project / "releases/2030.1/nova.lock").write_text("")
     old = saved(tmp_path, RECORD | {"modified": "2030-04-01T00:00:00Z"})
     assert audit(tool, project, old) == 1
-    assert "61 days old (2030-04-01): save the database anew" in capsys.readouterr().out
+    assert "61 days old (2030-04-01): save the database again" in capsys.readouterr().out
     assert audit(tool, project, old, extra=("--max-age", "90")) == 0
 
 

@@ -64,8 +64,8 @@ def test_a_word_is_found(found: Callable[..., list[str]], name: str, text: str) 
     [
         "It has no need of it.",
         "It has\nno need of it.",
-        "    # It has no\n    # use for it.\n",
-        '    "it has no "\n    f"use for {it}"\n',
+        "    # It has no\n    # need of it.\n",
+        '    "it has no "\n    f"need of {it}"\n',
         "> It has no need\n> for it.\n",
     ],
 )

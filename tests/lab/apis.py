@@ -1,4 +1,4 @@
-"""Asks every API of a cloud for a list, once: apis.py CLOUDS_YAML [TYPE…], in the lab's network.
+"""Ask every API of a cloud for a list, once: apis.py CLOUDS_YAML [TYPE…], in the lab's network.
 
 Prints JSON: a sentence for each API that does not answer, and for each compute service and network
 agent that is down. APIs of the given TYPEs are not asked.
@@ -35,7 +35,7 @@ SECONDS = 60
 
 
 def down_services(answer: dict[str, Any]) -> list[str]:
-    """Nova's services that have not told for a while that they live."""
+    """Nova's services that have missed their heartbeats."""
     return [
         f"{one['binary']} on {one['host']} is {one['state']}"
         for one in answer["services"]
@@ -44,7 +44,7 @@ def down_services(answer: dict[str, Any]) -> list[str]:
 
 
 def dead_agents(answer: dict[str, Any]) -> list[str]:
-    """Neutron's and OVN's agents that do not follow the southbound database."""
+    """Neutron's and OVN's agents that are not alive."""
     return [
         f"{one['agent_type']} on {one['host']} is not alive"
         for one in answer["agents"]
@@ -59,7 +59,7 @@ LOOK: dict[str, Callable[[dict[str, Any]], list[str]]] = {
 
 
 def ask(session: Any, kind: str) -> list[str]:
-    """Ask one API; what is wrong with it."""
+    """Ask one API; return its problem, or an empty text."""
     where = {"service_type": kind, "interface": "public"}
     try:
         if kind in ROOTS:

@@ -35,7 +35,7 @@ class Cloud:
         return ROOT / ".lab" / self.name / "python"
 
     def lab(self, *words: str, timeout: float = 600) -> str:
-        """Run a command of the lab that has to succeed; its output."""
+        """Run a command of the lab that has to succeed; return its output."""
         command = [sys.executable, "-m", "lab", "--name", self.name, *words]
         try:
             return subprocess.run(
@@ -111,7 +111,7 @@ class Cloud:
     ) -> None:
         """Cut a host's power as soon as a command there prints something else than `seen`.
 
-        The playbook that is to bring this about must be running until then.
+        The playbook that causes this must be running until then.
         """
         victim = State(self.name).running()[host]
         # The command there outlives its connection, but not for ever.
@@ -131,11 +131,11 @@ class Cloud:
                 victim.kill()
             finally:
                 watch.kill()
-        # Connections of the dead machine are to be forgotten, too.
+        # Connections to the dead machine have to be closed, too.
         self.lab("kill", host)
 
     def processes(self, host: str, *units: str) -> str:
-        """The main process of each unit: another number tells that it was restarted."""
+        """The main process of each unit; a new number means that the unit was restarted."""
         return self.on(host, f"systemctl show --property=MainPID --value {' '.join(units)}")
 
     @property
@@ -154,7 +154,7 @@ class Cloud:
         )
 
     def problems(self, *without: str) -> list[str]:
-        """What does not serve: every API is asked once, but those of types `without`."""
+        """What does not serve: every API is asked once, except those of types `without`."""
         done = subprocess.run(
             [
                 *(str(ROOT / ".lab" / self.name / "python"), "-m", "tests.lab.apis"),
@@ -189,7 +189,7 @@ class Cloud:
 
 
 def wait_until_none(what: str, seconds: float, find: Callable[[], Any], pause: float = 5) -> None:
-    """Wait until nothing is found any more; the failure shows what is found in the end."""
+    """Wait until nothing is found any more; the failure shows what is still found."""
     found: Any = None
 
     def none() -> bool:

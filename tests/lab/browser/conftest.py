@@ -1,7 +1,7 @@
 """A customer of the lab's cloud: a user of one project with a clouds.yaml, and nothing else.
 
-What the cloud has to offer stands in its inventory; tests of services that are not chosen there are
-skipped. Everything that a customer makes is made once, and must be gone in the end.
+The inventory says which services the cloud has; tests of other services are skipped. Everything
+that a customer creates is created once, and must be gone at the end.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ STACK = {
 
 @dataclass(frozen=True)
 class Customer:
-    """Whom an operator has given an account: name (of user and project), password, clouds.yaml."""
+    """An account from the operator: name (of user and project), password, clouds.yaml."""
 
     name: str
     password: str
@@ -72,13 +72,13 @@ class Customer:
 
 @pytest.fixture(scope="package")
 def guest() -> Path:
-    """The disk of the test guest, made before this process moves to where no packages are."""
+    """The disk of the test guest; built first, since the lab's network reaches no packages."""
     return build()
 
 
 @pytest.fixture(scope="package", autouse=True)
 def lab_network(guest: Path) -> Iterator[None]:
-    """Be inside the lab's network, where its customers are; what is started here is there too."""
+    """Enter the lab's network, where its customers are, with all child processes."""
     lab = os.environ.get("CAIRN_LAB", "lab")
     assert network.exists(lab), "there is no lab; `make lab` makes one"
     here, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(network.path(lab), os.O_RDONLY)
@@ -107,15 +107,15 @@ def external(admin: Any, run: verify_run.Run) -> Any:
 
 @pytest.fixture(scope="package")
 def customer(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
-    """A new customer, who in the end must have left nothing behind."""
+    """A new customer, who must leave nothing behind."""
     with pytest.MonkeyPatch.context() as patch:
-        # What verify.yml makes at the same time is none of our business.
+        # verify.yml may run at the same time: its resources are not counted.
         patch.setattr(verify_run, "PREFIX", "cairn-customer-")
         yield from new_customer(admin, tmp_path_factory.mktemp("customer") / "clouds.yaml")
 
 
 def sweep(admin: Any) -> list[str]:
-    """Remove what customers of these tests have left; told in words."""
+    """Remove what customers of these tests have left; return it in words."""
     others = (verify_volume.forget, objects.forget)
     return verify_run.sweep(admin, others, first=(verify_stack.forget,))
 
@@ -230,7 +230,7 @@ class Guest:
     def get(
         self, path: str, until: Callable[[requests.Response], Any], seconds: float = 120
     ) -> Any:
-        """Ask the guest until the answer suits; what `until` makes of it."""
+        """Ask the guest until `until` accepts the answer; return what it returns."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -244,7 +244,7 @@ class Guest:
 
 @pytest.fixture(scope="package")
 def booting(cloud: Any, customer: Customer, image: Any, key: Any, private: Any) -> Iterator[Any]:
-    """An instance that was asked for: it starts while others are at work."""
+    """An instance that was requested: it starts while other fixtures are set up."""
     server = cloud.compute.create_server(
         name=customer.name,
         image_id=image.id,
@@ -267,7 +267,7 @@ def instance(cloud: Any, customer: Customer, booting: Any) -> Iterator[Guest]:
 
 
 def delete_server(cloud: Any, server: Any) -> None:
-    """Delete an instance, and wait for its end: its network can go only after it."""
+    """Delete an instance and wait: its network can be deleted only after it."""
     cloud.compute.delete_server(server, ignore_missing=False)
     cloud.compute.wait_for_delete(server, wait=120)
 
@@ -314,7 +314,7 @@ def rooted(
 
 @pytest.fixture(scope="package")
 def attached(cloud: Any, instance: Guest, volume: Any) -> Iterator[Any]:
-    """The volume in the instance; afterwards it is free again."""
+    """The volume attached to the instance; detached afterwards."""
     made = cloud.compute.create_volume_attachment(instance.server, volume_id=volume.id)
     yield cloud.block_storage.wait_for_status(volume, "in-use", ["error"], wait=120)
     cloud.compute.delete_volume_attachment(instance.server, made, ignore_missing=False)
@@ -346,7 +346,7 @@ def stack(cloud: Any, customer: Customer, offered: Callable[[str], None]) -> Ite
 
 @pytest.fixture(scope="package")
 def browser(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """Chromium at the dashboard; it trusts the site's authority and no certificate besides."""
+    """Chromium at the dashboard; it trusts the site's authority only."""
     for command in ("chromium", "chromedriver", "certutil"):
         assert shutil.which(command), f"{command} is missing: tools/setup --browser"
     shutil.rmtree(PICTURES, ignore_errors=True)
@@ -360,7 +360,7 @@ def browser(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Da
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, Any, Any]:
-    """When a test in the browser fails, keep what it saw."""
+    """Keep a screenshot when a test in the browser fails."""
     report = yield
     browser = getattr(item, "funcargs", {}).get("browser")
     if report.failed and browser:

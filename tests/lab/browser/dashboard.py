@@ -1,4 +1,4 @@
-"""The dashboard in a headless Chromium, as far as a visitor of the tests gets in it."""
+"""The dashboard in a headless Chromium: the pages that the tests visit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONS = (
 
 
 def driver(folder: Path, authority: Path) -> webdriver.Chrome:
-    """Start Chromium with a home of its own, where it finds the authority that it is to trust."""
+    """Start Chromium with a home of its own, which has the authority to trust."""
     store = folder / ".pki" / "nssdb"
     store.mkdir(parents=True)
     for words in (
@@ -40,7 +40,7 @@ def driver(folder: Path, authority: Path) -> webdriver.Chrome:
     options.binary_location = "/usr/bin/chromium"
     for option in (*OPTIONS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(option)
-    # A page is used before all that is in it has come: the console is a page of its own inside one.
+    # A page is used before everything in it has loaded: the console is a page inside one.
     options.page_load_strategy = "eager"
     service = Service("/usr/bin/chromedriver", env={**os.environ, "HOME": str(folder)})
     return webdriver.Chrome(options=options, service=service)
@@ -69,16 +69,16 @@ class Dashboard:
         self.driver.get(self.url + path)
 
     def picture(self, name: str) -> None:
-        """Keep what is to be seen now."""
+        """Keep a screenshot."""
         self.driver.save_screenshot(str(self.pictures / f"{name}.png"))
 
     def wait(self, condition: Any, seconds: float = 120) -> Any:
-        """Wait for one of Selenium's conditions, which elements drawn anew do not disturb."""
+        """Wait for one of Selenium's conditions; elements that are redrawn do not end the wait."""
         ignored = [StaleElementReferenceException]
         return WebDriverWait(self.driver, seconds, ignored_exceptions=ignored).until(condition)
 
     def see(self, selector: str, seconds: float = 120) -> WebElement:
-        """Wait until the element of a CSS selector is to be seen."""
+        """Wait until the element of a CSS selector is visible."""
         where = (By.CSS_SELECTOR, selector)
         found: WebElement = self.wait(expected.visibility_of_element_located(where), seconds)
         return found
@@ -98,10 +98,10 @@ class Dashboard:
         field.clear()
         field.send_keys(text)
 
-    # --- coming and going
+    # --- login and logout
 
     def visit(self) -> None:
-        """Come as somebody unknown."""
+        """Visit without a session."""
         self.driver.delete_all_cookies()
         self.open("/")
         self.see("#loginBtn")
@@ -121,7 +121,7 @@ class Dashboard:
         button = (By.XPATH, "//button[normalize-space()='Create Image']")
         self.wait(expected.element_to_be_clickable(button)).click()
         self.write("#imageForm-name", name)
-        # The form has these only after it has asked the dashboard what it may offer.
+        # The form has these only after it has asked the dashboard for the choices.
         field = self.wait(expected.presence_of_element_located((By.NAME, "image_file")))
         field.send_keys(str(file))
         choice = (By.XPATH, "//select[@id='imageForm-format']/option[normalize-space()='Raw']")

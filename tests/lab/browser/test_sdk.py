@@ -32,10 +32,10 @@ def test_a_customer_is_no_administrator(cloud: Any) -> None:
 def test_an_instance_is_reached_from_outside_and_knows_its_customer(
     cloud: Any, customer: Any, instance: Any, key: Any
 ) -> None:
-    told = instance.get("meta_data.json", lambda answer: answer.ok and answer.json())
-    assert told["name"] == customer.name
-    assert told["public_keys"] == {key.name: key.public_key}
-    assert told["project_id"] == cloud.current_project_id
+    metadata = instance.get("meta_data.json", lambda answer: answer.ok and answer.json())
+    assert metadata["name"] == customer.name
+    assert metadata["public_keys"] == {key.name: key.public_key}
+    assert metadata["project_id"] == cloud.current_project_id
 
 
 def test_a_volume_takes_and_gives_data_in_an_instance(instance: Any, attached: Any) -> None:
@@ -69,7 +69,7 @@ def test_an_instance_starts_from_a_volume(cloud: Any, rooted: Any) -> None:
         return "cairn-guest: " in output and " ready" in output
 
     # It has no other disk to start from.
-    wait("the guest to tell on its console that it is ready", 120, ready, interval=2)
+    wait("the guest to say on its console that it is ready", 120, ready, interval=2)
 
 
 def test_an_object_comes_back_as_it_was_stored(cloud: Any, container: Any) -> None:

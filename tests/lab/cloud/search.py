@@ -16,11 +16,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-# Debian's own files lie in these, and are as published; /usr/local is searched by itself.
+# These hold Debian's own files, as published; /usr/local is searched separately.
 PUBLISHED = {"bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr"}
 NO_FILES = {"proc", "sys", "dev"}
 MORE_FOLDERS = ["/usr/local", "/dev/shm"]
-# What has these kinds is no file that somebody wrote, or is another host's.
+# File systems of these types hold no written files, or another host's.
 NO_DISKS = (
     *("proc", "sysfs", "cgroup2", "devtmpfs", "devpts", "debugfs", "tracefs", "securityfs", "bpf"),
     *("configfs", "pstore", "efivarfs", "mqueue", "hugetlbfs", "autofs", "binfmt_misc"),
@@ -54,7 +54,7 @@ def own_keys(root: Path = Path("/")) -> dict[str, str]:
 
 
 def shared_groups() -> list[int]:
-    """Groups that more than one account is in, root apart: what such a group reads, several do."""
+    """Groups with more than one account besides root: what they can read, several accounts can."""
     members = {group.gr_gid: set(group.gr_mem) for group in grp.getgrall()}
     for account in pwd.getpwall():
         members.setdefault(account.pw_gid, set()).add(account.pw_name)
@@ -77,7 +77,7 @@ def folders(root: Path = Path("/")) -> list[str]:
 
 
 class Search:
-    """grep for fixed strings, which it reads from an unnamed file: they stand in no argument."""
+    """grep for fixed strings, read from an unnamed file so that they are in no argument."""
 
     def __init__(self, secrets: dict[str, str]) -> None:
         self.words = words(secrets)
@@ -114,13 +114,13 @@ class Search:
     def files(
         self, folders: Iterable[str], *, everybody: bool = False, groups: bool = False
     ) -> set[str]:
-        """Search files below folders, on whatever disk: all, or those that not one alone reads.
+        """Search files below folders, on any disk: all, or those that more than one account reads.
 
         everybody: those that everybody can open. groups: those that a group of several accounts
         can open; a service's own group has one.
         """
         there = [folder for folder in folders if Path(folder).exists()]
-        # What was installed by hash, and not touched since, is as it was published.
+        # What was installed by hash, and not changed since, is as published.
         published = [
             word
             for stamp in VENVS.glob("*/.cairn-complete")
@@ -176,10 +176,10 @@ def main() -> int:
     search = Search(json.load(sys.stdin)["secrets"] | own_keys())
     found = search.files(folders(), everybody=True)
     found |= search.files(folders(), groups=True)
-    # Nobody but root reads these, and yet nothing is to lie there: histories, forgotten copies.
+    # Only root reads these, and still no secret belongs there: histories, forgotten copies.
     found |= search.files([LOGS, ROOT_HOME])
     found |= search.processes()
-    # Every field of the journal: also the arguments of whoever wrote to it.
+    # Every field of the journal: also the arguments of the process that wrote to it.
     found |= search.command("journal", ["journalctl", "--output=export", "--all", "--merge"])
     show = ["systemctl", "show", "*", "--property=Environment,ExecStart", "--no-pager"]
     found |= search.command("a unit's environment or command", show)

@@ -1,4 +1,4 @@
-"""What listens on a host, held against the flows that the site has."""
+"""Compare what listens on a host with the site's flows."""
 
 from __future__ import annotations
 

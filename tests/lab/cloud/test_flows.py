@@ -23,7 +23,7 @@ def test_every_socket_is_on_the_plane_of_its_flow(
         texts = list(pool.map(lambda host: on(host, command), lab_hosts))
     found = {host: sockets.listeners(text) for host, text in zip(lab_hosts, texts, strict=True)}
     # Every host lets its operator in: the list is no empty one.
-    assert all(any(listener.port == 22 for listener in told) for told in found.values())
+    assert all(any(listener.port == 22 for listener in listening) for listening in found.values())
     listed = flows.read()
     assert [
         s for host in lab_hosts for s in sockets.strays(found[host], listed, lab_site, host)

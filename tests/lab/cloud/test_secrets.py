@@ -1,4 +1,4 @@
-"""No secret stands where others can read it: on no host, and in nothing that a run leaves here."""
+"""No secret is readable by others: on no host, and in nothing that a run leaves here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 pytestmark = pytest.mark.lab
 
 PROGRAM = Path(__file__).with_name("search.py")
-# Stands open on every host: that it is found shows that the search looks.
+# Readable on every host: finding it shows that the search works.
 CONTROL = "# Made by Cairn from the inventory; add lines with base_hosts."
 CHAP = (
     "mariadb --batch --skip-column-names -e "
@@ -72,7 +72,7 @@ def test_nothing_that_runs_left_here_shows_a_secret(
 def test_a_plan_in_every_detail_shows_no_secret(
     values: dict[str, str], root: Path, script: Callable[[str], ModuleType]
 ) -> None:
-    # Beside this option stand a database's URL and a service user's password.
+    # The same file has a database's URL and a service user's password.
     inventory = f"inventories/{script('tests/lab/cloud/traced.py').lab()}"
     changed = {"keystone_config": {"keystone.conf": {"database": {"max_pool_size": 6}}}}
     done = subprocess.run(
@@ -93,7 +93,7 @@ def test_a_plan_in_every_detail_shows_no_secret(
 def test_a_failed_run_in_every_detail_shows_no_secret(
     values: dict[str, str], root: Path, script: Callable[[str], ModuleType]
 ) -> None:
-    """keystone's own validator refuses the option, beside which stands a database's URL."""
+    """keystone's own validator refuses the option; the same file has a database's URL."""
     wrong = {"keystone_config": {"keystone.conf": {"database": {"no_such_option": 1}}}}
     traced = script("tests/lab/cloud/traced.py")
     done = subprocess.run(

@@ -1,9 +1,9 @@
 """Trace every command that a host starts, as root, for secrets among its arguments.
 
-Standard library only. The kernel tells of each exec (proc connector: CONFIG_PROC_EVENTS); the
-arguments are read before the new program gets far, by a process that goes before all others. How
-often one had ended already is counted. Without the connector /proc is read over and over, and what
-lives shorter than a round is missed: `mode` tells which it was.
+Standard library only. The kernel reports each exec (proc connector: CONFIG_PROC_EVENTS); a process
+of the highest priority reads the arguments before the new program gets far. Programs that had ended
+already are counted. Without the connector /proc is polled, and what lives shorter than a round is
+missed: `mode` says which of both it was.
 
 Standard input: JSON, the secrets by name under `secrets`. SIGTERM ends it. The file that the first
 argument names has the result as JSON and never a value: `mode`, `ready`, `execs` (seen), `unread`
@@ -40,8 +40,8 @@ DONE = 3  # NLMSG_DONE
 BUFFER = 64 << 20
 SO_RCVBUFFORCE = 33
 SHORTEST = 6
-# What nobody knows beforehand is told by how it is given: cinder makes a CHAP password for each
-# volume, and anything may have an option for a password.
+# Secrets that are not known beforehand are found by the option before them: cinder makes a CHAP
+# password for each volume, and any program may have an option for a password.
 SHAPES = {
     "CHAP password": re.compile(rb"node\.session\.auth\.password\0.*-v\0|rtstool\0create\0"),
     "option for a password": re.compile(
@@ -99,13 +99,13 @@ class Trace:
             self.found[f"{name}: arguments of {program}"] += 1
 
     def result(self, mode: str) -> dict[str, Any]:
-        """All of it, as data."""
+        """The whole result, as data."""
         counts = {"execs": self.execs, "unread": self.unread, "lost": self.lost}
         return {"mode": mode, "ready": True, **counts, "found": dict(self.found)}
 
 
 def connect() -> socket.socket:
-    """A socket on which the kernel tells of programs that begin; NoConnectorError where not."""
+    """A socket on which the kernel reports programs that begin; NoConnectorError if it does not."""
     try:
         wire = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR)
         wire.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
@@ -117,20 +117,20 @@ def connect() -> socket.socket:
         ask(wire, question)
         if answers(wire):
             return wire
-    raise NoConnectorError("the kernel tells nothing")
+    raise NoConnectorError("the kernel reports nothing")
 
 
 def answers(wire: socket.socket, seconds: float = 2) -> bool:
-    """Whether the kernel tells of a program that begins now."""
+    """Whether the kernel reports a program that begins now."""
     child = os.posix_spawn("/bin/true", ["true"], {})
     deadline = time.monotonic() + seconds
     wire.settimeout(0.2)
-    told = False
-    while not told and time.monotonic() < deadline:
+    reported = False
+    while not reported and time.monotonic() < deadline:
         with contextlib.suppress(TimeoutError):
-            told = (EXEC, child) in events(wire.recv(1 << 16))
+            reported = (EXEC, child) in events(wire.recv(1 << 16))
     os.waitpid(child, 0)
-    return told
+    return reported
 
 
 def ask(wire: socket.socket, question: bytes) -> None:
@@ -214,7 +214,7 @@ def main() -> int:
         wire = connect()
     except NoConnectorError as error:
         mode = f"poll ({error})"
-    # Whoever runs every moment anyway does not stand in the way of all others.
+    # A process that polls all the time gets the lowest priority.
     if wire is None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trace every command on the hosts of a lab while something goes on, for secrets in its arguments.
+"""Trace every command on the hosts of a lab during something else, for secrets in its arguments.
 
     python tests/lab/cloud/traced.py start     # on hosts that run; they may be bare
     make site verify                           # whatever is to be watched
@@ -31,7 +31,7 @@ PUBLIC = {"ca_certificate"}
 UNIT = "cairn-trace"
 PLACE = f"/run/{UNIT}"
 CONTROL = "control"
-# docs/explanation/secrets.md tells who sees these.
+# docs/explanation/secrets.md says who sees these.
 DOCUMENTED = ("CHAP password: ",)
 START = f"""
 set -eu
@@ -56,7 +56,7 @@ rm -f {PLACE}.json {PLACE}.py {PLACE}.word
 
 
 class Values(dict[str, str]):
-    """Secrets by name, which pytest shows to nobody when a test fails."""
+    """Secrets by name, which pytest does not show when a test fails."""
 
     def __repr__(self) -> str:
         """Names only."""
@@ -64,7 +64,7 @@ class Values(dict[str, str]):
 
 
 class Hidden(str):
-    """Text that pytest shows to nobody either, as an argument of what failed."""
+    """Text that pytest does not show either, as an argument of what failed."""
 
     def __repr__(self) -> str:
         """Nothing of it."""
@@ -114,12 +114,12 @@ def on(host: str, command: str, text: str = "") -> str:
 def start(names: list[str], known: Mapping[str, str]) -> None:
     """Begin on every host."""
     word = secrets.token_hex(16)
-    told = Hidden(json.dumps({"secrets": {**known, CONTROL: word}}))
+    request = Hidden(json.dumps({"secrets": {**known, CONTROL: word}}))
 
     def begin(host: str) -> None:
         on(host, f"systemctl stop {UNIT} 2>/dev/null; cat > {PLACE}.py", PROGRAM.read_text())
         on(host, f"umask 077; cat > {PLACE}.word", word)
-        on(host, f"sh -c {shlex.quote(START)}", told)
+        on(host, f"sh -c {shlex.quote(START)}", request)
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(begin, names))
@@ -135,19 +135,19 @@ def stop(names: list[str]) -> dict[str, dict[str, Any]]:
 def problems(seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What is wrong: secrets among arguments, or a trace that cannot have seen everything."""
     found = []
-    for host, told in seen.items():
-        if told["mode"] != "connector":
-            found.append(f"{host}: sampled only, {told['mode']}")
-        if not told["found"].get(f"{CONTROL}: arguments of true"):
+    for host, result in seen.items():
+        if result["mode"] != "connector":
+            found.append(f"{host}: sampled only, {result['mode']}")
+        if not result["found"].get(f"{CONTROL}: arguments of true"):
             found.append(f"{host}: a command that lived for a moment was not seen")
-        if told["lost"] or told["unread"] * 1000 > told["execs"]:
+        if result["lost"] or result["unread"] * 1000 > result["execs"]:
             found.append(
-                f"{host}: of {told['execs']} commands {told['unread']} had ended before their "
-                f"arguments were read; the kernel dropped events {told['lost']} times"
+                f"{host}: of {result['execs']} commands {result['unread']} had ended before their "
+                f"arguments were read; the kernel dropped events {result['lost']} times"
             )
         found += [
             f"{host}: {line} ({count} times)"
-            for line, count in told["found"].items()
+            for line, count in result["found"].items()
             if not line.startswith((f"{CONTROL}: ", *DOCUMENTED))
         ]
     return found
@@ -164,8 +164,8 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     seen = stop(names)
-    for host, told in seen.items():
-        print(f"{host}: {told['execs']} commands, {told['unread']} unread")
+    for host, result in seen.items():
+        print(f"{host}: {result['execs']} commands, {result['unread']} unread")
     wrong = problems(seen)
     print("\n".join(wrong or ["no secret among their arguments"]))
     return 1 if wrong else 0

@@ -239,10 +239,12 @@ EDITS = {
 
 @pytest.mark.parametrize("what", EDITS)
 def test_what_was_changed_by_hand_is_planned_and_mended(lab: Lab, what: str) -> None:
-    command, told = EDITS[what]
+    command, expected = EDITS[what]
     lab.cloud.on(HOST, command)
     done = lab.same()["hosts"][HOST]
-    assert {key: sorted(done[key]) for key in told} == {k: sorted(v) for k, v in told.items()}
+    assert {key: sorted(done[key]) for key in expected} == {
+        k: sorted(v) for k, v in expected.items()
+    }
     lab.quiet()
     left = f"grep --recursive --files-with-matches '{HAND}' /etc/memcached.conf /etc/haproxy"
     lab.cloud.on(HOST, f"! {left} /etc/placement/ /etc/systemd/system/memcached.service.d")

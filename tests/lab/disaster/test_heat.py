@@ -1,4 +1,4 @@
-"""Heat is down: nothing else fails, whoever asks for stacks is told, and the next run mends it."""
+"""Heat is down: nothing else fails, requests for stacks get an error, the next run repairs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keystone's keys are replaced while the cloud is in use, and nobody who uses it notices."""
+"""Keystone's keys are replaced while the cloud is in use, and its users do not notice."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def credential(cloud):
 
 def test_a_rotation_that_was_cut_off_is_completed_by_the_next(cloud, credential):
     secret = credential()
-    # As a run leaves it that dies before it has encrypted what is stored anew.
+    # As a run leaves it that dies before it has encrypted the stored credentials again.
     cloud.on("controller1", f"{MANAGE} credential_rotate")
     code, text = cloud.run("playbooks/rotate-keys.yml")
     assert code == 0, text
@@ -75,7 +75,7 @@ def test_tokens_and_credentials_outlive_a_rotation_of_the_keys(cloud, credential
     assert code == 0, text
     after = {kind: cloud.on("controller1", KEYS.format(kind=kind)) for kind in KINDS}
     assert {kind for kind in KINDS if after[kind] == before[kind]} == set()
-    # What the caches still know would prove nothing.
+    # Answers from the caches would prove nothing.
     cloud.on("controller1", "systemctl restart memcached")
     assert token.status() == "200"
     same = credential() == secret

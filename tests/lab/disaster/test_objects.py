@@ -35,8 +35,8 @@ def stored(name: str) -> str:
 
 def disks(cloud: Cloud) -> list[dict[str, str]]:
     """The storage host's disks, as the inventory names them for this lab."""
-    told = cloud.on(HOST, "findmnt --types xfs --noheadings --output TARGET,SOURCE")
-    found = re.findall(r"/srv/node/(\w+)\s+(\S+)", told)
+    printed = cloud.on(HOST, "findmnt --types xfs --noheadings --output TARGET,SOURCE")
+    found = re.findall(r"/srv/node/(\w+)\s+(\S+)", printed)
     return [{"name": name, "device": device} for name, device in sorted(found)]
 
 
@@ -101,10 +101,10 @@ def test_a_failed_disk_is_replaced(cloud: Cloud, content: str, tmp_path: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("device", "told"),
+    ("device", "printed"),
     [("/dev/nosuch", "has no disk /dev/nosuch (d9)"), ("root", "is in use: mounted on /")],
 )
-def test_a_wrong_disk_is_refused(cloud: Cloud, device: str, told: str) -> None:
+def test_a_wrong_disk_is_refused(cloud: Cloud, device: str, printed: str) -> None:
     if device == "root":
         number = cloud.on(HOST, "stat --format %Hd:%Ld /")
         device = cloud.on(HOST, f"realpath /dev/block/{number}")
@@ -112,7 +112,7 @@ def test_a_wrong_disk_is_refused(cloud: Cloud, device: str, told: str) -> None:
     wrong = [*disks(cloud), {"name": "d9", "device": device}]
     code, text = cloud.site(*variables(swift_disks=wrong))
     assert code
-    assert told in " ".join(text.split())
+    assert printed in " ".join(text.split())
     assert "nothing was touched" in text
     assert cloud.generations(HOST) == before
 
@@ -122,10 +122,10 @@ def test_a_ring_change_that_would_cost_the_last_copies_is_refused(cloud: Cloud) 
     fewer = disks(cloud)[:-1]
     code, text = cloud.site(*variables(swift_disks=fewer))
     assert code
-    told = " ".join(text.split())
-    assert "the rings are refused, nothing was changed" in told
-    assert "3 copies need 3 disks of weight above 0, and there would be 2" in told
-    assert re.search(r"ring object: storage1/d3 still has \d+ partitions", told)
+    printed = " ".join(text.split())
+    assert "the rings are refused, nothing was changed" in printed
+    assert "3 copies need 3 disks of weight above 0, and there would be 2" in printed
+    assert re.search(r"ring object: storage1/d3 still has \d+ partitions", printed)
     assert (builders(cloud), cloud.generations(HOST)) == before
 
 

@@ -216,8 +216,8 @@ def heat_without_tables(cloud):
     """Heat as it is before its first run's migration: no tables, and nobody who would miss them."""
     # Heat lets nobody see the stacks of all projects.
     stacks = "SELECT id FROM heat.stack WHERE deleted_at IS NULL"
-    told = cloud.on("controller1", f"mariadb -BN -e '{stacks}'")
-    assert told == "", "there are stacks, which would be lost"
+    rows = cloud.on("controller1", f"mariadb -BN -e '{stacks}'")
+    assert rows == "", "there are stacks, which would be lost"
     cloud.on("controller1", f"systemctl stop {HEAT}")
     cloud.on(
         "controller1", "mariadb -e 'DROP DATABASE heat; CREATE DATABASE heat CHARACTER SET utf8mb4'"

@@ -23,8 +23,8 @@ def come_back(cloud, drift, lab_hosts):
     return start
 
 
-def test_hosts_that_are_told_to_shut_down_do_so_in_good_order(cloud, lab_hosts, come_back):
-    """A service that is told to end finishes what it does: all that it needs must still be there.
+def test_hosts_shut_down_without_a_power_cut(cloud, lab_hosts, come_back):
+    """A service finishes its work before it stops: everything that it needs must still be there.
 
     The lab says whose power it cut, since they had not ended after two minutes.
     """

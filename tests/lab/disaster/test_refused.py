@@ -74,8 +74,8 @@ def test_an_option_that_the_code_does_not_know(cloud):
 
 def queues_run(cloud):
     """Whether nova's queues are served, every one."""
-    told = cloud.on("controller1", "rabbitmqctl --quiet list_queues --vhost /nova state || true")
-    return set(told.split()) == {"state", "running"}
+    printed = cloud.on("controller1", "rabbitmqctl --quiet list_queues --vhost /nova state || true")
+    return set(printed.split()) == {"state", "running"}
 
 
 def queues_fail(cloud):
@@ -98,9 +98,9 @@ def test_a_full_disk(cloud):
     finally:
         cloud.on("controller1", "rm -f /full /var/tmp/full")
     assert code
-    told = " ".join(text.split())
-    assert re.search(r"controller1: has \d+ MiB free on /; this run needs 1000", told)
-    assert "nothing was touched" in told
+    printed = " ".join(text.split())
+    assert re.search(r"controller1: has \d+ MiB free on /; this run needs 1000", printed)
+    assert "nothing was touched" in printed
     # RabbitMQ alone does not go on by itself when there is room again.
     wait("all queues running", 300, lambda: queues_run(cloud), interval=5)
     cloud.wait_answers()
@@ -130,8 +130,8 @@ def no_room(cloud):
 def test_room_that_runs_out_while_it_stages(no_room):
     code, text = no_room.site(*option("97"))
     assert code
-    told = " ".join(text.split())
-    assert re.search(rf"{GENERATIONS}/\.[0-9a-f]+\.draft/\S+: No space left on device", told)
+    printed = " ".join(text.split())
+    assert re.search(rf"{GENERATIONS}/\.[0-9a-f]+\.draft/\S+: No space left on device", printed)
 
 
 @pytest.fixture
@@ -156,10 +156,12 @@ def test_a_package_mirror_that_does_not_answer(dead_mirror):
     before = dead_mirror.generations("network1")
     code, text = dead_mirror.site()
     assert code
-    told = " ".join(text.split())
+    printed = " ".join(text.split())
     # Preflight has only warned of it: a deployed host may need no package.
-    assert f"network1: gets no packages from {DEAD}: 198.18.0.1 port 9: Connection refused" in told
-    assert f"package sources that do not answer: {DEAD} (198.18.0.1 port 9: " in told
+    assert (
+        f"network1: gets no packages from {DEAD}: 198.18.0.1 port 9: Connection refused" in printed
+    )
+    assert f"package sources that do not answer: {DEAD} (198.18.0.1 port 9: " in printed
     assert dead_mirror.generations("network1") == before
 
 

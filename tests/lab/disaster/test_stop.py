@@ -1,4 +1,4 @@
-"""nova-compute stops when it has finished what it is at: at once where that is nothing."""
+"""nova-compute stops once it has finished its work, or at once if it has none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def restart(cloud: Cloud, host: str) -> tuple[str, float]:
 
 @pytest.fixture
 def start(python: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The making of an instance on a volume, under way."""
+    """An instance on a volume that is being created."""
     command = [python, GUEST, str(tmp_path / "run.json")]
     with subprocess.Popen(
         [*command, "start"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,4 +1,4 @@
-"""Storage hosts fail and come back, and disks that are not meant are refused."""
+"""Storage hosts fail and come back, and disks with other data are refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_io_of_an_instance_waits_for_its_storage_host_and_nothing_is_lost(cloud,
 
 
 def heartbeat(cloud: Cloud) -> str:
-    """When cinder-backup last told that it lives."""
+    """Time of cinder-backup's last heartbeat."""
     done = cloud.openstack("volume", "service", "list", "--service", "cinder-backup",
                            "-f", "value", "-c", "Updated At")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def test_a_volume_that_was_deleted_comes_back_from_its_backup(cloud, guest):
     # After its host lost power, cinder calls the service up for a while, and what is asked of it
     # before it has started ends in error.
     before = heartbeat(cloud)
-    wait("cinder-backup to give a sign of life", 180, lambda: heartbeat(cloud) != before, 3)
+    wait("a heartbeat of cinder-backup", 180, lambda: heartbeat(cloud) != before, 3)
     guest("rescue")
     assert guest("read") == "kept"
 
@@ -90,7 +90,7 @@ def test_a_disk_that_is_not_meant_is_refused(disk, text, cloud):
     assert cloud.generations("storage1") == before
 
 
-def test_a_missing_volume_group_is_not_made_anew(cloud):
+def test_a_missing_volume_group_is_not_created_again(cloud):
     before = cloud.generations("storage1")
     cloud.on("storage1", "vgrename cinder-volumes aside")
     try:

@@ -33,7 +33,7 @@ PATIENCE = 95  # seconds for an answer: the load balancer gives up before
 
 @dataclass
 class Client:
-    """What came of one client's requests."""
+    """The results of one client's requests."""
 
     answered: int = 0
     failed: list[str] = field(default_factory=list)
@@ -95,7 +95,7 @@ def administrator(clouds: Path) -> tuple[Password, Session]:
 
 
 def ask(clouds: Path, stop: Path, seconds: float) -> dict[str, Any]:
-    """Ask until told to stop; what came of it, by client."""
+    """Ask until stopped; return the results by client."""
     began = time.time()
     found: dict[str, Client] = {}
 
@@ -139,7 +139,7 @@ def answers(address: str) -> bool:
 
 
 def main() -> None:
-    """Do as the words say."""
+    """Run the command."""
     verb, clouds, file, *seconds = sys.argv[1:]
     limit = float(seconds[0]) if seconds else 900.0
     if verb == "ask":

@@ -1,4 +1,4 @@
-"""Three controllers stand up for one another: lost, restarted, reconfigured or built anew."""
+"""Three controllers replace one another: lost, restarted, reconfigured or rebuilt."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def test_no_request_fails_while_every_api_is_reconfigured_and_one_goes_back(
     with asking() as seen:
         code, text = cloud.site(*change(901))
         changed = {name: cloud.on(name, GENERATION) for name in CONTROLLERS}
-        returned, told = cloud.run("playbooks/rollback.yml", "-e", "service=keystone")
+        returned, printed = cloud.run("playbooks/rollback.yml", "-e", "service=keystone")
     print(json.dumps(seen, indent=1))
     assert code == 0, text
-    assert returned == 0, told
+    assert returned == 0, printed
     assert all(changed[name] != before[name] for name in CONTROLLERS)
     assert {name: cloud.on(name, GENERATION) for name in CONTROLLERS} == before
     assert unfailed(seen) == {}
@@ -145,7 +145,7 @@ def test_all_controllers_lose_their_power_at_once(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("lost", ["controller3", "controller1"])
-def test_a_controller_is_built_anew(cloud: Cloud, asking: Asking, lost: str) -> None:
+def test_a_controller_is_rebuilt(cloud: Cloud, asking: Asking, lost: str) -> None:
     cloud.lab("kill", lost)
     for disk in (ROOT / f".lab/{cloud.name}/disks").glob(f"{lost}.*"):
         disk.unlink()

@@ -48,15 +48,15 @@ def disks(cloud: Cloud, **weights: int) -> list[str]:
     return ["-e", json.dumps({"swift_disks": found})]
 
 
-def told(text: str) -> str:
+def flat(text: str) -> str:
     """What a run printed, in one line."""
     return " ".join(text.split())
 
 
 def parts(cloud: Cloud) -> dict[str, int]:
     """Partitions of the object ring on each disk, as the builder has them."""
-    told = cloud.on("controller1", f"{SWIFT_PYTHON} -c {shlex.quote(PARTS)}")
-    found: dict[str, int] = json.loads(told)
+    printed = cloud.on("controller1", f"{SWIFT_PYTHON} -c {shlex.quote(PARTS)}")
+    found: dict[str, int] = json.loads(printed)
     return found
 
 
@@ -93,7 +93,7 @@ def test_a_disk_comes_weighs_more_is_drained_and_goes(cloud: Cloud, objects: lis
     four = disks(cloud, d1=100, d2=100, d3=100, d4=50)
     code, text = cloud.run(RINGS, *four, "--check")
     assert code == 0, text
-    plan = re.search(r"object: (\d+) of (\d+) partition copies move", told(text))
+    plan = re.search(r"object: (\d+) of (\d+) partition copies move", flat(text))
     assert plan, text
     assert parts(cloud) == before, "a plan has changed the rings"
     code, text = cloud.site(*four)
@@ -103,7 +103,7 @@ def test_a_disk_comes_weighs_more_is_drained_and_goes(cloud: Cloud, objects: lis
     # What has just moved is left where it is until the time that copies need has passed.
     code, text = cloud.run(RINGS, *disks(cloud, d1=100, d2=100, d3=100, d4=100), "--check")
     assert code == 0, text
-    assert "more is to move, not before" in told(text)
+    assert "more is to move, not before" in flat(text)
     assert stored(cloud, objects) == objects
 
     heavier = disks(cloud, d1=100, d2=100, d3=100, d4=100)
@@ -117,7 +117,7 @@ def test_a_disk_comes_weighs_more_is_drained_and_goes(cloud: Cloud, objects: lis
     three = disks(cloud, d1=100, d2=100, d3=100)
     code, text = cloud.run(RINGS, *three)
     assert code
-    assert "d4 still has" in told(text)
+    assert "d4 still has" in flat(text)
 
     drained = disks(cloud, d1=100, d2=100, d3=100, d4=0)
     for _ in range(4):

@@ -45,11 +45,11 @@ class Report:
 
     def __str__(self) -> str:
         """Every unknown complaint once, with how often and where it was met."""
-        told = []
+        lines = []
         for (unit, summary), met in sorted(self.unknown.items(), key=lambda one: -len(one[1])):
             hosts = ", ".join(sorted({one.lines[0].host for one in met}))
-            told.append(f"{len(met)} x {unit} on {hosts} ({met[0].kind}): {summary}")
-        return "\n".join(told)
+            lines.append(f"{len(met)} x {unit} on {hosts} ({met[0].kind}): {summary}")
+        return "\n".join(lines)
 
 
 def load(path: Path = LIST) -> list[Known]:

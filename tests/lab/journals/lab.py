@@ -1,9 +1,9 @@
 """Searches the journals of a lab's hosts, and counts what is left on them.
 
-`python -m tests.lab.journals mark` notes the time from which on `make test` wants to know. Each
-`python -m tests.lab.journals --new` searches what was said since the one before it, or since the
-mark, so that several of them together read the journals once. Without a mark the hosts' last boot
-counts.
+`python -m tests.lab.journals mark` marks the time from which `make test` searches. Each
+`python -m tests.lab.journals --new` searches what was written since the one before it, or since
+the mark, so that several of them together read the journals once. Without a mark they start at the
+hosts' last boot.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tests.lab.deployed import ROOT, Cloud
 
 from . import complaints, known, leftovers
 
-# A complaint of several lines may begin before the time from which on is searched; it belongs to
-# the search before.
+# A complaint of several lines may begin before the searched time; it belongs to the search
+# before.
 EARLIER = 60
 
 
 @dataclass
 class Mark:
-    """From when on a lab's journals are searched, and what came of the searches since then."""
+    """Since when a lab's journals are searched, and the results of the searches since then."""
 
     time: float
     searched: float = 0
@@ -37,7 +37,7 @@ class Mark:
 
     @property
     def next(self) -> float:
-        """From when on the next search reads."""
+        """Where the next search starts."""
         return self.searched or self.time
 
 
@@ -54,7 +54,7 @@ def save(lab: str, mark: Mark) -> None:
 
 
 def set_mark(lab: str) -> None:
-    """What was said before now is not asked for."""
+    """Ignore what was written before now."""
     save(lab, Mark(time.time()))
 
 

@@ -66,7 +66,7 @@ def test_nothing_is_left_of_what_was_deleted(cloud: Cloud, lab_site: dict[str, A
 def test_nobody_complains_in_the_journals(cloud: Cloud, root: Path) -> None:
     # After steps that have searched already, what is new since then.
     report = lab.search_new(cloud)
-    told = root / ".cache" / "tests" / "journals.json"
-    told.parent.mkdir(parents=True, exist_ok=True)
-    told.write_text(json.dumps(known.as_json(report), indent=1))
-    assert not report.unknown, f"{report}\n(whole texts: {told})"
+    saved = root / ".cache" / "tests" / "journals.json"
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    saved.write_text(json.dumps(known.as_json(report), indent=1))
+    assert not report.unknown, f"{report}\n(whole texts: {saved})"

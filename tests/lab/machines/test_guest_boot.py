@@ -202,7 +202,7 @@ def test_it_trusts_certificates_of_the_authority_that_it_is_given_and_no_others(
     assert answers == ["PUT /a%3Ab?c=d word-1 None", "POST /a%3Ab?c=d word-2 seven"]
 
 
-def test_it_tells_of_an_attached_disk(guest: Guest) -> None:
+def test_it_reports_an_attached_disk(guest: Guest) -> None:
     assert json.loads(guest.get("/cgi-bin/disks")) == [{"name": "vdb", "bytes": 8 * 1024 * 1024}]
     assert guest.wait("disk") == "disk vdb 8388608"
 

@@ -1,6 +1,6 @@
 """A DHCP server with one lease: `dhcp.py DEVICE OWN-ADDRESS CLIENT-MAC CLIENT-ADDRESS`.
 
-It tells the client that it is router and name server, too. Runs until it is ended.
+It offers itself as router and name server, too. Runs until it is killed.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def main() -> None:
             asked = server.recv(2048)
             kind = ANSWERS.get(options(asked).get(KIND, b"\0")[0])
             if kind and asked[28:34] == bytes.fromhex(mac.replace(":", "")):
-                told = answer(asked, kind, socket.inet_aton(own), socket.inet_aton(lease))
-                server.sendto(told, ("255.255.255.255", 68))
+                reply = answer(asked, kind, socket.inet_aton(own), socket.inet_aton(lease))
+                server.sendto(reply, ("255.255.255.255", 68))
 
 
 if __name__ == "__main__":

@@ -106,13 +106,13 @@ def test_a_plan_says_what_its_run_then_does(root: Path, play: Play, shell: Shell
         assert done.returncode == 0, done.stdout
         assert "-[Match]" in done.stdout
         reports.append(json.loads(report.read_text())["hosts"])
-    plan, run = ({name: told(host) for name, host in hosts.items()} for hosts in reports)
+    plan, run = ({name: done_to(host) for name, host in hosts.items()} for hosts in reports)
     assert plan == run
     assert run["west"]["changed"] and not run["east"]["changed"]
     assert "30-other.network" not in shell("west", "ls /etc/systemd/network")
 
 
-def told(host: dict[str, Any]) -> dict[str, Any]:
+def done_to(host: dict[str, Any]) -> dict[str, Any]:
     """What a report says that was done to a host, without what it cost."""
     return {k: v for k, v in host.items() if k not in ("remote_calls", "failed")}
 

@@ -66,7 +66,7 @@ def test_a_word_is_found(found: Callable[..., list[str]], name: str, text: str) 
         "It has\nno need of it.",
         "    # It has no\n    # need of it.\n",
         '    "it has no "\n    f"need of {it}"\n',
-        "> It has no need\n> for it.\n",
+        "> It has no need\n> of it.\n",
     ],
 )
 def test_a_phrase_is_found_over_the_ends_of_lines(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import PROJECT
-from . import commands, contents, drawing, findings, markdown, ports, roles, variables
+from . import commands, contents, drawing, files, findings, markdown, ports, roles, variables
 
 FOLDER = PROJECT / "docs/reference"
 IMAGES = PROJECT / "docs/images"
@@ -17,6 +17,7 @@ def pages() -> Iterable[tuple[str, str]]:
     """All pages by their path below docs/reference."""
     yield "variables.md", variables.variables_page(contents.secret_uses())
     yield "ports.md", ports.ports_page()
+    yield "files.md", files.files_page()
     yield "findings.md", findings.findings_page()
     yield "commands.md", commands.commands_page()
     yield "architecture.md", drawing.architecture_page(contents.inventory())

@@ -208,7 +208,8 @@ ON_CONTROL_NODE = (
         "0700",
         "`clouds.yaml` (0600, the administrator's password), `ca.pem`, the command `openstack`; "
         "or in `cairn_operator_dir`",
-        "give `ca.pem` to users; each run of the role `operator` writes them again",
+        "give `ca.pem` to users; each run writes them again. With swift `rings/` here is the backup "
+        "of the rings' builders",
     ),
     Place(
         "/etc/systemd/system/cairn-renew-*.timer",
@@ -229,7 +230,7 @@ ON_CONTROL_NODE = (
     Place(
         ".cache/last-run.json",
         "you",
-        "0644",
+        "0600",
         "what the last run or plan did, as data, without secrets; `verify.json` beside it has the "
         "proof's times and steps",
         "read it by program",

@@ -208,8 +208,8 @@ ON_CONTROL_NODE = (
         "0700",
         "`clouds.yaml` (0600, the administrator's password), `ca.pem`, the command `openstack`; "
         "or in `cairn_operator_dir`",
-        "give `ca.pem` to users; each run writes them again. With swift `rings/` here is the backup "
-        "of the rings' builders",
+        "give `ca.pem` to users; each run writes them again. With swift, `rings/` here is the "
+        "backup of the rings' builders",
     ),
     Place(
         "/etc/systemd/system/cairn-renew-*.timer",

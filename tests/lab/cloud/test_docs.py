@@ -165,5 +165,5 @@ def test_the_first_day(
     assert {"network:router_interface", "network:router_gateway"} <= set(made["ports"])
     planes = yaml.safe_load((ROOT / cloud.inventory / "group_vars/all/planes.yml").read_text())
     first, last = planes["cairn_provider_networks"]["external"]["allocation"].split("-")
-    (address,) = map(ipaddress.ip_address, made["addresses"])
-    assert ipaddress.ip_address(first) <= address <= ipaddress.ip_address(last)
+    (address,) = map(ipaddress.IPv4Address, made["addresses"])
+    assert ipaddress.IPv4Address(first) <= address <= ipaddress.IPv4Address(last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     add("start", "start hosts", hosts="+")
     add("stop", "shut hosts down (default: all of them)", hosts="*")
     add("kill", "cut the power of hosts, without a shutdown", hosts="+")
+    add("machines", "print as JSON what machines the inventory describes")
     add("destroy", "remove the lab: machines, disks, networks, keys")
     return top
 
@@ -92,6 +94,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command of the command line."""
+    if arguments.command == "machines":
+        site = inventory.read(arguments.inventory or inventory_of(arguments.name))
+        print(json.dumps(inventory.described(site), indent=2))
+        return 0
     check_machine()
     state = State(arguments.name)
     if arguments.command == "destroy":

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from cairn.site.planes import Problem, Reader, read_first_number, read_number
+from cairn.site import planes
+from cairn.site.planes import DEFAULT_MTU, MTU_RANGE, Problem, Reader
 from lab import cache
 from lab.run import LabError, call
 
@@ -77,6 +77,24 @@ class Site:
         raise LabError(f"{name}: no such host in this lab; there are {known}")
 
 
+def described(site: Site) -> list[dict[str, Any]]:
+    """The machines as plain data, for other makers of machines than the lab."""
+    return [
+        {
+            "name": host.name,
+            "memory": host.memory,
+            "cpus": host.cpus,
+            "disks": host.disks,
+            "address": str(host.address.ip),
+            "netmask": str(host.address.netmask),
+            "gateway": str(host.gateway) if host.gateway else None,
+            "boot_nic": host.boot_nic,
+            "nics": [{**asdict(nic), "mtu": site.segments[nic.segment]} for nic in host.nics],
+        }
+        for host in site.hosts
+    ]
+
+
 def read(folder: Path) -> Site:
     """The site that the inventory `folder` describes."""
     return site(_hostvars(folder))
@@ -124,50 +142,54 @@ def site(hostvars: Mapping[str, Vars]) -> Site:
     }
     if not members:
         raise LabError("no host of the inventory has cairn_nics: there is nothing to create")
-    hosts = tuple(_host(name, values) for name, values in members.items())
-    _refuse_twins(hosts)
+    known, problems = planes.read_hosts(members, dict.fromkeys(members, ()))
+    _refuse(problems)
+    hosts = tuple(_machine(host, members[host.name]) for host in known.hosts.values())
     segments: dict[str, int] = {}
     for host in hosts:
         for nic in host.nics:
-            segments[nic.segment] = max(segments.get(nic.segment, 1500), nic.mtu)
-    return Site(hosts, segments, _gateways(members, hosts))
+            segments[nic.segment] = max(segments.get(nic.segment, DEFAULT_MTU), nic.mtu)
+    return Site(hosts, segments, _gateways(known, hosts))
 
 
-def _host(name: str, values: Vars) -> Host:
-    least = _number(name, values, "lab_nic_mtu", 9000, 1280)
+def _machine(host: planes.Host, values: Vars) -> Host:
+    least = _number(host.name, values, "lab_nic_mtu", 9000, *MTU_RANGE)
     nics = tuple(
-        Nic(nic, str(spec["mac"]).lower(), str(spec.get("lab_segment", nic)),
-            max(_mtu(name, spec.get("mtu")), least))
-        for nic, spec in values["cairn_nics"].items()
-    )  # fmt: skip
+        Nic(
+            nic.name,
+            str(nic.mac),
+            str(values["cairn_nics"][nic.name].get("lab_segment", nic.name)),
+            max(nic.mtu or DEFAULT_MTU, least),
+        )
+        for nic in host.nics.values()
+    )
     disks = values.get("lab_disks", [])
     if not isinstance(disks, list):
-        raise LabError(f"{name}: lab_disks is {disks!r}; it must be a list of sizes in GiB")
-    try:
-        plane = values["cairn_planes"]["management"]
-        where = values["cairn_host_planes"]["management"]
-        boot_nic = _nic(values, where["interface"])
-        address = _address(name, values, plane, where)
-    except KeyError as missing:
-        raise LabError(f"{name}: its management plane lacks {missing}") from missing
-    stated = values.get("ansible_host", str(address.ip))
-    if stated != str(address.ip):
-        raise LabError(f"{name}: ansible_host is {stated}, but its management address {address.ip}")
-    gateway = plane.get("gateway")
+        raise LabError(f"{host.name}: lab_disks is {disks!r}; it must be a list of sizes in GiB")
+    management = host.on("management")
+    if management is None:
+        raise LabError(f"{host.name}: is not on the plane management, over which it is reached")
+    stated = values.get("ansible_host", str(management.address))
+    if stated != str(management.address):
+        raise LabError(
+            f"{host.name}: ansible_host is {stated}, but its management address is "
+            f"{management.address}"
+        )
+    gateway = management.plane.gateway
     return Host(
-        name=name,
-        memory=_number(name, values, "lab_memory_mb", 2048, 1),
-        cpus=_number(name, values, "lab_cpus", 1, 1),
-        nice=_number(name, values, "lab_nice", 0, 0, 19),
+        name=host.name,
+        memory=_number(host.name, values, "lab_memory_mb", 2048, 1),
+        cpus=_number(host.name, values, "lab_cpus", 1, 1),
+        nice=_number(host.name, values, "lab_nice", 0, 0, 19),
         disks=(
-            _number(name, values, "lab_system_disk_gb", 20, 1),
-            *(_number(name, {"lab_disks": size}, "lab_disks", 0, 1) for size in disks),
+            _number(host.name, values, "lab_system_disk_gb", 20, 1),
+            *(_number(host.name, {"lab_disks": size}, "lab_disks", 0, 1) for size in disks),
         ),
         nics=nics,
-        boot_nic=boot_nic,
-        boot_vlan=_vlan(name, plane, where),
-        address=address,
-        gateway=IPv4Address(gateway) if gateway else None,
+        boot_nic=host.first_nic(management.interface),
+        boot_vlan=management.vlan or 0,
+        address=IPv4Interface(management.cidr),
+        gateway=IPv4Address(str(gateway)) if gateway else None,
     )
 
 
@@ -184,55 +206,19 @@ def _number(
     return _checked(number, problems)
 
 
-def _mtu(host: str, value: Any) -> int:
-    problems: list[Problem] = []
-    read = 1500 if value is None else Reader(problems, "mtu", host).mtu("a NIC or plane", value)
-    return _checked(read, problems)
-
-
 def _checked(number: int | None, problems: list[Problem]) -> int:
-    if number is None or problems:
-        raise LabError("; ".join(problem.sentence() for problem in problems))
+    _refuse(problems)
+    if number is None:
+        raise LabError("a number is missing")
     return number
 
 
-def _refuse_twins(hosts: tuple[Host, ...]) -> None:
-    seen: dict[str, str] = {}
-    for host in hosts:
-        for mark in [*(nic.mac for nic in host.nics), str(host.address.ip)]:
-            if mark in seen:
-                raise LabError(f"{host.name} and {seen[mark]} both have {mark}")
-            seen[mark] = host.name
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise LabError("; ".join(problem.sentence() for problem in problems))
 
 
-def _nic(values: Vars, interface: str) -> str:
-    """The NIC under an interface: itself, or a bond's first member."""
-    bond = (values.get("cairn_bonds") or {}).get(interface)
-    return str(bond["members"][0] if bond else interface)
-
-
-def _vlan(host: str, plane: Vars, where: Vars) -> int:
-    """The VLAN of a plane on a host, 0 for untagged frames."""
-    problems: list[Problem] = []
-    given = where["vlan"] if "vlan" in where else plane.get("vlan")
-    read = Reader(problems, "cairn_planes", host).vlan("a plane", given)
-    return _checked(read or 0, problems)
-
-
-def _address(host: str, values: Vars, plane: Vars, where: Vars) -> IPv4Interface:
-    network = IPv4Network(plane["cidr"])
-    if where.get("address"):
-        address = IPv4Address(str(where["address"]).split("/")[0])
-    else:
-        first = IPv4Address(str(plane["range"]).split("-")[0].strip())
-        problems: list[Problem] = []
-        start = read_first_number(values.get("cairn_first_host_number"), problems)
-        number = read_number(host, values["cairn_host_number"], start, problems)
-        address = first + (_checked(number, problems) - start)
-    return IPv4Interface((address, network.prefixlen))
-
-
-def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gateway, ...]:
+def _gateways(known: planes.Site, hosts: tuple[Host, ...]) -> tuple[Gateway, ...]:
     """The lab's own addresses: one in each plane and each flat provider network.
 
     In a plane it is the gateway, or without one the network's first address. Segment and VLAN are
@@ -240,37 +226,24 @@ def _gateways(members: Mapping[str, Vars], hosts: tuple[Host, ...]) -> tuple[Gat
     """
     found: dict[str, Gateway] = {}
     for host in hosts:
-        values = members[host.name]
         segment = {nic.name: nic.segment for nic in host.nics}
-        public = values.get("cairn_public_plane") or "service"
-        for name, where in values.get("cairn_host_planes", {}).items():
-            plane = values["cairn_planes"][name]
-            network = IPv4Network(plane["cidr"])
-            wire = segment[_nic(values, where["interface"])]
-            own = ipaddress.ip_address(plane.get("gateway") or next(network.hosts()))
-            gateway = Gateway(
-                wire,
-                _vlan(host.name, plane, where),
-                IPv4Interface((str(own), network.prefixlen)),
-                _mtu(host.name, plane.get("mtu")),
-            )
-            if found.setdefault(name, gateway) != gateway:
+        for attachment in known.hosts[host.name].attachments:
+            plane = attachment.plane
+            wire = segment[known.hosts[host.name].first_nic(attachment.interface)]
+            own = plane.gateway or plane.network[1]
+            address = IPv4Interface(f"{own}/{plane.network.prefixlen}")
+            gateway = Gateway(wire, attachment.vlan or 0, address, plane.mtu)
+            if found.setdefault(plane.name, gateway) != gateway:
                 raise LabError(
-                    f"{host.name}: plane {name} is on segment {wire}, VLAN "
-                    f"{gateway.vlan}, but elsewhere on {found[name].segment}, VLAN "
-                    f"{found[name].vlan}; lab_segment in cairn_nics joins NICs"
+                    f"{host.name}: plane {plane.name} is on segment {wire}, VLAN "
+                    f"{gateway.vlan}, but elsewhere on {found[plane.name].segment}, VLAN "
+                    f"{found[plane.name].vlan}; lab_segment in cairn_nics joins NICs"
                 )
-            if name == public:
-                for provider, net in values.get("cairn_provider_networks", {}).items():
-                    if net.get("type") == "flat" and net.get("gateway"):
-                        prefix = IPv4Network(net["cidr"]).prefixlen
-                        found.setdefault(
-                            f"provider {provider}",
-                            Gateway(
-                                wire,
-                                0,
-                                IPv4Interface((net["gateway"], prefix)),
-                                _mtu(host.name, net.get("mtu")),
-                            ),
-                        )
+            if plane.name != known.public_plane:
+                continue
+            for flat in known.flat_networks:
+                if flat.gateway:
+                    address = IPv4Interface(f"{flat.gateway}/{flat.network.prefixlen}")
+                    gateway = Gateway(wire, 0, address, DEFAULT_MTU)
+                    found.setdefault(f"provider {flat.name}", gateway)
     return tuple(found.values())

@@ -219,7 +219,7 @@ def host_drawing(inventory: Inventory, hosts: Sequence[Host]) -> Drawing:
     if len(hosts) > 1:
         head.append("alike: " + shorten(ranges(h.name for h in hosts[1:]), 60))
     top = made.box(MARGIN, MARGIN, head).bottom + 2 * GAP
-    cards = {name: [name, nic.mac, f"MTU {host.mtu(name)}"] for name, nic in host.nics.items()}
+    cards = {name: [name, str(nic.mac), f"MTU {host.mtu(name)}"] for name, nic in host.nics.items()}
     first = max(width(lines) for lines in cards.values())
     bonds = {b.name: [b.name, b.mode, f"MTU {b.mtu}"] for b in host.bonds.values()}
     second = max((width(lines) for lines in bonds.values()), default=0.0)
@@ -269,7 +269,7 @@ def host_text(inventory: Inventory, hosts: Sequence[Host]) -> str:
         lines[0] += f"; alike: {ranges(h.name for h in hosts[1:])}"
     for name, inner in interfaces(host):
         bond = host.bonds.get(name)
-        kind = bond.mode if bond else host.nics[name].mac
+        kind = bond.mode if bond else str(host.nics[name].mac)
         what = f"{kind}, MTU {host.mtu(name)}"
         lines.append(f"{name}  {what}")
         branches = [f"{card}  {host.nics[card].mac}" for card in inner]

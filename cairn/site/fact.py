@@ -140,7 +140,7 @@ def host_fact(host: Host, site: Site) -> dict[str, Any]:
         "number": host.number,
         "addresses": host.addresses,
         "nics": {
-            n.name: {"mac": n.mac, "mtu": host.mtu(n.name), "bond": bonds.get(n.name)}
+            n.name: {"mac": str(n.mac), "mtu": host.mtu(n.name), "bond": bonds.get(n.name)}
             for n in host.nics.values()
         },
         "devices": {a.plane.name: a.device for a in host.attachments},

@@ -173,7 +173,7 @@ def address_sections(
         (
             "Address",
             [
-                ("Address", f"{attachment.address}/{plane.network.prefixlen}"),
+                ("Address", attachment.cidr),
                 ("AddPrefixRoute", False if mtu else None),
             ],
         )
@@ -231,6 +231,5 @@ def devices(host: Host) -> dict[str, dict[str, object]]:
     for attachment in host.attachments:
         plane = attachment.plane
         mtu = host.mtu(attachment.interface) if attachment.vlan is None else plane.mtu
-        address = f"{attachment.address}/{plane.network.prefixlen}"
-        made[attachment.device] = {"addresses": [address], "mtu": mtu}
+        made[attachment.device] = {"addresses": [attachment.cidr], "mtu": mtu}
     return made

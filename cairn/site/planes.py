@@ -10,8 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any
+from itertools import combinations
+from typing import Any, TypeGuard
+
+from netaddr import (
+    EUI,
+    INET_PTON,
+    AddrFormatError,
+    IPAddress,
+    IPNetwork,
+    IPRange,
+    mac_unix_expanded,
+)
 
 from ..suggest import did_you_mean
 
@@ -73,7 +83,8 @@ BOND_KEYS = ("members", "mode", "mtu", "options")
 ATTACHMENT_KEYS = ("interface", "address", "vlan")
 PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation"), "vlan": ("type", "vlans")}
 
-MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# Of what netaddr reads as a network, only this: no sign, space or underscore in the prefix.
+NETWORK = re.compile(r"[0-9./]+")
 # No dot (the separator of VLAN devices) and no leading digit, so that no name looks like another.
 INTERFACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -93,24 +104,23 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plane:
-    """A network of the site; `first` to `last` are the addresses that hosts may get."""
+    """A network of the site; `range` has the addresses that hosts may get, None without any."""
 
     name: str
-    network: IPv4Network
+    network: IPNetwork
     vlan: int | None
     mtu: int
-    gateway: IPv4Address | None
-    vip: IPv4Address | None
-    first: IPv4Address
-    last: IPv4Address
+    gateway: IPAddress | None
+    vip: IPAddress | None
+    range: IPRange | None
 
 
 @dataclass(frozen=True)
 class Nic:
-    """A network card; `name` is what Cairn calls it, `mac` what identifies it."""
+    """A network card; `name` is what Cairn calls it, `mac` (None if wrong) identifies it."""
 
     name: str
-    mac: str
+    mac: EUI | None
     mtu: int | None
     driver: str | None
 
@@ -133,12 +143,17 @@ class Attachment:
     plane: Plane
     interface: str
     vlan: int | None
-    address: IPv4Address
+    address: IPAddress
 
     @property
     def device(self) -> str:
         """The name of the device that has the address: the NIC or bond, or its VLAN device."""
         return self.interface if self.vlan is None else f"{self.interface}.{self.vlan}"
+
+    @property
+    def cidr(self) -> str:
+        """The address with its prefix."""
+        return f"{self.address}/{self.plane.network.prefixlen}"
 
 
 @dataclass(frozen=True)
@@ -165,11 +180,28 @@ class Host:
         nic = self.nics.get(interface)
         return nic.mtu if nic and nic.mtu else DEFAULT_MTU
 
+    def on(self, plane: str) -> Attachment | None:
+        """How the host is on a plane; None if it is not."""
+        return next((a for a in self.attachments if a.plane.name == plane), None)
+
+    def first_nic(self, interface: str) -> str:
+        """The NIC under an interface: itself, or a bond's first member."""
+        bond = self.bonds.get(interface)
+        return bond.members[0] if bond else interface
+
     def provider_interface(self) -> str | None:
         """The NIC or bond that is a port of the provider bridge, on network hosts."""
-        if "network" not in self.groups:
-            return None
-        return next((a.interface for a in self.attachments if a.plane.name == "service"), None)
+        service = self.on("service") if "network" in self.groups else None
+        return service.interface if service else None
+
+
+@dataclass(frozen=True)
+class FlatNetwork:
+    """A provider network without VLAN."""
+
+    name: str
+    network: IPNetwork
+    gateway: IPAddress | None
 
 
 @dataclass(frozen=True)
@@ -179,6 +211,7 @@ class Site:
     planes: Mapping[str, Plane]
     hosts: Mapping[str, Host]
     public_plane: str = "service"
+    flat_networks: tuple[FlatNetwork, ...] = ()
 
     def members(self, plane: str) -> list[Host]:
         """The hosts that are on a plane."""
@@ -240,42 +273,36 @@ class Reader:
         """An MTU."""
         return self.integer(f"{what} has MTU", value, MTU_RANGE, "an MTU here is")
 
-    def network(self, what: str, value: Any) -> IPv4Network | None:
+    def network(self, what: str, value: Any) -> IPNetwork | None:
         """A network of which no host bit is set."""
         try:
-            return IPv4Network(str(value))
-        except ValueError:
-            pass
-        try:
-            mended = IPv4Network(str(value), strict=False)
-        except ValueError:
+            network = IPNetwork(str(value) if NETWORK.fullmatch(str(value)) else "", version=4)
+        except (AddrFormatError, ValueError):
             self.wrong(f"{what} has CIDR {value}; it must be an IPv4 network such as 10.0.0.0/24")
-        else:
+            return None
+        if network.ip != network.network:
+            mended = network.cidr
             self.wrong(f"{what} has CIDR {value}, a host's address; the network is {mended}")
-        return None
+            return None
+        return network
 
-    def address(self, what: str, value: Any, network: IPv4Network) -> IPv4Address | None:
+    def address(self, what: str, value: Any, network: IPNetwork) -> IPAddress | None:
         """A usable address of `network`."""
         try:
-            address = IPv4Address(str(value))
-        except ValueError:
+            address = IPAddress(str(value), version=4, flags=INET_PTON)
+        except (AddrFormatError, ValueError):
             self.wrong(f"{what} {value}, which is no IPv4 address")
             return None
         if address not in network:
             self.wrong(f"{what} {address} outside its CIDR {network}")
             return None
-        if network.num_addresses > 2 and address in (
-            network.network_address,
-            network.broadcast_address,
-        ):
+        if network.size > 2 and address in (network.network, network.broadcast):
             self.wrong(f"{what} {address}, the network or broadcast address of {network}")
             return None
         return address
 
-    def range(
-        self, what: str, value: Any, network: IPv4Network
-    ) -> tuple[IPv4Address, IPv4Address] | None:
-        """First and last address of `a-b` inside `network`."""
+    def range(self, what: str, value: Any, network: IPNetwork) -> IPRange | None:
+        """The addresses `a-b` inside `network`."""
         first_text, dash, last_text = str(value).partition("-")
         if not dash:
             self.wrong(f"{what} {value}; write it as first-last, such as 10.0.0.11-10.0.0.99")
@@ -284,10 +311,23 @@ class Reader:
         last = self.address(f"{what} ending at", last_text.strip(), network)
         if first is None or last is None:
             return None
-        if first > last:
+        try:
+            return IPRange(first, last)
+        except AddrFormatError:
             self.wrong(f"{what} {value}, which ends before it starts")
             return None
-        return first, last
+
+    def mac(self, what: str, value: Any) -> EUI | None:
+        """A MAC address in pairs of digits; netaddr alone would take other forms too."""
+        text = str(value).lower().replace("-", ":")
+        try:
+            mac = EUI(text, version=48, dialect=mac_unix_expanded)
+        except AddrFormatError:
+            mac = None
+        if str(mac) != text:
+            self.wrong(f'{what} {value}; write it as "52:54:00:12:34:56", quoted')
+            return None
+        return mac
 
 
 def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
@@ -304,7 +344,7 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
     vlan = reader.vlan(what, read.get("vlan"))
     mtu = read.get("mtu")
     mtu = DEFAULT_MTU if mtu is None else reader.mtu(what, mtu) or DEFAULT_MTU
-    points: dict[str, IPv4Address | None] = {}
+    points: dict[str, IPAddress | None] = {}
     for key, title in (("gateway", "gateway"), ("vip", "VIP")):
         given = read.get(key)
         points[key] = (
@@ -314,31 +354,45 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
     if gateway and gateway == vip:
         reader.wrong(f"{what} has VIP {vip}, which is its gateway")
     if read.get("range") is not None:
-        bounds = reader.range(f"{what} has range", read["range"], network)
-        if bounds is None:
+        addresses = reader.range(f"{what} has range", read["range"], network)
+        if addresses is None:
             return None
-        first, last = bounds
         for title, point in (("gateway", gateway), ("VIP", vip)):
-            if point and first <= point <= last:
+            if point and point in addresses:
                 reader.wrong(
-                    f"{what} has {title} {point} inside its range {first}-{last}; "
+                    f"{what} has {title} {point} inside its range {addresses}; "
                     "a host could get the same address"
                 )
+    elif network.size > FIRST_HOST_NUMBER + 1:
+        addresses = IPRange(network[FIRST_HOST_NUMBER], network[-2])
     else:
-        first = network.network_address + min(FIRST_HOST_NUMBER, network.num_addresses - 1)
-        last = network.broadcast_address - 1
-    return Plane(name, network, vlan, mtu, gateway, vip, first, last)
+        addresses = None
+    return Plane(name, network, vlan, mtu, gateway, vip, addresses)
 
 
-def read_planes(value: Any, public_plane: str, problems: list[Problem]) -> dict[str, Plane]:
+def read_planes(value: Any, problems: list[Problem]) -> dict[str, Plane]:
     """`cairn_planes`: the planes that could be read, and everything wrong among them."""
     reader = Reader(problems, "cairn_planes")
-    given = reader.mapping("cairn_planes", value)
     planes = {}
-    for name, entry in given.items():
+    for name, entry in reader.mapping("cairn_planes", value).items():
         plane = read_plane(name, entry, problems)
         if plane:
             planes[name] = plane
+    for one, other in combinations(planes.values(), 2):
+        if overlap(one.network, other.network):
+            reader.wrong(
+                f"plane {other.name} has CIDR {other.network}, "
+                f"which overlaps {one.network} of plane {one.name}"
+            )
+    return planes
+
+
+def check_planes(
+    value: Any, planes: Mapping[str, Plane], public_plane: str, problems: list[Problem]
+) -> None:
+    """Whether `cairn_planes`, from which `planes` were read, are all that a site needs."""
+    reader = Reader(problems, "cairn_planes")
+    given = {str(name): entry for name, entry in value.items()} if _is_mapping(value) else {}
     for name in REQUIRED_PLANES:
         if name not in given:
             near = did_you_mean(name, [n for n in given if n not in REQUIRED_PLANES])
@@ -354,39 +408,37 @@ def read_planes(value: Any, public_plane: str, problems: list[Problem]) -> dict[
     for name in dict.fromkeys(("management", public_plane)):
         if name in planes and not planes[name].vip and not _mapping_get(given[name], "vip"):
             reader.wrong(f"plane {name} has no vip; the APIs are reached at its address")
-    ordered = list(planes.values())
-    for index, one in enumerate(ordered):
-        for other in ordered[index + 1 :]:
-            if one.network.overlaps(other.network):
-                reader.wrong(
-                    f"plane {other.name} has CIDR {other.network}, "
-                    f"which overlaps {one.network} of plane {one.name}"
-                )
-    return planes
+
+
+def overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    """Whether two networks share addresses."""
+    return one in other or other in one
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _mapping_get(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, Mapping) else None
+    return value.get(key) if _is_mapping(value) else None
 
 
 def read_nics(host: str, value: Any, problems: list[Problem]) -> dict[str, Nic]:
     """`cairn_nics` of one host."""
     reader = Reader(problems, "cairn_nics", host)
     nics: dict[str, Nic] = {}
-    by_mac: dict[str, str] = {}
+    by_mac: dict[EUI, str] = {}
     for name, entry in reader.mapping("cairn_nics", value).items():
         what = f"NIC {name}"
         _check_interface_name(reader, what, name)
         read = reader.keys(what, entry, NIC_KEYS)
-        mac = str(read.get("mac", "")).lower().replace("-", ":")
+        mac = None
         if "mac" not in read:
             reader.wrong(f"{what} has no mac; Cairn knows a NIC by its MAC address")
-        elif not MAC.fullmatch(mac):
-            reader.wrong(f'{what} has MAC {read["mac"]}; write it as "52:54:00:12:34:56", quoted')
-        elif mac in by_mac:
-            reader.wrong(f"{what} has MAC {mac}, which is NIC {by_mac[mac]}'s too")
-        else:
-            by_mac[mac] = name
+        elif (mac := reader.mac(f"NIC {name} has MAC", read["mac"])) is not None:
+            owner = by_mac.setdefault(mac, name)
+            if owner != name:
+                reader.wrong(f"{what} has MAC {mac}, which is NIC {owner}'s too")
         mtu = reader.mtu(what, read["mtu"]) if read.get("mtu") is not None else None
         driver = reader.text(f"{what} has driver", read.get("driver"))
         nics[name] = Nic(name, mac, mtu, driver)
@@ -525,18 +577,23 @@ def read_attachments(
 
 def counted_address(
     host: Host, plane: Plane, first_number: int, problems: list[Problem]
-) -> IPv4Address | None:
-    """The plane's first address plus the host's number, counted from `first_number`."""
+) -> IPAddress | None:
+    """The address of the plane's range that the host's number counts to from `first_number`."""
     if host.number is None:
         return None
     reader = Reader(problems, "cairn_host_number", host.name)
-    address = plane.first + (host.number - first_number)
-    if address > plane.last:
+    none = f"plane {plane.name} has no address for host number {host.number}"
+    if plane.range is None:
         reader.wrong(
-            f"plane {plane.name} has no address for host number {host.number}: {address} is "
-            f"beyond its range {plane.first}-{plane.last}"
+            f"{none}: its network {plane.network} is too small to count in; give it a range"
         )
         return None
+    index = host.number - first_number
+    if index >= plane.range.size:
+        beyond = IPAddress(min(plane.range.first + index, 2**32 - 1), version=4)
+        reader.wrong(f"{none}: {beyond} is beyond its range {plane.range}")
+        return None
+    address = plane.range[index]
     if address in (plane.gateway, plane.vip):
         title = "gateway" if address == plane.gateway else "VIP"
         reader.wrong(
@@ -576,25 +633,28 @@ def read_host(
     bare = Host(name, tuple(groups), number, nics, bonds)
     given = variables.get("cairn_host_planes", {})
     attachments = read_attachments(bare, given, planes, first_number, problems)
-    host = Host(name, tuple(groups), number, nics, bonds, attachments)
-    reader = Reader(problems, "cairn_host_planes", name)
+    return Host(name, tuple(groups), number, nics, bonds, attachments)
+
+
+def check_host(host: Host, given: Any, problems: list[Problem]) -> None:
+    """Whether a host is on the planes that its groups need; `given` is its `cairn_host_planes`."""
+    reader = Reader(problems, "cairn_host_planes", host.name)
     for plane in REQUIRED_PLANES:
-        needing = [g for g in groups if plane in GROUP_PLANES.get(g, ())]
+        needing = [g for g in host.groups if plane in GROUP_PLANES.get(g, ())]
         if needing and isinstance(given, Mapping) and plane not in given:
             reader.wrong(f"plane {plane} is missing, which every {needing[0]} host needs")
-    if attachments and not any(a.plane.gateway for a in attachments):
+    if host.attachments and not any(a.plane.gateway for a in host.attachments):
         reader.wrong(
             "has no default route: none of its planes has a gateway "
-            f"({', '.join(a.plane.name for a in attachments)})"
+            f"({', '.join(a.plane.name for a in host.attachments)})"
         )
-    return host
 
 
 def check_hosts(hosts: Mapping[str, Host], problems: list[Problem]) -> None:
     """What must be unique over all hosts: numbers, MAC addresses, addresses."""
     numbers: dict[int, str] = {}
-    macs: dict[str, str] = {}
-    addresses: dict[IPv4Address, str] = {}
+    macs: dict[EUI, str] = {}
+    addresses: dict[IPAddress, str] = {}
     for host in hosts.values():
         if host.number is not None:
             owner = numbers.setdefault(host.number, host.name)
@@ -607,8 +667,10 @@ def check_hosts(hosts: Mapping[str, Host], problems: list[Problem]) -> None:
                     )
                 )
         for nic in host.nics.values():
+            if nic.mac is None:
+                continue
             owner = macs.setdefault(nic.mac, host.name)
-            if owner != host.name and MAC.fullmatch(nic.mac):
+            if owner != host.name:
                 problems.append(
                     Problem(
                         "cairn_nics",
@@ -646,13 +708,14 @@ def read_vlans(value: Any, reader: Reader, what: str) -> set[int]:
     return vlans
 
 
-def check_provider_networks(
+def read_provider_networks(
     value: Any, planes: Mapping[str, Plane], hosts: Mapping[str, Host], problems: list[Problem]
-) -> None:
+) -> tuple[FlatNetwork, ...]:
     """`cairn_provider_networks`, alone and against the planes that share the provider's NIC."""
     reader = Reader(problems, "cairn_provider_networks")
     vlans: dict[int, str] = {}
     flats: list[str] = []
+    found: list[FlatNetwork] = []
     for name, entry in reader.mapping("cairn_provider_networks", value).items():
         what = f"provider network {name}"
         read = reader.mapping(what, entry)
@@ -668,21 +731,24 @@ def check_provider_networks(
                     reader.wrong(f"{what} has VLAN {vlan}, as provider network {owner} has")
             continue
         flats.append(name)
-        _check_flat_network(reader, what, read, planes)
+        flat = _read_flat_network(reader, name, read, planes)
+        found += [flat] if flat else []
     if len(flats) > 1:
         reader.wrong(f"provider networks {', '.join(flats)} are all flat; a NIC carries only one")
     for host in hosts.values():
         _check_provider_interface(host, flats, vlans, problems)
+    return tuple(found)
 
 
-def _check_flat_network(
-    reader: Reader, what: str, read: Mapping[str, Any], planes: Mapping[str, Plane]
-) -> None:
+def _read_flat_network(
+    reader: Reader, name: str, read: Mapping[str, Any], planes: Mapping[str, Plane]
+) -> FlatNetwork | None:
+    what = f"provider network {name}"
     network = reader.network(what, read.get("cidr", "none"))
     if network is None:
-        return
+        return None
     for plane in planes.values():
-        if network.overlaps(plane.network):
+        if overlap(network, plane.network):
             reader.wrong(
                 f"{what} has CIDR {network}, which overlaps {plane.network} of plane {plane.name}"
             )
@@ -690,9 +756,10 @@ def _check_flat_network(
     if read.get("gateway") is not None:
         gateway = reader.address(f"{what} has gateway", read["gateway"], network)
     if read.get("allocation") is not None:
-        bounds = reader.range(f"{what} has allocation", read["allocation"], network)
-        if bounds and gateway and bounds[0] <= gateway <= bounds[1]:
+        allocation = reader.range(f"{what} has allocation", read["allocation"], network)
+        if allocation and gateway and gateway in allocation:
             reader.wrong(f"{what} has gateway {gateway} inside its allocation")
+    return FlatNetwork(name, network, gateway)
 
 
 def _check_provider_interface(
@@ -730,23 +797,38 @@ def read_site(
 
     Returns the site as far as it could be read, and every problem found.
     """
-    problems: list[Problem] = []
     membership: dict[str, list[str]] = {}
     for group in GROUPS:
-        for host in groups.get(group, ()):
-            membership.setdefault(host, []).append(group)
+        for name in groups.get(group, ()):
+            membership.setdefault(name, []).append(group)
+    site, problems = read_hosts(variables, membership)
+    given = variables[next(iter(membership))].get("cairn_planes") if membership else None
+    check_planes(given, site.planes, site.public_plane, problems)
+    for name, host in site.hosts.items():
+        check_host(host, variables[name].get("cairn_host_planes", {}), problems)
+    return site, problems
+
+
+def read_hosts(
+    variables: Mapping[str, Mapping[str, Any]], membership: Mapping[str, Sequence[str]]
+) -> tuple[Site, list[Problem]]:
+    """The planes and those hosts of `membership`, which maps each to its groups.
+
+    Everything in them is checked, but not whether they are a whole site: a lab may be less.
+    """
+    problems: list[Problem] = []
     shared = _site_variables(variables, list(membership), problems)
     public_plane = read_public_plane(shared.get("cairn_public_plane"), problems)
-    planes = read_planes(_default(shared.get("cairn_planes"), {}), public_plane, problems)
+    planes = read_planes(_default(shared.get("cairn_planes"), {}), problems)
     first_number = read_first_number(shared.get("cairn_first_host_number"), problems)
     hosts = {
-        name: read_host(name, in_groups, variables[name], planes, first_number, problems)
-        for name, in_groups in membership.items()
+        name: read_host(name, groups, variables[name], planes, first_number, problems)
+        for name, groups in membership.items()
     }
     check_hosts(hosts, problems)
     networks = _default(shared.get("cairn_provider_networks"), {})
-    check_provider_networks(networks, planes, hosts, problems)
-    return Site(planes, hosts, public_plane), problems
+    flats = read_provider_networks(networks, planes, hosts, problems)
+    return Site(planes, hosts, public_plane, flats), problems
 
 
 SITE_VARIABLES = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
+
+from netaddr import IPNetwork
 
 from cairn.actions.declaring import DeclaringAction
 from cairn.service.model import Model
@@ -16,8 +17,10 @@ class ActionModule(DeclaringAction):
 
     def declared(self, model: Model) -> dict[str, Any]:
         """Databases; their users come from the management plane."""
-        plane = ipaddress.ip_network(model.site["planes"]["management"]["cidr"])
-        found = [{**entry, "hosts": [plane.with_netmask]} for entry in model.databases()]
+        plane = IPNetwork(model.site["planes"]["management"]["cidr"])
+        found = [
+            {**entry, "hosts": [f"{plane.network}/{plane.netmask}"]} for entry in model.databases()
+        ]
         return {"databases": found} if found else {}
 
     def planned(self, declared: dict[str, Any]) -> list[str]:

@@ -58,7 +58,7 @@ def desired(task_vars: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "files": made,
         "hash": digest(made),
-        "nics": {nic.name: nic.mac for nic in host.nics.values()},
+        "nics": {nic.name: str(nic.mac) for nic in host.nics.values()},
         "devices": devices(host),
         "spare": vips,
     }

@@ -130,7 +130,9 @@ def test_a_drawing_says_what_it_shows_and_the_text_has_the_same() -> None:
             for fact in (attachment.device, str(attachment.address), attachment.plane.name):
                 assert fact in text
                 assert fact in made.svg()
-        assert all(nic.mac in text and nic.mac in made.svg() for nic in hosts[0].nics.values())
+        assert all(
+            str(nic.mac) in text and str(nic.mac) in made.svg() for nic in hosts[0].nics.values()
+        )
     known = sorted(h.name for hosts in drawing.shapes(inventory.site) for h in hosts)
     assert known == sorted(inventory.site.hosts)
 

@@ -76,8 +76,8 @@ def test_addresses_are_unique_usable_and_no_vip(
     assert len({a.address for a in addresses}) == 3 * len(numbers)
     for attachment in addresses:
         plane = attachment.plane
-        assert plane.first <= attachment.address <= plane.last
-        ends = (plane.network.network_address, plane.network.broadcast_address)
+        assert plane.range is not None and attachment.address in plane.range
+        ends = (plane.network.network, plane.network.broadcast)
         assert attachment.address not in ends
         assert attachment.address not in (plane.vip, plane.gateway)
 

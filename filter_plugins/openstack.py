@@ -8,6 +8,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from cairn.service.dialects import systemd_word, yaml_text
+from cairn.service.oslo import bracketed
+from cairn.site.addresses import addresses
 
 
 def ovsdb_remotes(site: Mapping[str, Any], port: int) -> list[str]:
@@ -15,10 +17,7 @@ def ovsdb_remotes(site: Mapping[str, Any], port: int) -> list[str]:
 
     `site` is cairn_site, `port` 6641 (northbound) or 6642 (southbound).
     """
-    addresses = [
-        site["hosts"][name]["addresses"]["management"] for name in site["groups"]["controller"]
-    ]
-    return [f"ssl:[{a}]:{port}" if ":" in a else f"ssl:{a}:{port}" for a in addresses]
+    return [f"ssl:{bracketed(a)}:{port}" for a in addresses(site, group="controller")]
 
 
 def vlan_ranges(networks: Mapping[str, Mapping[str, Any]], physical: str) -> list[str]:

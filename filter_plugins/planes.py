@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from cairn.site.addresses import addresses
 from cairn.site.planes import (
     FIRST_HOST_NUMBER,
     Host,
@@ -35,15 +36,6 @@ def plane_address(
     if address is None or problems:
         raise AnsibleFilterError("; ".join(p.text for p in problems))
     return str(address)
-
-
-def plane_addresses(site: Mapping[str, Any], plane: str, group: str | None = None) -> list[str]:
-    """The addresses on a plane of all hosts of `cairn_site`, or of one group's."""
-    return [
-        host["addresses"][plane]
-        for host in site["hosts"].values()
-        if plane in host["addresses"] and (group is None or group in host["groups"])
-    ]
 
 
 def network_stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
@@ -85,7 +77,7 @@ class FilterModule:
         return {
             "stated": stated,
             "plane_address": plane_address,
-            "plane_addresses": plane_addresses,
+            "plane_addresses": addresses,
             "network_stale": network_stale,
             "network_answers": network_answers,
         }

@@ -8,7 +8,6 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from cairn.service.oslo import addresses
 from cairn_host.storage import object_disks, rings
 
 REALM = re.compile(r"[A-Za-z0-9_-]+")
@@ -120,19 +119,12 @@ def swift_mounts(
     ]
 
 
-def swift_addresses(site: Mapping[str, Any], group: str, plane: str) -> list[str]:
-    """Addresses on a plane of a group's hosts."""
-    found: list[str] = addresses(site, group, plane)
-    return found
-
-
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""
         return {
-            "swift_addresses": swift_addresses,
             "swift_known": swift_known,
             "swift_mounts": swift_mounts,
             "swift_policies": swift_policies,

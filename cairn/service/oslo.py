@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from ..site.addresses import addresses
 from . import dialects
 from .ini import OsloError, Sections
 
@@ -40,11 +41,6 @@ def bracketed(host: str) -> str:
 def service_url(site: Mapping[str, Any], port: int, path: str = "") -> str:
     """Return the internal URL of the API behind the load balancer at `port`."""
     return f"https://{bracketed(site['names']['internal'])}:{port}{path}"
-
-
-def addresses(site: Mapping[str, Any], group: str, plane: str = "management") -> list[str]:
-    """Return the addresses on `plane` of all hosts of `group`, in the inventory's order."""
-    return [site["hosts"][host]["addresses"][plane] for host in site["groups"].get(group, [])]
 
 
 def secret(secrets: Mapping[str, str], name: str) -> str:
@@ -101,7 +97,8 @@ def sections_messaging(
     """
     login = f"{quote(role, safe='')}:{quote(secret(secrets, f'queue_{role}'), safe='')}"
     brokers = ",".join(
-        f"{login}@{bracketed(address)}:{AMQP_PORT}" for address in addresses(site, "controller")
+        f"{login}@{bracketed(address)}:{AMQP_PORT}"
+        for address in addresses(site, group="controller")
     )
     notifications: dict[str, Any] = {"driver": "noop"}
     if parameters.get("notifications", notified(site)):
@@ -249,7 +246,9 @@ def section_concurrency(role: str) -> dict[str, Any]:
 
 def memcached_servers(site: Mapping[str, Any]) -> list[str]:
     """Return address:port of every memcached."""
-    return [f"{bracketed(address)}:{MEMCACHED_PORT}" for address in addresses(site, "controller")]
+    return [
+        f"{bracketed(address)}:{MEMCACHED_PORT}" for address in addresses(site, group="controller")
+    ]
 
 
 KNOWN = ("database", "messaging", "authtoken", "clients", "privsep", "cache", "concurrency")

@@ -253,6 +253,9 @@ def make_model(root: Path, secrets: dict[str, str]) -> Callable[..., Model]:
     filter_loader.add_directory(str(root / "filter_plugins"))
     loader = DataLoader()
 
+    def load(path: Path) -> Any:
+        return loader.load_from_file(str(path), trusted_as_template=True)
+
     def template(value: Any, variables: Mapping[str, Any]) -> Any:
         return Templar(loader=loader, variables=dict(variables)).template(value)
 
@@ -284,7 +287,7 @@ def make_model(root: Path, secrets: dict[str, str]) -> Callable[..., Model]:
         return Model(
             host=name,
             variables=known,
-            load=lambda path: loader.load_from_file(str(path), trusted_as_template=True),
+            load=load,
             template=template,
             render=render,
             project=root,

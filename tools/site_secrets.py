@@ -21,25 +21,16 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.plugins.loader import init_plugin_loader
 
+from cairn import PROJECT
+from cairn.errors import CairnError
+from cairn.service.registry import descriptions
 from cairn.site.inventories import Inventory, password_file, password_of
 from cairn.site.planes import GROUPS
 from cairn.site.secrets import SecretsError, complete, missing, not_text, required
 
-ROOT = Path(__file__).resolve().parent.parent
 HEADER = "---\n# Made by `make secrets`. Values may be changed with `make edit-secrets`.\n"
 EDIT = "make edit-secrets INVENTORY=…"
 DOCS = "see docs/manage-secrets.md"
-
-
-def services(roles: Path) -> dict[str, dict[str, Any]]:
-    """Return {role: service description} of every role under `roles`, without templating."""
-    found = {}
-    for path in sorted(roles.glob("*/vars/main.yml")):
-        role = path.parent.parent.name
-        description = load(path).get(f"{role}_service")
-        if isinstance(description, dict):
-            found[role] = description
-    return found
 
 
 def planes(inventory: Path, password: str = "") -> dict[str, dict[str, Any]]:
@@ -200,9 +191,9 @@ def text_of(content: Mapping[str, Any]) -> str:
     return HEADER + yaml.dump(shown, Dumper=Dumper, sort_keys=False, width=1000, allow_unicode=True)
 
 
-def make(inventory: Path, roles: Path) -> list[str]:
+def make(inventory: Path, project: Path = PROJECT) -> list[str]:
     """Complete the secrets of `inventory`; return the names that were added."""
-    wanted = required(services(roles), planes(inventory, password_of(inventory)))
+    wanted = required(descriptions(project), planes(inventory, password_of(inventory)))
     path = inventory / "group_vars/all/secrets.yml"
     vault = vault_of(inventory)
     content = read(path, vault)
@@ -225,8 +216,8 @@ def main() -> int:
         inventory = inventory.parent
     init_plugin_loader()
     try:
-        added = make(inventory, ROOT / "roles")
-    except (SecretsError, OSError) as error:
+        added = make(inventory)
+    except (SecretsError, CairnError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     path = inventory / "group_vars/all/secrets.yml"

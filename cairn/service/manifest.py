@@ -16,13 +16,8 @@ from cairn_host import paths
 from ..errors import DescriptionError
 from . import dialects, ini, oslo, units
 from .description import (
-    BUILD_KEYS,
-    CONFIG_KEYS,
-    DESCRIPTION_KEYS,
-    FILE_KEYS,
     FOLDER,
     Description,
-    check_keys,
     in_groups,
 )
 
@@ -63,7 +58,6 @@ def build(
     role, `render_template` the result of a template of the role. Raises DescriptionError on
     anything that a description may not contain.
     """
-    check_keys(f"{role}_service", description, DESCRIPTION_KEYS)
     default = list(description["groups"])
     if not in_groups(description, default, me):
         return None
@@ -157,7 +151,6 @@ def _config_files(
     merged: dict[str, dict[str, dict[str, Any]]] = {}
     meta: dict[str, dict[str, Any]] = {}
     for entry in description.get("config", []):
-        check_keys(f"{role}_service.config {entry.get('file')}", entry, CONFIG_KEYS)
         if not in_groups(entry, default, me):
             continue
         sections = merged.setdefault(entry["file"], {})
@@ -214,7 +207,6 @@ def _other_files(
     files = []
     for entry in description.get("files", []):
         where = f"{role}_service.files {entry.get('path')}"
-        check_keys(where, entry, FILE_KEYS)
         if not in_groups(entry, default, me):
             continue
         sources = [key for key in FILE_SOURCES if key in entry]
@@ -269,7 +261,6 @@ def _built_folders(
     built = []
     for entry in description.get("build", []):
         where = f"{role}_service.build {entry.get('folder')}"
-        check_keys(where, entry, BUILD_KEYS)
         if not in_groups(entry, default, me):
             continue
         if not FOLDER.fullmatch(entry["folder"]):

@@ -13,8 +13,8 @@ from typing import Any
 
 from .. import PROJECT
 from ..errors import DescriptionError
-from . import dialects, oslo
-from .description import CATALOG_KEYS, QUEUE_KEYS, catalog_entries, check_keys, chosen
+from . import blocks, dialects, oslo, registry
+from .description import catalog_entries
 from .manifest import Manifest, build, digest
 from .units import health_path
 
@@ -50,7 +50,6 @@ class Model:
         self._load = load
         self._template = template
         self._render = render
-        self._raw: dict[str, Mapping[str, Any]] = {}
         self._done: dict[tuple[str, str], Any] = {}
 
     @property
@@ -67,24 +66,18 @@ class Model:
     def roles(self) -> list[str]:
         """Names of the roles whose services this site has, sorted."""
         if ("roles", "") not in self._done:
-            self._done["roles", ""] = [
-                role
-                for path in sorted((self.project / "roles").glob("*/vars/main.yml"))
-                if f"{(role := path.parent.parent.name)}_service" in (self._load(path) or {})
-                and chosen(role, self.raw(role), self.site)
-            ]
+            described = registry.read(self._load, self.project)
+            self._done["roles", ""] = list(registry.of_site(described, self.site))
         found: list[str] = self._done["roles", ""]
         return found
 
     def raw(self, role: str) -> Mapping[str, Any]:
         """A role's description before templating."""
-        if role not in self._raw:
+        described = registry.read(self._load, self.project)
+        if role not in described:
             path = self.project / "roles" / role / "vars" / "main.yml"
-            try:
-                self._raw[role] = self._load(path)[f"{role}_service"]
-            except (OSError, KeyError, TypeError) as error:
-                raise DescriptionError(f"role {role} has no {role}_service in {path}") from error
-        return self._raw[role]
+            raise DescriptionError(f"role {role} has no {role}_service in {path}")
+        return described[role]
 
     def variables(self, role: str) -> dict[str, Any]:
         """What a role's Jinja sees: its defaults below the inventory, its vars above."""
@@ -123,7 +116,10 @@ class Model:
         key = (role, name)
         if key not in self._done:
             value = self.raw(role).get(name)
-            self._done[key] = None if value is None else self._template(value, self.variables(role))
+            if value is not None:
+                value = self._template(value, self.variables(role))
+                blocks.check(role, value, name)
+            self._done[key] = value
         return self._done[key]
 
     def templated(self, role: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,7 +271,6 @@ class Model:
             if oslo.notified(self.site) and role != oslo.NOTIFIED:
                 tenant["grants"] = [oslo.notification_grant(role)]
             if isinstance(wanted, Mapping):
-                check_keys(f"{role}_service.queue", wanted, QUEUE_KEYS)
                 tenant["policies"] = list(wanted.get("policies", []))
             found.append(tenant)
         return found
@@ -286,7 +281,6 @@ class Model:
         names = self.site["names"]
         for role in self.roles():
             for entry in catalog_entries(self.part(role, "catalog")):
-                check_keys(f"{role}_service.catalog", entry, CATALOG_KEYS)
                 if entry.get("type"):
                     url = f":{entry['port']}{entry.get('path', '')}"
                     services.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import graphlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,42 @@ import yaml
 
 from .. import PROJECT
 from ..errors import DescriptionError
+from . import blocks
 from .description import by_uwsgi, catalog_entries, chosen
 
 VARIABLES = PROJECT / "cairn/site/variables.yml"
 
 
-@functools.cache
-def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
+@functools.lru_cache(maxsize=32)
+def read(load: Callable[[Path], Any], project: Path = PROJECT) -> dict[str, dict[str, Any]]:
     """Role name to its service description, Jinja not filled in; read once, and to be read only.
+
+    `load` reads a YAML file. DescriptionError, with file and block, for one of a wrong type.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((project / "roles").glob("*/vars/main.yml")):
+        role = path.parent.parent.name
+        own = load(path) or {}
+        if f"{role}_service" in own:
+            described = own[f"{role}_service"]
+            if isinstance(described, Mapping):  # a block that is null is none
+                described = {name: block for name, block in described.items() if block is not None}
+            blocks.check(role, described)
+            found[role] = described
+    return found
+
+
+def plain(path: Path) -> Any:
+    """A YAML file without what Ansible knows of its values."""
+    return yaml.safe_load(path.read_text())
+
+
+def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
+    """Role name to its service description, as plain data.
 
     What runs for each host asks at import, before Ansible forks a worker for each.
     """
-    found = {}
-    for path in sorted((project / "roles").glob("*/vars/main.yml")):
-        role = path.parent.parent.name
-        described = (yaml.safe_load(path.read_text()) or {}).get(f"{role}_service")
-        if isinstance(described, dict):
-            found[role] = described
-    return found
+    return read(plain, project)
 
 
 def optional(described: Mapping[str, Mapping[str, Any]]) -> list[str]:

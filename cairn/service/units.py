@@ -11,7 +11,8 @@ from cairn_host import paths
 
 from ..errors import DescriptionError
 from . import uwsgi
-from .description import KINDS, MOUNT_KEYS, UNIT_KEYS, by_uwsgi
+from .blocks import MOUNT
+from .description import KINDS, by_uwsgi
 
 PILLARS = (
     "mariadb.service",
@@ -91,9 +92,6 @@ def build(
     built = Built()
     for name, unit in (description.get("units") or {}).items():
         where = f"{role}_service.units.{name}"
-        unknown = sorted(set(unit) - UNIT_KEYS)
-        if unknown:
-            raise DescriptionError(f"{where}: unknown key {unknown[0]!r}; {sorted(UNIT_KEYS)}")
         groups = unit.get("groups", default_groups)
         if "all" not in groups and not set(groups) & set(me["groups"]):
             continue
@@ -136,9 +134,9 @@ def health_path(unit: Mapping[str, Any], frontend: Mapping[str, Any]) -> str | N
 
 def _mount(role: str, mount: Mapping[str, Any], servers: list[str]) -> dict[str, Any]:
     """A file system that a service's files are on, mounted before its own units start."""
-    if set(mount) != MOUNT_KEYS or not re.fullmatch(r"(/[A-Za-z0-9_.]+)+", mount["where"]):
+    if set(mount) != set(MOUNT.known) or not re.fullmatch(r"(/[A-Za-z0-9_.]+)+", mount["where"]):
         raise DescriptionError(
-            f"{role}_service.mounts {mount.get('where')}: needs {sorted(MOUNT_KEYS)}, and a path "
+            f"{role}_service.mounts {mount.get('where')}: needs {sorted(MOUNT.known)}, and a path "
             "of letters, digits, _ and ."
         )
     name = mount["where"].strip("/").replace("/", "-")

@@ -7,6 +7,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from cairn.errors import CairnError
 from cairn.site import fact
 
 
@@ -22,6 +23,6 @@ class ActionModule(ActionBase):
         self.validate_argument_spec({})
         try:
             _, made = fact.read(task_vars)
-        except fact.SiteError as error:
+        except CairnError as error:
             raise AnsibleActionFail(str(error)) from error
         return result | {"changed": False} | made

@@ -19,6 +19,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from cairn.service import registry
 from cairn.site import certificates, secrets
 from tests.lab.cloud import characters
 
@@ -52,6 +53,7 @@ def describe_role(tree: Path, role: str, description: dict[str, Any]) -> None:
     path = tree / "roles" / role / "vars/main.yml"
     path.parent.mkdir(parents=True)
     path.write_text(yaml.safe_dump({f"{role}_service": description}))
+    registry.read.cache_clear()  # a run of the command reads them once
 
 
 def secrets_file(site: Path) -> Path:
@@ -66,7 +68,7 @@ def opened(site: Path) -> dict[str, Any]:
 
 
 def make(tool: ModuleType, site: Path) -> list[str]:
-    added: list[str] = tool.make(site, site.parent / "roles")
+    added: list[str] = tool.make(site, site.parent)
     return added
 
 

@@ -18,7 +18,7 @@ from ansible.template import trust_as_template
 from .. import PROJECT
 from ..display import KNOWN, learn
 from ..errors import CairnError
-from ..service import registry
+from ..service import kept, registry
 from ..service.model import Model
 from ..site import layers
 from .templates import keep_compiled, load_plugins, warm
@@ -51,6 +51,9 @@ def preload(project: Path = PROJECT) -> None:
     for path in roles.glob("*/templates/*"):
         warm(path.read_text(), **TEMPLATE_OVERRIDES)
     registry.merged()
+    registry.read(role_file, project)
+    for role in registry.descriptions(project):
+        kept.lasting(role, project)
 
 
 class CairnAction(ActionBase):  # type: ignore[misc]
@@ -121,6 +124,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         # The secrets stand in a vaulted file; templating makes plain text of them.
         secrets = self._templar.template(variables.get("cairn_secrets") or {})
         variables["cairn_secrets"] = secrets
+        mine = host in (None, task_vars.get("inventory_hostname"))
         name = host or self.host_name(task_vars)
         variables |= layers.overrides(variables, name, registry.merged(), self._templar.template)
 
@@ -145,6 +149,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
             load=role_file,
             template=template,
             render=render,
+            kept=task_vars.get("cairn_manifests") if mine else None,
         )
 
     def call(

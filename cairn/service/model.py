@@ -15,6 +15,7 @@ from .. import PROJECT
 from ..errors import DescriptionError
 from . import blocks, dialects, oslo, registry
 from .description import catalog_entries
+from .kept import unseal
 from .manifest import Manifest, build, digest
 from .units import health_path
 
@@ -40,8 +41,12 @@ class Model:
         template: Template,
         render: Render,
         project: Path = PROJECT,
+        kept: Mapping[str, str] | None = None,
     ) -> None:
-        """Make a model for `host`; nothing is read before it is asked for."""
+        """Make a model for `host`; nothing is read before it is asked for.
+
+        `kept`: its manifests as `kept.seal` gives them, which are not made again.
+        """
         self.project = project
         self.site: Mapping[str, Any] = variables["cairn_site"]
         self.secrets: Mapping[str, str] = variables.get("cairn_secrets", {})
@@ -50,6 +55,7 @@ class Model:
         self._load = load
         self._template = template
         self._render = render
+        self._kept = kept or {}
         self._done: dict[tuple[str, str], Any] = {}
 
     @property
@@ -157,8 +163,8 @@ class Model:
         if key in self._done:
             known: Manifest | None = self._done[key]
             return known
-        made = None
-        if self.has_part_of(role):
+        made = unseal(self._kept.get(role))
+        if made is None and self.has_part_of(role):
             variables = self.variables(role)
             folder = self.project / "roles" / role
             overrides = variables.get(f"{role}_config") or {}

@@ -11,6 +11,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from cairn.actions.base import CairnAction, preload, role_file
 from cairn.errors import DescriptionError
 from cairn.preflight.partial import member
+from cairn.service import kept
 from cairn.service.model import Model, due_records, stale
 
 preload()
@@ -21,8 +22,8 @@ class ActionModule(CairnAction):
 
     Puts the host into the group `stale_<role>` for each service that is to be worked on, and sets
     the variables `cairn_stale`, role to reasons, `cairn_venvs`, the virtualenvs that it lacks,
-    `cairn_due_records`, the records that the run is to renew, and `cairn_member`, by which
-    `cairn_limit` judges a partial run.
+    `cairn_due_records`, the records that the run is to renew, `cairn_manifests`, from which later
+    tasks go on, and `cairn_member`, by which `cairn_limit` judges a partial run.
     """
 
     ARGUMENTS: ClassVar = {"only": None}
@@ -31,7 +32,7 @@ class ActionModule(CairnAction):
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Decide; returns `stale`, role to reasons."""
         state = self.host_state(task_vars)
-        model = self.model(task_vars)
+        model = self.model({**task_vars, "cairn_manifests": None})
         self.check_variables(model)
         reasons = stale(model, state)
         only = self.argument("only")
@@ -51,6 +52,7 @@ class ActionModule(CairnAction):
                 "cairn_stale": reasons,
                 "cairn_venvs": venvs,
                 "cairn_due_records": due,
+                "cairn_manifests": kept.seal(manifests, reasons),
                 "cairn_member": asdict(member(model, state, reasons)),
             }
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import socket
 import time
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from openstack import exceptions
 
+from ..site.host_names import is_address
 from .reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pings
 from .run import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
 
@@ -150,10 +150,8 @@ def template(*, seconds: int, volume: bool, page: bool) -> dict[str, Any]:
 def user_data(endpoint: str, authority: str, nonce: str) -> str:
     """The instance's script: whom it trusts, where it finds `endpoint`'s host, what it sends."""
     host = str(urlsplit(endpoint).hostname)
-    try:
-        ipaddress.ip_address(host)
-        resolve = ""
-    except ValueError:
+    resolve = ""
+    if not is_address(host):
         # The site's names need not be known to the instance's resolver.
         resolve = f"echo '{socket.gethostbyname(host)} {host}' >>/etc/hosts"
     words = {"authority": authority.strip(), "resolve": resolve, "nonce": nonce, "tries": TRIES}

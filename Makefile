@@ -1,6 +1,6 @@
 # What a maintainer does every day, one target each; `make` alone lists them.
 INVENTORY ?= inventories/lab
-# The lab, where several stand side by side: by default that of the inventory's name.
+# The lab's name, if there are several: by default the inventory's.
 LAB ?= $(notdir $(INVENTORY:/=))
 RELEASE ?= 2026.1
 ARGS ?=
@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
-# As one word of the shell, whatever is in it.
+# As one word of the shell, whatever characters it has.
 SITE = '$(subst ','\'',$(INVENTORY))'
 PLAYBOOK = ansible-playbook -i $(SITE)
 MACHINES = python -m lab --inventory $(SITE)
@@ -32,7 +32,7 @@ help:  ## list the targets
 python:
 	@command -v python3 >/dev/null || { echo "setup: installing python3"; \
 	    { apt-get -qq update && apt-get -qqy install --no-install-recommends python3; } >/dev/null; }
-setup: python  ## bring this machine to what the others need (they do it themselves)
+setup: python  ## install what the other targets need (each runs it first)
 	@tools/setup --lab
 
 .PHONY: lock
@@ -100,7 +100,7 @@ verify: setup  ## create an instance as a user would, and follow it
 	$(PLAYBOOK) playbooks/verify.yml $(ARGS)
 rollback: setup  ## a service back to its previous generation: SERVICE=nova
 	$(PLAYBOOK) playbooks/rollback.yml -e service=$(or $(SERVICE),$(error SERVICE=… is missing)) $(ARGS)
-renew: setup  ## certificates of hosts that are due, and nothing else
+renew: setup  ## renew certificates that are due, and nothing else
 	$(PLAYBOOK) playbooks/renew.yml $(ARGS)
 rotate-keys: setup  ## new keys for keystone's tokens and stored credentials
 	$(PLAYBOOK) playbooks/rotate-keys.yml $(ARGS)
@@ -110,7 +110,7 @@ openstack: setup  ## the openstack command as administrator: ARGS='server list'
 # -- proof
 
 .PHONY: journals
-journals: setup  ## what the lab's hosts complain of in their journals, and nobody knows yet (ARGS=--boot)
+journals: setup  ## complaints in the journals of the lab's hosts that are not known yet (ARGS=--boot)
 	@python -m tests.lab.journals --inventory $(notdir $(INVENTORY:/=)) $(ARGS)
 
 .PHONY: test bad-days day-two ha lint unit labs venvs molecule bench
@@ -119,7 +119,7 @@ test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
 	@python tools/run_tests.py
 bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/lab/disaster/…)
 	@python tools/run_tests.py bad-days $(ARGS)
-day-two: setup  ## changes of many kinds, each planned, made and taken back: plan and run must agree (or ARGS=tests/lab/day_two/…)
+day-two: setup  ## changes of many kinds, each planned, made and undone: plan and run must agree (or ARGS=tests/lab/day_two/…)
 	@python tools/run_tests.py day-two $(ARGS)
 ha: export CAIRN_LAB := lab-ha
 ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/lab/ha/…)
@@ -144,7 +144,7 @@ service: setup  ## files of a new service: NAME=etcd PORT=2379 (Debian's names, 
 	@python -m tools.scaffold $(or $(NAME),$(error NAME=… is missing)) --port $(or $(PORT),$(error PORT=… is missing)) \
 	    $(addprefix --package ,$(PACKAGE)) $(addprefix --unit ,$(UNIT))
 	@python -m cairn.reference
-release: setup  ## a release of what is committed: VERSION=0.3.0 names it, changelog.d tells what is new
+release: setup  ## a release of what is committed: VERSION=0.3.0 names it, changelog.d has the news
 	@test -n "$(VERSION)" || { echo "release: VERSION=… is missing" >&2; exit 1; }
 	@test -z "$$(git status --porcelain --untracked-files=no)" || { echo "release: commit your changes first" >&2; exit 1; }
 	@! git rev-parse -q --verify "refs/tags/v$(VERSION)" >/dev/null || { echo "release: v$(VERSION) is there already" >&2; exit 1; }
@@ -154,5 +154,5 @@ release: setup  ## a release of what is committed: VERSION=0.3.0 names it, chang
 	git tag --annotate --message "Cairn $(VERSION)" v$(VERSION)
 
 .PHONY: clean
-clean:  ## forget caches of this tree (the lab and .venv stay)
+clean:  ## remove caches of this tree (the lab and .venv stay)
 	rm -rf .cache .ansible .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_what_is_excepted_or_elsewhere_is_not_read(
 def test_a_path_that_is_gone_is_an_error(tool: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no docs"):
         tool.search(tmp_path, SETTINGS)
+
+
+# Not read: what others wrote, and folders that still have words out of use.
+NOT_READ = {"LICENSE", "requirements.lock", "cairn", "plugins", "filter_plugins", "tests/unit"}
+
+
+def test_everything_else_of_the_project_is_read(root: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    tops = {"/".join(name.split("/")[: 1 + name.startswith("tests/")]) for name in listed}
+    assert tops - set(LISTED["paths"]) == NOT_READ
 
 
 @pytest.mark.parametrize("word", [entry["word"] for entry in LISTED["words"]])

@@ -1,4 +1,4 @@
-"""The dashboard as people use it: in a browser, by clicking. Pictures: .cache/tests/browser."""
+"""The dashboard in a browser, used by clicking. Pictures: .cache/tests/browser."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def uploaded(visitor: Dashboard, cloud: Any, customer: Any, guest: Path) -> Iter
 
 
 def is_active(found: Any) -> bool:
-    """Whether there is such a thing and it is ready."""
+    """Whether it exists and is ready."""
     return found is not None and found.status.lower() == "active"
 
 

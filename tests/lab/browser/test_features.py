@@ -1,4 +1,4 @@
-"""What customers know from other clouds: imports, names and ports, pages and forms of objects."""
+"""Features that customers know from other clouds: imports, names, ports, pages, upload forms."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def imported(cloud: Any, customer: Any, guest: Path) -> Iterator[str]:
 
 
 def in_stores(cloud: Any, ident: str, least: int) -> dict[str, Any]:
-    """Wait until an image is active in so many stores; as glance then describes it."""
+    """Wait until an image is active in that many stores; return glance's description of it."""
 
     def there() -> Any:
         found = glance(cloud, "get", f"/images/{ident}").json()
@@ -148,7 +148,7 @@ def test_heat_offers_what_works_here_and_nothing_else(cloud: Any, offered: Any) 
 
 @pytest.fixture
 def page(cloud: Any, customer: Any, container: Any) -> Iterator[str]:
-    """The URL of a container that anybody may read, and which is a web site."""
+    """The URL of a public container that is a web site."""
     del container  # its fixture says whether there is an object store
     url = f"{cloud.session.get_endpoint(service_type='object-store')}/{customer.name}-site"
     cloud.session.put(
@@ -172,7 +172,7 @@ def page(cloud: Any, customer: Any, container: Any) -> Iterator[str]:
 
 
 def anonymous(method: str, url: str, **how: Any) -> requests.Response:
-    """What a browser gets that has no token."""
+    """What a browser without a token gets."""
     return requests.request(method, url, verify=str(OPERATOR / "ca.pem"), timeout=60, **how)
 
 

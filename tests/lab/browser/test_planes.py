@@ -1,4 +1,4 @@
-"""A customer's traffic against the flows: what crosses which plane, by the hosts' counters."""
+"""A customer's traffic crosses the planes that the flows name, by the hosts' counters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Planes:
 
     @contextmanager
     def all_on(self, plane: str, least: int, *hosts: str) -> Iterator[None]:
-        """Meanwhile at least so many bytes cross this plane of the hosts; the others, little."""
+        """Meanwhile at least that many bytes cross this plane of the hosts, and few the others."""
         before = {host: self.read(host) for host in hosts}
         yield
         for host in hosts:
@@ -67,7 +67,7 @@ def test_instances_talk_over_the_service_plane(planes: Planes, instance: Any, ho
     instance.get("cgi-bin/status", lambda answer: answer.ok)
     count, size = 300, 1300
     ping = ["ping", "-q", "-i", "0.03", "-c", str(count), "-s", str(size), instance.address]
-    # There and back, but for what a busy guest loses.
+    # There and back, minus what a busy guest loses.
     with planes.all_on("service", int(1.5 * count * size), host):
         subprocess.run(ping, capture_output=True, check=True)
 

@@ -25,7 +25,7 @@ SECONDS = 60
 
 
 def remove(admin: Any) -> None:
-    """Take away what the test makes, also what a killed one has left."""
+    """Remove what the test creates, including what a killed test has left."""
     for router in list(admin.network.routers(name=NAME)):
         admin.network.delete_router(router)
     for made in list(admin.network.networks(name=NAME)):
@@ -63,7 +63,7 @@ def router(admin: Any) -> Iterator[str]:
 
 @contextmanager
 def own_address(lab: str, site: dict[str, Any], number: int) -> Iterator[None]:
-    """Have an address in a VLAN of the wire that the network hosts' provider bridge is on."""
+    """Add an address in a VLAN of the segment of the network hosts' provider bridge."""
     name = site["groups"]["network"][0]
     wires = inventory.read(INVENTORY)
     nics = {nic.name: nic for nic in wires.host(name).nics}
@@ -95,6 +95,6 @@ def test_what_is_in_the_vlan_reaches_the_router(router: str, lab_site: dict[str,
         while not answers(router):
             assert time.monotonic() < deadline, f"{router} does not answer in VLAN {VLAN}"
             time.sleep(1)
-    # Nothing but the tag has brought the frames there.
+    # Only the tag can have brought the frames there.
     with own_address(lab, lab_site, OTHER):
         assert not any(answers(router) for _ in range(3))

@@ -1,8 +1,8 @@
 """Give a site's secrets hard characters: `python -m tests.lab.cloud.characters inventories/lab`.
 
-For the lab, before `make site` or between two runs of it: everything that may change keeps its
-length of random letters and gets a tail of characters that files and programs take for something
-else. Values that can never change in a deployed cloud change with `--new` only.
+For the lab, before `make site` or between two runs: every value that may change keeps its random
+letters and gets a tail of characters that have a meaning in files and programs. Values that
+cannot change in a deployed cloud change with `--new` only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NUMBERS = {
 
 
 def hard(values: dict[str, str], kept: tuple[str, ...]) -> dict[str, str]:
-    """Return the secrets with other characters; what their readers cannot hold stays out."""
+    """Return the secrets with other characters, except those that their readers do not accept."""
     made = dict(values)
     for number, name in enumerate(sorted(values)):
         if name in kept:

@@ -1,6 +1,6 @@
 """What the commands of docs/first-day.md create: first_day.py VERB CLOUDS_YAML, in the lab.
 
-Verbs: `show` prints it as JSON; `remove` removes it all, also what a killed test has left.
+Verbs: `show` prints it as JSON; `remove` removes all of it, including what a killed test has left.
 """
 
 from __future__ import annotations

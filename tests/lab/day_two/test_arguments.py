@@ -1,4 +1,4 @@
-"""Of a year's runs no command, however short-lived, has a secret among its arguments."""
+"""No command of the runs of a year, however short-lived, has a secret among its arguments."""
 
 from __future__ import annotations
 

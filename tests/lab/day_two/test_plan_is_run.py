@@ -1,8 +1,8 @@
-"""The plan is the run, on the lab's cloud: what `--check` reports, the run that follows it does.
+"""Plan and run agree on the lab's cloud: the run does what `--check` reported.
 
-Every change is planned and made, and both last-run.json are held against each other. All of them
-are cheap, and each is taken back, which is planned and compared as well: the lab ends as it was.
-The project is a copy, whose roles a test may change.
+Every change is planned and made, and both last-run.json are compared. All changes are cheap, and
+each is undone, which is planned and compared as well: the lab ends as it was. The project is a
+copy, whose roles a test may change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.lab
 HOST = "controller1"
 SITE, ROLLBACK, ONE_ROLE = (f"playbooks/{name}.yml" for name in ("site", "rollback", "role"))
 NEW = "planprobe"
-# What no generation that the lab has kept says: it has to be staged.
+# A value that no kept generation of the lab has: it has to be staged.
 NUMBER = 5000 + int(time.time()) % 1000
 SLEEPER = {"command": "/usr/bin/sleep infinity", "config_files": ["/etc/cairn-plan.conf"]}
 MOUNT = {"what": "tmpfs", "where": "/mnt/cairnplan", "type": "tmpfs", "options": "size=1m"}
@@ -49,7 +49,7 @@ class Lab:
         return found
 
     def same(self, playbook: str = SITE, *words: str) -> dict[str, Any]:
-        """Plan, then run; what the run did. Fails where one says what the other does not."""
+        """Plan, then run; return what the run did. Fails if they differ."""
         before = self.cloud.generations(HOST)
         plan = self.report(playbook, "--check", "--diff", *words)
         assert plan["check"]
@@ -60,7 +60,7 @@ class Lab:
         return run
 
     def quiet(self) -> None:
-        """A further run has nothing to do on any host."""
+        """Another run has nothing to do on any host."""
         run = self.report(SITE)
         left = {name: host["changed"] for name, host in run["hosts"].items() if host["changed"]}
         assert left == {}
@@ -76,7 +76,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """The lab with nothing to be done on it, before and after these tests."""
+    """The lab, on which a run has nothing to do before and after these tests."""
     scratch = tmp_path_factory.mktemp("plan")
     cloud = Cloud(scratch, lab=os.environ.get("CAIRN_LAB"))
     cloud.must_exist()
@@ -97,7 +97,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def described(lab: Lab) -> Iterator[Callable[..., None]]:
-    """Change the description of memcached; taken back at the end, planned and compared, too."""
+    """Change the description of memcached; undone at the end, which is planned and compared too."""
     yield lambda change: lab.describe("memcached", change)
     lab.describe("memcached", lambda _: None)
     lab.same()
@@ -204,7 +204,7 @@ def test_a_new_service(lab: Lab) -> None:
 
 HAND = "by-hand"
 EDITS = {
-    # What is done by hand as root, and what of it the run tells.
+    # What is changed by hand as root, and what the run reports of it.
     "a file, and its unit restarts": (
         f"echo '# {HAND}' >>/etc/memcached.conf",
         {"restarted": ["memcached.service"], "mended": ["/etc/memcached.conf"]},

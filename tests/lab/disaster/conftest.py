@@ -1,4 +1,4 @@
-"""The deployed lab, and ways to hurt it. Needs `make lab` to have ended well before."""
+"""The deployed lab, and ways to damage it. Needs a successful `make lab` before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def python() -> str:
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Cloud:
-    """The lab's cloud, serving: a host that the test before has hurt may still be on its way."""
+    """The lab's cloud, serving: a host from the test before may still be booting."""
     found = Cloud(tmp_path, lab=LAB)
     found.must_exist()
     found.wait_answers(300)
@@ -38,7 +38,7 @@ def cloud(tmp_path: Path) -> Cloud:
 def drift(
     cloud: Cloud, lab_site: dict[str, Any], tmp_path: Path
 ) -> Callable[[], dict[str, list[str]]]:
-    """Ask all hosts what is not as the last run left it, by Cairn's own probe; host to sentences.
+    """Ask all hosts with Cairn's own probe what differs from the last run; host to sentences.
 
     Units that do not run or would not start at boot, files, packages, addresses, MTUs.
     """

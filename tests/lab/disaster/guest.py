@@ -1,8 +1,8 @@
 """An instance on volumes, made and asked from inside the lab's network: guest.py STATE VERB [WORD].
 
-Verbs: `start` boots an instance from a volume with a second one beside it; `write WORD` writes to
-that and `read` prints what it holds, both within the time that the guest's web server is given;
-`rescue` makes a backup of it, deletes it, and attaches what the backup gives back; `stop` removes
+Verbs: `start` boots an instance from a volume and attaches a second one; `write WORD` writes to
+the second and `read` prints its content, both within the time limit of the guest's web server;
+`rescue` makes a backup of it, deletes it, restores the backup and attaches that; `stop` removes
 everything.
 """
 
@@ -39,7 +39,7 @@ def image() -> Path:
 
 
 def start(admin: Any) -> verify_run.Run:
-    """An instance whose root disk is a volume, with a second volume that holds nothing yet."""
+    """An instance whose root disk is a volume, with a second, empty volume."""
     verify_run.sweep(admin, (verify_volume.forget,))
     run = verify_run.new_run()
     verify_run.prepare(admin, run, image(), external())
@@ -66,7 +66,7 @@ def start(admin: Any) -> verify_run.Run:
 
 
 def rescue(admin: Any, run: verify_run.Run) -> None:
-    """Lose the second volume, and have it back from a backup."""
+    """Delete the second volume and restore it from a backup."""
     user = verify_run.user_cloud(admin, run)
     storage, server = user.block_storage, run.ids["server"]
     backup = storage.create_backup(name=run.name, volume_id=run.ids["volume"], force=True)
@@ -91,7 +91,7 @@ def rescue(admin: Any, run: verify_run.Run) -> None:
 
 
 def main() -> None:
-    """Do as the words say."""
+    """Run the command."""
     state, verb, *words = sys.argv[1:]
     admin = verify_run.admin_cloud(INVENTORY / ".operator" / "clouds.yaml", "cairn")
     if verb == "start":

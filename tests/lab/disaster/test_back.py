@@ -1,4 +1,4 @@
-"""Going back, and never going forward into something broken."""
+"""Rollbacks, by hand and after a failed switch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_rollback_returns_the_service_to_its_previous_generation(cloud):
 
 
 def test_systemd_runs_what_a_units_file_says_before_and_after_going_back(cloud):
-    # Days stand in the command of a unit, and its file is where it was when they change.
+    # The number of days is in the command of a unit, whose file keeps its path when it changes.
     command = "systemctl show --property=ExecStart,NeedDaemonReload heat-purge.service"
     code, text = cloud.run("playbooks/role.yml", "-e", "role=heat", "-e", "heat_purge_days=17")
     assert code == 0, text

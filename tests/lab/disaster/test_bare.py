@@ -1,4 +1,4 @@
-"""A bare machine loses its power in the midst of its first run; the next one makes it whole."""
+"""A bare machine loses its power during its first run; the next run completes it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.lab.deployed import ROOT
 pytestmark = pytest.mark.lab
 
 HOST = "compute2"
-# What nova knows a compute host by; it refuses one that has forgotten it.
+# The identity of a compute host; nova refuses a host that has lost it.
 IDENTITY = "/var/lib/nova/compute_id"
-# dpkg notes what becomes of each package in a file of its own, and puts them together at its end.
+# dpkg records the state of each package in a file of its own, and merges these at its end.
 NOTES = "ls /var/lib/dpkg/updates | grep -c '^[0-9]'"
 AMIDST = f'[ "$({NOTES})" -gt 20 ] && echo amidst || echo before'
 POLICY = "/usr/sbin/policy-rc.d"
@@ -46,7 +46,7 @@ def test_power_fails_while_debian_packages_are_installed(bare, drift):
     assert cloud.on(HOST, "dpkg --audit") == ""
     # As long as it is there, no package starts its daemons.
     assert cloud.on(HOST, f"cat {POLICY} 2>/dev/null || true") == ""
-    # Nova knows it as the host that it was.
+    # Nova knows it as the same host.
     assert cloud.on(HOST, f"cat {IDENTITY}") == identity
     # All compute services are up, those of this host among them.
     cloud.wait_answers()

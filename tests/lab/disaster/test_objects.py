@@ -1,4 +1,4 @@
-"""Disks of the object store fail or are named wrongly; a ring change would cost the last copies."""
+"""Disks of the object store fail or are misnamed; a ring change would delete the last copies."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def builders(cloud: Cloud) -> str:
 
 @pytest.fixture
 def content(tmp_path: Any) -> Iterator[str]:
-    """An object of the administrator's, by its name, which is also what it holds."""
+    """An object of the administrator's; its content is its name."""
     path = tmp_path / "before"
     path.write_text("before")
     openstack("container", "create", CONTAINER)

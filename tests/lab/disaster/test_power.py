@@ -1,4 +1,4 @@
-"""Power cuts, dead controllers and hosts that are off: the next run ends well, nothing is lost."""
+"""Power cuts, dead controllers and hosts that are off: the next run succeeds, nothing is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.lab.deployed import Cloud, option
 
 pytestmark = pytest.mark.lab
 
-# Not the whole file: what a failed test shows should hold no password.
+# Not the whole file: the output of a failed test must hold no password.
 SIZE = "grep max_param_size /etc/keystone/keystone.conf || true"
 NAME = f"cairn-badday-{time.time_ns()}"
 # A generation that an earlier test run has staged would not be staged again.
@@ -35,8 +35,8 @@ def current(role: str) -> str:
 class Cut:
     """A power cut: of which host, at which moment of a run that changes what, for which file.
 
-    The host itself sees that the moment has come, by a command that prints something else then;
-    what ansible prints comes too late.
+    The host itself detects the moment, by a command whose output changes then; Ansible's output
+    comes too late.
     """
 
     host: str
@@ -111,14 +111,14 @@ CUTS = {
 
 
 def must(cloud: Cloud, *words: str) -> str:
-    """What the operator's openstack command prints; it has to end well."""
+    """The output of the operator's openstack command, which has to succeed."""
     done = cloud.openstack(*words)
     assert done.returncode == 0, f"{words}: {done.stderr[-2000:]}"
     return done.stdout.strip()
 
 
 def give(cloud: Cloud, name: str, made: Path) -> None:
-    """Have the cloud keep an object and, last, an image; what they hold is also in a file."""
+    """Store an object and then an image in the cloud; their content is also in a file."""
     made.write_bytes(os.urandom(2**20))
     must(cloud, "container", "create", name)
     must(cloud, "object", "create", name, str(made), "--name=made")
@@ -142,7 +142,7 @@ def take_away(cloud: Cloud, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """A function that fails unless an image and an object made before are still what they were."""
+    """A function that fails unless an image and an object made before are unchanged."""
     folder = tmp_path_factory.mktemp("kept")
     cloud = Cloud(folder, lab=os.environ.get("CAIRN_LAB"))
     cloud.wait_answers(300)
@@ -155,7 +155,7 @@ def kept(tmp_path_factory):
 def cut_off(cloud: Cloud, host: str, moment: str, *words: str, without: Sequence[str] = ()) -> None:
     """Start a run, cut a host's power at the moment; when the run has failed, power is back.
 
-    Then the cloud answers, but for APIs of the types `without`.
+    Then the cloud answers, except APIs of the types `without`.
     """
     seen = cloud.on(host, moment)
     run = cloud.start("playbooks/site.yml", *words)
@@ -213,7 +213,7 @@ def test_power_fails_while_a_schema_is_moved(cloud, kept):
 
 @pytest.fixture
 def heat_without_tables(cloud):
-    """Heat as it is before its first run's migration: no tables, and nobody who would miss them."""
+    """Heat as before its first migration: without tables; it must have had no stacks."""
     # Heat lets nobody see the stacks of all projects.
     stacks = "SELECT id FROM heat.stack WHERE deleted_at IS NULL"
     rows = cloud.on("controller1", f"mariadb -BN -e '{stacks}'")

@@ -1,4 +1,4 @@
-"""Hosts shut down in good order, and come back with all that they ran without a run of Cairn's."""
+"""Hosts shut down cleanly, and come back with all their services without a run of Cairn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def come_back(cloud, drift, lab_hosts):
 def test_hosts_shut_down_without_a_power_cut(cloud, lab_hosts, come_back):
     """A service finishes its work before it stops: everything that it needs must still be there.
 
-    The lab says whose power it cut, since they had not ended after two minutes.
+    The lab names the hosts that had not ended after two minutes, whose power it cut.
     """
     said = cloud.lab("stop", *lab_hosts)
     come_back()

@@ -1,4 +1,4 @@
-"""Things that are refused with a clear text, and leave the running cloud as it was."""
+"""Mistakes that are refused with a clear text and leave the running cloud unchanged."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def queues_run(cloud):
 
 
 def queues_fail(cloud):
-    """Have a queue write to its log; whether any of them has failed.
+    """Make a queue write to its log; return whether any queue has failed.
 
-    Purging is written down as all else is, but not held up, as publishing is, for want of room.
+    Purging is logged like everything else, but not blocked for lack of room, as publishing is.
     """
     cloud.on("controller1", f"for i in $(seq 3); do timeout 30 {PURGE} || break; done")
     return not queues_run(cloud)
@@ -101,14 +101,14 @@ def test_a_full_disk(cloud):
     printed = " ".join(text.split())
     assert re.search(r"controller1: has \d+ MiB free on /; this run needs 1000", printed)
     assert "nothing was touched" in printed
-    # RabbitMQ alone does not go on by itself when there is room again.
+    # Only RabbitMQ does not recover by itself when there is room again.
     wait("all queues running", 300, lambda: queues_run(cloud), interval=5)
     cloud.wait_answers()
 
 
 @pytest.fixture
 def no_room(cloud):
-    """A file system of its own for keystone's generations, which holds them and nothing more."""
+    """A file system of its own for keystone's generations, just large enough for them."""
     filled = "/run/cairn-badday"
     try:
         cloud.on(

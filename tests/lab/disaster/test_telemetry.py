@@ -1,6 +1,6 @@
-"""Gnocchi is down: nothing else fails, and ceilometer goes on by itself when it is back.
+"""Gnocchi is down: nothing else fails, and ceilometer resumes by itself when it is back.
 
-Gnocchi keeps its measures elsewhere: they go on there, and back again.
+Gnocchi's storage changes: measures continue in the new one, and back again.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def without_gnocchi(cloud: Cloud) -> Iterator[Cloud]:
 
 @contextlib.contextmanager
 def new_image(folder: Path) -> Iterator[str]:
-    """An image for as long as it is needed; its identifier."""
+    """An image for the time of a test; its identifier."""
     disk = folder / "disk"
     disk.write_bytes(bytes(4096))
     made = openstack("image", "create", f"--file={disk}", "cairn-badday")

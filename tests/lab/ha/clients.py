@@ -1,8 +1,8 @@
 """Clients of the cloud, run inside the lab's network: clients.py VERB CLOUDS_YAML FILE [SECONDS].
 
 `ask` has one client for each API ask again and again, and counts what failed, until FILE exists or
-SECONDS have passed; nothing is tried twice. `start` boots an instance with a floating IP and keeps
-what it is in FILE; `ping` waits until it answers, SECONDS at most; `stop` removes it. Each prints
+SECONDS have passed; nothing is tried twice. `start` boots an instance with a floating IP and
+records it in FILE; `ping` waits until it answers, SECONDS at most; `stop` removes it. Each prints
 JSON.
 """
 
@@ -88,7 +88,7 @@ def requests(auth: Password, session: Session, name: str) -> dict[str, Callable[
 
 
 def administrator(clouds: Path) -> tuple[Password, Session]:
-    """Who asks, and a session that tries nothing twice."""
+    """The administrator's connection, whose session retries nothing."""
     cloud = yaml.safe_load(clouds.read_text())["clouds"]["cairn"]
     auth = Password(**cloud["auth"])
     return auth, Session(auth=auth, verify=cloud["cacert"], timeout=PATIENCE)

@@ -34,7 +34,7 @@ def holder(cloud: Cloud, among: tuple[str, ...] = CONTROLLERS) -> list[str]:
 
 
 def problems(cloud: Cloud) -> list[str]:
-    """What keeps the clusters of three from being whole; nothing when all is well."""
+    """Why the clusters are not whole; empty when they are."""
     found = []
     for name in CONTROLLERS:
         if (said := cloud.on(name, GALERA)) != "3,Primary,Synced":
@@ -100,7 +100,7 @@ def command(cloud: Cloud, verb: str, file: Path, *words: str) -> list[str]:
 
 @pytest.fixture
 def asking(cloud: Cloud, tmp_path: Path) -> Callable[[], AbstractContextManager[dict[str, Any]]]:
-    """Have clients ask every API while something happens; afterwards it holds what they saw."""
+    """Have clients ask every API meanwhile; afterwards it has their results."""
 
     @contextmanager
     def ask() -> Iterator[dict[str, Any]]:

@@ -61,14 +61,14 @@ def parts(cloud: Cloud) -> dict[str, int]:
 
 
 def two_hours_pass(cloud: Cloud) -> None:
-    """Let the builders take their last move for older than it is."""
+    """Make the builders' last move look two hours older."""
     for name in CONTROLLERS:
         cloud.on(name, f"{SWIFT_PYTHON} -c {shlex.quote(AGE)}")
 
 
 @pytest.fixture
 def objects(cloud: Cloud, tmp_path: Any) -> Iterator[list[str]]:
-    """Objects in the store, by their names, which are also what they hold."""
+    """Objects in the store; their content is their name."""
     names = [f"object{number}" for number in range(8)]
     assert cloud.openstack("container", "create", CONTAINER).returncode == 0
     for name in names:

@@ -1,1 +1,1 @@
-"""What a cloud that seems well says in its journals, and what it leaves behind on its hosts."""
+"""Complaints in the journals of a working cloud, and what deleted resources leave on its hosts."""

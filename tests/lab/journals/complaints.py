@@ -1,7 +1,7 @@
 """Finds complaints in journals: errors, tracebacks, failed units, warnings about configuration.
 
 `journalctl --output=json … | python3 complaints.py` on a host prints those of its journal as JSON:
-a journal is large, and what is in it to complain of is not. Standard library only.
+a journal is large, its complaints are few. Standard library only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOREIGN = re.compile(
     r"\[(ERROR|error|critical|ALERT|EMERG)\]|\|(ERR|EMER)\||: error : "
     r"|^(ERROR|CRITICAL)\b|\b(ERROR|CRITICAL):"
 )
-# What a service says of its own configuration, at WARNING.
+# A service's own warnings about its configuration.
 CONFIGURATION = re.compile(
     r"Option \S+ from group \S+ is deprecated"
     r"|(not|never|isn't) (configured|defined|set\b|enabled)|(is|are) missing\b|does not exist"
@@ -102,7 +102,7 @@ def read(host: str, output: Iterable[str]) -> Iterator[Line]:
 
 
 def kind(line: Line) -> str:
-    """What is wrong with a line by itself: error, failed, configuration, or nothing."""
+    """The kind of a single line: error, failed, configuration, or empty."""
     if found := OSLO.match(line.text):
         if found["level"] in ("ERROR", "CRITICAL"):
             return "error"

@@ -18,7 +18,7 @@ LIST = Path(__file__).with_name("known.yml")
 
 @dataclass
 class Known:
-    """A complaint that is harmless: globs of its unit, a pattern of its text, and why it is."""
+    """A harmless complaint: globs of its unit, a pattern of its text, and the reason."""
 
     unit: str
     pattern: re.Pattern[str]

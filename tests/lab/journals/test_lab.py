@@ -1,4 +1,4 @@
-"""A cloud that seems well: nobody complains in its journals, nothing is left of what was deleted.
+"""A working cloud: no unknown complaints in its journals, nothing left of deleted resources.
 
 Comes last, so that it finds what all other tests left (tools/run_tests.py).
 """

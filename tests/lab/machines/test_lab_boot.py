@@ -1,4 +1,4 @@
-"""Labs for real: boot, power cut, half-made labs, two side by side. Root and two minutes needed."""
+"""Real labs: boot, power cut, half-made labs, two at once. Needs root and two minutes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A machine of the lab without help of any kind: QEMU translates every instruction.
+"""A machine of the lab without an accelerator: QEMU translates every instruction.
 
-Where the processor has no virtualisation and User-Mode Linux does not start, this is what is left.
+For computers without virtualisation on which User-Mode Linux does not start.
 Ten minutes, half of them once for a computer, for Debian's kernel and an image with its modules:
 `make bad-days` runs it, `make test` does not. Root needed.
 """

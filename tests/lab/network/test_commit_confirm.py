@@ -1,4 +1,4 @@
-"""On real machines: a wrong VLAN or address costs a minute and no way to the data centre.
+"""On real machines: a wrong VLAN or address reverts within a minute, without console access.
 
 Needs root and about 1 GiB of memory: `pytest -m lab tests/lab/network`. Makes a
 lab of its own, `net`.

@@ -25,7 +25,7 @@ Act = Callable[..., dict[str, Any]]
 
 
 class Run:
-    """The tasks of a run for one host, which is told nothing; `made` counts manifests."""
+    """The tasks of a run for one host, which is never called; `made` counts manifests."""
 
     def __init__(self, script: Any, variables: dict[str, Any]) -> None:
         self.script = script
@@ -105,7 +105,7 @@ def test_what_is_kept_is_what_would_be_made(begun: Run) -> None:
         assert kept.unseal(text) == json.loads(json.dumps(fresh.manifest(role)))
 
 
-def test_deciding_again_makes_them_anew(begun: Run) -> None:
+def test_deciding_again_makes_them_again(begun: Run) -> None:
     begun.task("cairn_decide")
     begun.task("cairn_decide")
     assert set(begun.made.values()) == {2}
@@ -147,7 +147,7 @@ def test_what_is_kept_shows_no_secret_to_others(monkeypatch: pytest.MonkeyPatch)
         ("templates/a.j2", "{{ knowing(1) }}", True),
     ],
 )
-def test_what_a_task_may_change_is_made_anew(
+def test_what_a_task_may_change_is_made_again(
     tmp_path: Path, place: str, text: str, lasts: bool
 ) -> None:
     path = tmp_path / "roles/x" / place

@@ -55,9 +55,9 @@ def services(inventory: Inventory, group: str) -> list[tuple[str, str]]:
     """The services of a group, without those of every host: role and what it is."""
     described = registry.of_site(inventory.described, inventory.fact)
     return [
-        (role, str(told.get("summary", "")))
-        for role, told in described.items()
-        if isinstance(told["groups"], list) and group in told["groups"]
+        (role, str(service.get("summary", "")))
+        for role, service in described.items()
+        if isinstance(service["groups"], list) and group in service["groups"]
     ]
 
 
@@ -99,10 +99,10 @@ def architecture(inventory: Inventory) -> Drawing:
         hosts = members(site, group)
         if not hosts:
             continue
-        told = services(inventory, group)
-        stem = max((len(role) for role, _ in told), default=0) + 2
+        deployed = services(inventory, group)
+        stem = max((len(role) for role, _ in deployed), default=0) + 2
         lines = [group, shorten(ranges(h.name for h in hosts), 34), ""]
-        lines += [f"{role:{stem}}{what}" for role, what in told]
+        lines += [f"{role:{stem}}{what}" for role, what in deployed]
         box = made.box(x, MARGIN, lines)
         columns.append((group, box))
         x = box.right + GAP
@@ -184,8 +184,8 @@ def provider(inventory: Inventory, host: Host, interface: str) -> list[str]:
     return [
         PROVIDER,
         *(
-            f"{name}: {'untagged' if told['type'] == 'flat' else 'VLANs ' + str(told.get('vlans'))}"
-            for name, told in networks.items()
+            f"{name}: {'untagged' if net['type'] == 'flat' else 'VLANs ' + str(net.get('vlans'))}"
+            for name, net in networks.items()
         ),
     ]
 
@@ -273,7 +273,7 @@ def host_text(inventory: Inventory, hosts: Sequence[Host]) -> str:
         what = f"{kind}, MTU {host.mtu(name)}"
         lines.append(f"{name}  {what}")
         branches = [f"{card}  {host.nics[card].mac}" for card in inner]
-        branches += ["  ".join([told[0], *told[1:]]) for _, told in attached(inventory, host, name)]
+        branches += ["  ".join(texts) for _, texts in attached(inventory, host, name)]
         for number, branch in enumerate(branches):
             lines.append(f"{'└' if number == len(branches) - 1 else '├'}── {branch}")
     return "\n".join(lines) + "\n"

@@ -63,19 +63,19 @@ class Reader:
     def _message(self, call: ast.Call, local: dict[str, str]) -> Message | None:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         name = call.func.id if isinstance(call.func, ast.Name) else name
-        told = [self.text(argument, local) for argument in call.args]
-        if name == "Finding" and len(told) >= 4:
-            severity, check, text, remedy = told[:4]
-        elif name == "_error" and len(told) == 2:
-            severity, check, (text, remedy) = "error", self.constants.get("CHECK", ""), told
-        elif name == "wrong" and len(told) == 2:
-            severity, check, (text, remedy) = "error", "disks", told
-        elif name == "Judgement" and len(told) == 3:
-            severity, check, text, remedy = "error or warning", "disks", *told[1:]
-        elif name == "wrong" and len(told) == 1:
-            severity, check, text, remedy = "error", "planes", told[0], ""
-        elif name == "Problem" and len(told) >= 2:
-            severity, check, text, remedy = "error", "planes", told[1], ""
+        texts = [self.text(argument, local) for argument in call.args]
+        if name == "Finding" and len(texts) >= 4:
+            severity, check, text, remedy = texts[:4]
+        elif name == "_error" and len(texts) == 2:
+            severity, check, (text, remedy) = "error", self.constants.get("CHECK", ""), texts
+        elif name == "wrong" and len(texts) == 2:
+            severity, check, (text, remedy) = "error", "disks", texts
+        elif name == "Judgement" and len(texts) == 3:
+            severity, check, text, remedy = "error or warning", "disks", *texts[1:]
+        elif name == "wrong" and len(texts) == 1:
+            severity, check, text, remedy = "error", "planes", texts[0], ""
+        elif name == "Problem" and len(texts) >= 2:
+            severity, check, text, remedy = "error", "planes", texts[1], ""
         else:
             return None
         # Parts that say nothing by themselves were said where they are put together.

@@ -60,10 +60,10 @@ def folders_table(role: str) -> str:
 
 def runs(unit: Mapping[str, Any], described: Mapping[str, Any]) -> str:
     """What a unit runs."""
-    told = described.get(unit["name"]) or {}
-    if told.get("wsgi"):
-        return f"uWSGI with {code(told['wsgi'])}"
-    if told.get("static"):
+    declared = described.get(unit["name"]) or {}
+    if declared.get("wsgi"):
+        return f"uWSGI with {code(declared['wsgi'])}"
+    if declared.get("static"):
         return "uWSGI with a folder of files"
     if unit["unit"].endswith(".timer"):
         schedule = contents.option(unit["text"], "Timer", "OnCalendar")
@@ -85,15 +85,15 @@ def runs(unit: Mapping[str, Any], described: Mapping[str, Any]) -> str:
 
 def health(unit: Mapping[str, Any]) -> str:
     """How Cairn sees that a unit serves."""
-    told = unit["health"]
-    if "http" in told:
-        return f"HTTP {code(told['http'])} on port {told['port']}"
-    if "tcp" in told:
-        return f"TCP port {told['tcp']}"
-    if "command" in told:
-        return code(shlex.join(told["command"]))
-    if "active" in told:
-        return f"stays active for {told['active']} s"
+    check = unit["health"]
+    if "http" in check:
+        return f"HTTP {code(check['http'])} on port {check['port']}"
+    if "tcp" in check:
+        return f"TCP port {check['tcp']}"
+    if "command" in check:
+        return code(shlex.join(check["command"]))
+    if "active" in check:
+        return f"stays active for {check['active']} s"
     return ""
 
 
@@ -216,16 +216,16 @@ def purpose(role: str) -> str:
     specs = variables.specs(role)
     spec = specs.get("main") or next(iter(specs.values()))
     described = registry.descriptions().get(role, {})
-    told = [variables.specs_summary(role), prose(spec.get("description"))]
+    sentences = [variables.specs_summary(role), prose(spec.get("description"))]
     groups = described.get("groups")
     if isinstance(groups, list):
         place = "every host" if "all" in groups else f"hosts of {codes(groups)}"
-        told.append(f"Runs on {place}.")
+        sentences.append(f"Runs on {place}.")
     if described.get("optional"):
-        told.append("A site may leave it out (`cairn_services`).")
+        sentences.append("A site may leave it out (`cairn_services`).")
     if described.get("with"):
-        told.append(f"Deployed together with {described['with']}.")
-    return " ".join(filter(None, told))
+        sentences.append(f"Deployed together with {described['with']}.")
+    return " ".join(filter(None, sentences))
 
 
 def role_page(role: str) -> str:

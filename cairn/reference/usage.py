@@ -192,11 +192,11 @@ class Role:
             for name in self.reach(set().union(*(words(value) for value in values))):
                 found.setdefault(name, {})[target] = None
 
-        told = self.described
-        for entry in told.get("config") or ():
+        described = self.described
+        for entry in described.get("config") or ():
             note(self.place(entry["file"]), entry)
             found.setdefault(f"{self.name}_config", {})[self.place(entry["file"])] = None
-        files = told.get("files")
+        files = described.get("files")
         for entry in files if isinstance(files, list) else ():
             template = self.templates / str(entry.get("template", ""))
             text = template.read_text() if template.is_file() else ""
@@ -204,14 +204,14 @@ class Role:
             if JINJA.search(path):
                 path = "further files"
             note(path, entry, text)
-        units = told.get("units")
+        units = described.get("units")
         if isinstance(units, Mapping):
             for name, unit in units.items():
                 note(name if "." in name else f"{name}.service", unit)
         kinds = {"packages": "Debian packages", "directories": "folders", "mounts": "mounts"}
         kinds |= {"databases": "databases", "catalog": "the catalog", "queue": "queues"}
         for key, title in kinds.items():
-            note(title, told.get(key) or {})
+            note(title, described.get(key) or {})
         return found
 
 

@@ -218,10 +218,10 @@ def secrets_table(uses: Mapping[str, Iterable[str]]) -> str:
 
 def purpose(name: str) -> str:
     """What a secret is for."""
-    told: dict[str, str] = declared()["secrets"]
-    if name in told:
-        return prose(told[name])
-    for pattern, text in told.items():
+    secrets: dict[str, str] = declared()["secrets"]
+    if name in secrets:
+        return prose(secrets[name])
+    for pattern, text in secrets.items():
         begin, star, _ = pattern.partition("*")
         if star and name.startswith(begin):
             return prose(text)

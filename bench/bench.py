@@ -5,7 +5,7 @@
     again     site.yml over an unchanged lab
     option    one option of nova changed, and changed back
     instance  from `openstack server create` to ACTIVE and to a ping, as verify.yml last saw it
-    many      site.yml over 10, 100 and 300 simulated compute hosts that lack nothing
+    scale     site.yml over 10, 100 and 300 simulated compute hosts that lack nothing
     floor     the bare commands that no deployment can avoid, in the same kind of machines, with
               archives of the virtualenvs at hand; the deployed lab is shut down meanwhile
     floor-built  the same where virtualenvs have to be made
@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench import many
+from bench import scale
 from cairn.service import venv_cache
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,9 +61,9 @@ def recorded(name: str, maker: str) -> Any:
 def site(*arguments: str) -> dict[str, Any]:
     """Run site.yml; return wall seconds, changes, restarts and remote calls by host."""
     command = ["ansible-playbook", "-i", str(LAB), "playbooks/site.yml", *arguments]
-    begin = time.monotonic()
+    start = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - start
     if done.returncode:
         raise BenchError(f"{' '.join(command)} failed: run it by hand")
     return figures(recorded("last-run.json", "make site"), seconds)
@@ -161,9 +161,9 @@ def ssh(lab: str, host: str, command: str, data: bytes) -> bytes:
     return done.stdout
 
 
-def on_host(lab: str, host: str, call: str) -> dict[str, Any]:
-    """Run a call of on_host.py on a host of a lab; return what it prints."""
-    script = (ROOT / "bench/on_host.py").read_text() + f"\n\n{call}\n"
+def on_floor(lab: str, host: str, call: str) -> dict[str, Any]:
+    """Run a call of floor.py on a host of a lab; return what it prints."""
+    script = (ROOT / "bench/floor.py").read_text() + f"\n\n{call}\n"
     try:
         answer: dict[str, Any] = json.loads(ssh(lab, host, "python3 -", script.encode()))
     except BenchError as error:
@@ -209,19 +209,19 @@ def build_virtualenvs(host: str, needs: Mapping[str, Any]) -> float:
     locks = {name: (release / f"{name}.lock").read_text() for name in needs["locks"]}
     own = (release / "build.lock").read_text()
     call = f"build({locks!r}, {own!r}, {mirror!r})"
-    return float(on_host(FLOOR, host, call)["virtualenvs"])
+    return float(on_floor(FLOOR, host, call)["virtualenvs"])
 
 
 def unpack_virtualenvs(host: str, needs: Mapping[str, Any]) -> float:
     """Return the seconds in which a host's virtualenvs are sent as archives and unpacked."""
-    begin = time.monotonic()
+    start = time.monotonic()
     for name in needs["venvs"]:
         found = sorted(venv_cache.folder().glob(f"{name}_*.{venv_cache.FORM}.tar.gz"))
         if not found:
             raise BenchError(f"there is no archive of {name}: `make lab` makes it")
         put(host, found[-1].read_bytes(), f"/var/cache/floor/{name}.tar.gz")
-    sent = time.monotonic() - begin
-    return sent + float(on_host(FLOOR, host, "unpack('/var/cache/floor')")["virtualenvs"])
+    sent = time.monotonic() - start
+    return sent + float(on_floor(FLOOR, host, "unpack('/var/cache/floor')")["virtualenvs"])
 
 
 def measure_floor(
@@ -240,15 +240,15 @@ def measure_floor(
         with ThreadPoolExecutor(len(hosts)) as pool:
             return dict(zip(hosts, pool.map(work, hosts), strict=True))
 
-    schemas = on_host(lab, first, "schemas()")
-    starts = each(lambda host: on_host(lab, host, "starts()"))
-    needs = each(lambda host: on_host(lab, host, "needs()"))
+    schemas = on_floor(lab, first, "schemas()")
+    starts = each(lambda host: on_floor(lab, host, "starts()"))
+    needs = each(lambda host: on_floor(lab, host, "needs()"))
     with contextlib.ExitStack() as undo:
         undo.callback(lab_command, lab, "start", *hosts)
         lab_command(lab, "stop")
         undo.callback(lab_command, FLOOR, "destroy")
         lab_command(FLOOR, "up")
-        packages = each(lambda host: on_host(FLOOR, host, f"install({needs[host]['packages']!r})"))
+        packages = each(lambda host: on_floor(FLOOR, host, f"install({needs[host]['packages']!r})"))
         installs = each(lambda host: virtualenvs(host, needs[host]))
     parts = {
         "packages": slowest(packages, "packages"),
@@ -265,10 +265,10 @@ def measure_floor_built() -> dict[str, Any]:
     return measure_floor(build_virtualenvs)
 
 
-def measure_many() -> dict[str, dict[str, float]]:
+def measure_scale() -> dict[str, dict[str, float]]:
     """Return what idle hosts cost the control node, by their number."""
     try:
-        return many.measure()
+        return scale.measure()
     except RuntimeError as error:
         raise BenchError(str(error)) from error
 
@@ -278,7 +278,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "again": measure_again,
     "option": measure_option,
     "instance": measure_instance,
-    "many": measure_many,
+    "scale": measure_scale,
     "floor": measure_floor,
     "floor-built": measure_floor_built,
 }
@@ -342,7 +342,7 @@ def rows(result: Mapping[str, Any]) -> list[Row]:
             table.append((f"{what}: remote calls", calls, "≤ 15 a compute host, unchanged"))
     for name, seconds in result.get("instance", {}).items():
         table.append((f"server create to {name}", f"{seconds} s", ""))
-    for number, cost in result.get("many", {}).items():
+    for number, cost in result.get("scale", {}).items():
         figure = (
             f"{cost['seconds']} s, {cost['processor_seconds']} s of processor, "
             f"{cost['memory_mb']} MiB"

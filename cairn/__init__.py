@@ -1,6 +1,6 @@
-"""What runs on the control node, the machine that runs Ansible; nothing here ships to hosts.
+"""Code for the control node, the machine that runs Ansible; nothing here ships to hosts.
 
-Installed into .venv from its checkout (`make setup`), for it reads the roles beside it.
+Installed into .venv from its checkout (`make setup`), as it reads the roles of the checkout.
 """
 
 from pathlib import Path

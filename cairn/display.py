@@ -1,7 +1,7 @@
-"""The one place where text leaves a run: Ansible's display, and its log.
+"""Masking of Ansible's display and log, through which all output of a run passes.
 
-Control node only. Callbacks call `mask_display` before anything is shown; what any module, template
-or error of Ansible's own says goes through it, as far as the screen and the log are concerned.
+Control node only. Callbacks call `mask_display` before anything is shown; it masks the output of
+all modules, templates and errors on the screen and in the log.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ansible.template import Templar
 from .masking import Masker, secret_values
 
 KNOWN = Masker()
-"""The secrets of this run. Callbacks teach it at the begin of a play, before Ansible forks."""
+"""The secrets of this run. Callbacks add them at the start of a play, before Ansible forks."""
 
 
 def learn(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> None:
-    """Know the secrets among a host's variables; `template` makes plain text of Jinja."""
+    """Add the secrets among a host's variables; `template` renders Jinja."""
     KNOWN.learn(_plain(variables, template))
 
 
@@ -29,7 +29,7 @@ def _plain(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> Iter
         text = str(value)
         yield text  # a password may hold two braces
         if "{{" in text or "{%" in text:
-            with contextlib.suppress(Exception):  # what cannot be made out is used nowhere
+            with contextlib.suppress(Exception):  # a value that cannot be rendered is not used
                 yield str(template(value))
 
 
@@ -37,7 +37,7 @@ _seen: set[str] = set()  # hosts whose variables were read
 
 
 def mask_display(display: Any) -> None:
-    """Have this Display (there is one in a process) mask whatever it prints and logs."""
+    """Make this Display, the only one of the process, mask its output and log."""
     if getattr(display, "_cairn_masks", False):
         return
 
@@ -53,8 +53,8 @@ def mask_display(display: Any) -> None:
 
 
 def learn_of_play(play: Any) -> None:
-    """Know the secrets that the hosts of a play have: those of its first host, and the site's."""
-    # Where variables cannot be read (a wrong vault password), the play itself ends with the reason.
+    """Add the secrets of a play's first host, and the site's."""
+    # If variables cannot be read (a wrong vault password), the play itself fails with the reason.
     with contextlib.suppress(AnsibleError):
         _learn_of_play(play)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class CairnError(Exception):
-    """Anything that Cairn refuses; the text says what, where and how to mend it."""
+    """A refusal; the text says what is wrong, where, and how to fix it."""
 
 
 class DescriptionError(CairnError):
-    """A service description, or the operator's part of it, says something impossible."""
+    """A service description, or an operator's override of it, is invalid."""

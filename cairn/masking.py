@@ -1,7 +1,7 @@
-"""Text that people see, without the site's secrets in it, whatever their form.
+"""Masking of the site's secrets by value, in all their forms, in texts for people.
 
-Control node only: no host knows all secrets of a site. What a host masks goes by the names of
-options (`masking.mask_pair`).
+Control node only: no host has all secrets of a site. Hosts mask by the names of options
+(`cairn_host.masking.mask_pair`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from urllib.parse import quote, quote_plus
 from cairn_host.masking import MASK, PATH, mask_urls, names_secret
 
 SHORTEST = 6
-"""Secrets of fewer letters are not masked by value: `nova` or `true` would make any text useless.
-They are masked by the names of their options and in URLs; `make secrets` makes none so short."""
+"""Shorter secrets are not masked by value: masking `nova` or `true` would make texts useless. They
+are masked by the names of their options and in URLs; `make secrets` creates longer ones."""
 SHORTEST_LINE = 8
-"""Of a text of several lines, such as a key, each line of so many letters is masked by itself."""
+"""Lines of this length in a secret of several lines, such as a key, are masked individually."""
 PUBLIC = frozenset({"ca_certificate"})
-"""What stands beside the secrets and is none."""
+"""Entries of cairn_secrets that are not secret."""
 
 
 def forms(secret: str) -> Iterator[str]:
-    """A secret as files and programs write it: quoted, escaped, encoded; the value itself too.
+    """All forms of a secret: the value itself, quoted, escaped and encoded.
 
     As in URLs, oslo.config and configparser (`$$`, `%%`), JSON, YAML, Python, shells, HTML, and in
-    base64 wherever it begins in what was encoded.
+    base64 at any offset in the encoded data.
     """
     for text in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret)):
         yield text
@@ -38,7 +38,7 @@ def forms(secret: str) -> Iterator[str]:
         yield text.replace("%", "%%")
         yield text.replace("$", "$$").replace("%", "%%")
     quoted = json.dumps(secret)
-    # PyYAML writes what JSON does, in capitals, and what fits into one byte shorter.
+    # PyYAML's escapes are those of JSON in capitals, and shorter for one byte.
     yaml_quoted = re.sub(
         r"\\u(00)?([0-9a-f]{2,4})",
         lambda m: (r"\x" if m[1] else r"\u") + m[2].upper(),
@@ -47,7 +47,7 @@ def forms(secret: str) -> Iterator[str]:
     plain = json.dumps(secret, ensure_ascii=False)
     for text in (quoted, plain, yaml_quoted, repr(secret), ascii(secret)):
         yield text[1:-1]
-        yield json.dumps(text[1:-1])[1:-1]  # JSON within JSON, as in a module's own report
+        yield json.dumps(text[1:-1])[1:-1]  # JSON within JSON, as in a module's output
     yield secret.replace("'", "''")
     yield shlex.quote(secret).strip("'")
     yield html.escape(secret)
@@ -56,15 +56,15 @@ def forms(secret: str) -> Iterator[str]:
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
             text = encode(b"\0" * shift + data).decode().rstrip("=")
-            # The letters at both ends depend on what stands beside the secret.
+            # The characters at both ends depend on the neighbouring data.
             end = len(text) - (1 if (len(data) + shift) % 3 else 0)
-            begin = (0, 2, 3)[shift]
-            yield text[begin:end]
+            start = (0, 2, 3)[shift]
+            yield text[start:end]
 
 
 def needles(secrets: Iterable[Any]) -> list[str]:
-    """What to look for, the longest first: every form of every secret and of its lines."""
-    found = set()
+    """The texts to mask, longest first: every form of every secret and of its lines."""
+    texts = set()
     for secret in secrets:
         value = str(secret).strip()
         lines = value.splitlines()
@@ -77,12 +77,12 @@ def needles(secrets: Iterable[Any]) -> list[str]:
             ]
         for part in parts:
             if len(part) >= SHORTEST:
-                found |= {form for form in forms(part) if len(form) >= SHORTEST}
-    return sorted(found, key=lambda text: (-len(text), text))
+                texts |= {form for form in forms(part) if len(form) >= SHORTEST}
+    return sorted(texts, key=lambda text: (-len(text), text))
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text in data, keys as well."""
+    """Every text in data, keys included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -95,21 +95,21 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 class Masker:
-    """Replaces the secrets of a site in whatever text or data is about to be shown or kept.
+    """Replaces the secrets of a site in texts and data.
 
-    `ansible.module_utils.common.parameters.remove_values` would do the half of it: it makes text of
-    numbers in which a secret of digits occurs, replaces in no order (a secret that is part of
-    another one leaves the rest of that), and knows none of the forms.
+    `ansible.module_utils.common.parameters.remove_values` is not enough: it turns numbers that
+    contain a secret of digits into text, replaces in no defined order (so that a secret within
+    another one leaves the rest of it), and does not handle the forms.
     """
 
     def __init__(self, secrets: Iterable[Any] = ()) -> None:
-        """Know these values."""
+        """Start with these secrets."""
         self.secrets: frozenset[str] = frozenset()
         self.needles: list[str] = []
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[Any]) -> None:
-        """Know these values, too."""
+        """Add these secrets."""
         more = self.secrets | {str(secret) for secret in secrets if secret}
         if more != self.secrets:
             self.secrets, self.needles = more, needles(more)
@@ -124,9 +124,9 @@ class Masker:
         return mask_urls(text) if "://" in text else text
 
     def data(self, value: Any) -> Any:
-        """Data with its texts masked, keys of mappings as well; differences line by line.
+        """Data with its texts masked, keys of mappings included; differences line by line.
 
-        Data without any secret, which most is, comes back as it is.
+        Returns data without secrets, the usual case, unchanged.
         """
         whole = "\n".join(_texts(value))
         urls = "://" in whole and "@" in whole
@@ -138,28 +138,30 @@ class Masker:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            found = {self._data(key): self._data(item) for key, item in value.items()}
+            masked = {self._data(key): self._data(item) for key, item in value.items()}
             if isinstance(value.get("before"), str) and isinstance(value.get("after"), str):
-                found["before"], found["after"] = self.pair(value["before"], value["after"])
-            return found
+                masked["before"], masked["after"] = self.pair(value["before"], value["after"])
+            return masked
         if isinstance(value, list | tuple | set):
             return [self._data(item) for item in value]
         return value
 
     def pair(self, before: str, after: str) -> tuple[str, str]:
-        """Two versions of a text for a diff.
+        """Mask two versions of a text for a diff.
 
-        Where a line holds a secret in one of them, it holds an older one in the other, which
-        nobody knows: what begins like it is masked there from the same place on.
+        If a line of one version contains a secret, the same line of the other contains an older,
+        unknown one: a line with the same start is masked from the same position on.
         """
         old, new = before.splitlines(), after.splitlines()
         old_shown, new_shown = ([self.text(line) for line in side] for side in (old, new))
         old_shown, new_shown = _alike(old, old_shown, new, new_shown)
-        known = {line for line, shown in zip(old, old_shown, strict=True) if line != shown}
-        told = set(old_shown)
+        unchanged = {line for line, shown in zip(old, old_shown, strict=True) if line != shown}
+        masked = set(old_shown)
         new_shown = [
-            # Both sides look alike now, and there would be no difference to see.
-            f"{shown} (changed)" if line != shown and shown in told and line not in known else shown
+            # Otherwise both sides would look alike, and the diff would be empty.
+            f"{shown} (changed)"
+            if line != shown and shown in masked and line not in unchanged
+            else shown
             for line, shown in zip(new, new_shown, strict=True)
         ]
         ends = ("\n" if text.endswith("\n") else "" for text in (before, after))
@@ -170,30 +172,30 @@ class Masker:
 def _alike(
     old: list[str], old_shown: list[str], new: list[str], new_shown: list[str]
 ) -> tuple[list[str], list[str]]:
-    """Mask lines of one side that begin as one with a secret does on the other."""
+    """Mask lines of one side with the same start as a line with a secret on the other."""
 
     def heads(lines: list[str], shown: list[str]) -> tuple[str, ...]:
-        found = {s.partition(MASK)[0] for line, s in zip(lines, shown, strict=True) if line != s}
-        return tuple(head for head in found if re.search(r"\w", head))
+        starts = {s.partition(MASK)[0] for line, s in zip(lines, shown, strict=True) if line != s}
+        return tuple(head for head in starts if re.search(r"\w", head))
 
-    def side(lines: list[str], begins: tuple[str, ...]) -> list[str]:
+    def side(lines: list[str], starts: tuple[str, ...]) -> list[str]:
         done = []
         for line in lines:
-            if MASK not in line and line.startswith(begins):
-                head = next(head for head in begins if line.startswith(head))
+            if MASK not in line and line.startswith(starts):
+                head = next(head for head in starts if line.startswith(head))
                 line = f"{head}{MASK}"
             done.append(line)
         return done
 
-    known = heads(old, old_shown), heads(new, new_shown)
-    return side(old_shown, known[1]), side(new_shown, known[0])
+    old_heads, new_heads = heads(old, old_shown), heads(new, new_shown)
+    return side(old_shown, new_heads), side(new_shown, old_heads)
 
 
 def secret_values(variables: Mapping[str, Any]) -> Iterator[Any]:
-    """The secrets among a host's variables: `cairn_secrets`, and those whose names say so.
+    """The secrets among a host's variables: `cairn_secrets`, and variables with secret names.
 
-    Passwords for the connection (`ansible_become_password`), the key of a certificate of the
-    operator's, options of `<role>_config` that hold secrets.
+    These are passwords of the connection (`ansible_become_password`), the key of the site's own
+    certificate, and secret options of `<role>_config`.
     """
     for name, value in variables.items():
         if name == "cairn_secrets" and isinstance(value, Mapping):

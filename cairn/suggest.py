@@ -1,4 +1,4 @@
-"""Finding the name that somebody probably meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """The known name closest to a misspelt one, or None when nothing resembles it.
+    """The known name closest to a misspelt one; None if none is similar.
 
-    likeness: the least ratio (difflib.SequenceMatcher) that counts, from 0 to 1.
+    likeness: the minimum ratio (difflib.SequenceMatcher), from 0 to 1.
     """
     matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=likeness)
     return matches[0] if matches else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A clause to append to "unknown x": the nearest known name, else the known ones, else ""."""
+    """A clause to append to "unknown x": the nearest known name, else all known ones, else ""."""
     known = sorted(known)
     match = nearest(name, known)
     if match:

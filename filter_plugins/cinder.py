@@ -9,12 +9,12 @@ from cairn_host.storage.volume_group import Disk, path_of
 
 
 def disk_paths(disks: Iterable[Disk]) -> list[str]:
-    """Paths of the disks in cinder_volume_disks; what may be erased on them is no part of that."""
+    """The paths of the disks in cinder_volume_disks."""
     return [path_of(disk) for disk in disks]
 
 
 class FilterModule:
-    """Ansible's way to find the filters."""
+    """Ansible's entry."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""

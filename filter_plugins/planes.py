@@ -1,4 +1,4 @@
-"""Filters on planes: addresses of hosts, and who is due for the role `network`."""
+"""Filters on planes: addresses of hosts, and the hosts that the role `network` has to change."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from cairn.site.window import stale
 def plane_address(
     planes: Mapping[str, Any], plane: str, number: int, first: int = FIRST_HOST_NUMBER
 ) -> str:
-    """The address a host number counts to on a plane of `cairn_planes`.
+    """A host's address on a plane of `cairn_planes`, computed from its host number.
 
-    For `ansible_host` in an inventory, before any fact is there.
+    For `ansible_host` in an inventory, where no fact exists yet.
     """
     if plane not in planes:
         raise AnsibleFilterError(f"plane {plane} is not in cairn_planes")
@@ -44,23 +44,24 @@ def network_stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[
 
 
 def network_answers(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:
-    """Host name to what its step "asked" of `cairn_network` returned, for those that came so far.
+    """Host name to the result of its step "asked" of `cairn_network`, for hosts that ran it.
 
-    An unreachable host has no `missing`; it was lost after the change and forbids confirming.
+    An unreachable host has no `missing`: it became unreachable after the change, and prevents the
+    confirmation.
     """
     answers = {}
     for host in hosts:
         asked = hostvars[host].get("__network_asked")
         if asked is not None:
-            lost = ["the controller, after the change"] if "missing" not in asked else []
+            lost = ["the control node, after the change"] if "missing" not in asked else []
             answers[host] = {"missing": lost or list(asked["missing"])}
     return answers
 
 
 def stated(hostvars: Mapping[str, Any], variable: str, hosts: Sequence[str] = ()) -> Any:
-    """The value of the inventory (or of -e) that the first of the hosts has; None without any.
+    """A variable's value on the first host that has it; None if no host has it.
 
-    For `serial`, which Ansible fills in before it looks at any host's variables.
+    For `serial`, which Ansible templates before it reads any host's variables.
     """
     for host in hosts:
         value = hostvars[host].get(variable)

@@ -9,15 +9,12 @@ from cairn.service import registry
 
 
 def catalog_types(site: Mapping[str, Any]) -> dict[str, str]:
-    """Types that a site's catalog should have, each with the role whose service it is.
-
-    `site` is cairn_site.
-    """
+    """The service types of a site's catalog, each with its role; `site` is cairn_site."""
     return registry.catalog_types(registry.of_site(registry.descriptions(), site))
 
 
 class FilterModule:
-    """Ansible's way to find the filters."""
+    """Ansible's entry."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filter functions by name."""

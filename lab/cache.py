@@ -72,10 +72,10 @@ def entry(name: str, build: Callable[[Path, int], None]) -> Path:
         if part.exists():
             shutil.rmtree(part)
         part.mkdir()
-        begin = time.monotonic()
+        start = time.monotonic()
         build(part, descriptor)
         part.rename(final)
-        _tell(name, time.monotonic() - begin)
+        _tell(name, time.monotonic() - start)
     return final
 
 

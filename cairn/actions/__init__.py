@@ -1,1 +1,1 @@
-"""What action plugins share."""
+"""Code of the action plugins."""

@@ -1,6 +1,6 @@
-"""What Cairn's action plugins share: the model of this task's host, and its account of itself.
+"""The base of Cairn's action plugins: the model and the probed state of the task's host.
 
-Controller only: modules on hosts never import this.
+Control node only: modules on hosts never import this.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TEMPLATE_OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}
 
 @functools.cache
 def role_file(path: Path) -> Any:
-    """A YAML file of a role with its Jinja; read once, and to be read only."""
+    """A YAML file of a role with its Jinja; cached, so callers must not change it."""
     return DataLoader().load_from_file(
         str(path), cache="none", unsafe=True, trusted_as_template=True
     )
@@ -37,8 +37,8 @@ def role_file(path: Path) -> Any:
 def preload(project: Path = PROJECT) -> None:
     """Read and compile all roles' files before Ansible forks a worker for each host and task.
 
-    An action plugin's module is imported before that; three quarters of the time of a decision
-    would be spent on doing so again.
+    Action plugins are imported before that. In each worker this would take three quarters of the
+    time of a decision.
     """
     load_plugins()
     keep_compiled()
@@ -57,16 +57,16 @@ def preload(project: Path = PROJECT) -> None:
 
 
 class CairnAction(ActionBase):  # type: ignore[misc]
-    """An action plugin that decides on the controller. Subclasses write `work`.
+    """An action plugin that decides on the control node. Subclasses implement `work`.
 
-    `work` gets the task's variables and returns the task's result; a CairnError from it becomes
-    the task's failure with its text.
+    `work` gets the task's variables and returns the task's result; a CairnError is the task's
+    failure, with its text.
     """
 
     ARGUMENTS: ClassVar[Mapping[str, Any]] = {}
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Any:
-        """Check the arguments and do the work."""
+        """Check the arguments and call `work`."""
         result = super().run(tmp, task_vars)
         unknown = sorted(set(self._task.args) - set(self.ARGUMENTS))
         if unknown:
@@ -81,18 +81,18 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         return self.masked(result, task_vars or {})
 
     def masked(self, result: dict[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The result without the secrets of this host's variables: any callback may show it."""
+        """The result with the secrets of this host's variables masked."""
         learn(variables, self._templar.template)
         shown: dict[str, Any] = KNOWN.data(result)
         return shown
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Do the task; the task's result as a dict."""
+        """Run the task; returns its result."""
         raise NotImplementedError
 
     @property
     def check_mode(self) -> bool:
-        """Whether this run only tells what it would do."""
+        """Whether this run is a plan."""
         return bool(self._task.check_mode)
 
     def argument(self, name: str) -> Any:
@@ -100,28 +100,28 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         return self._task.args.get(name, self.ARGUMENTS.get(name))
 
     def host_name(self, task_vars: Mapping[str, Any]) -> str:
-        """The inventory name of the host that this task is for."""
+        """The inventory name of the task's host."""
         return str(task_vars["inventory_hostname"])
 
     def host_state(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        """What the host said about itself at the start of the run."""
-        found = task_vars.get("cairn_host")
-        if not found:
+        """The host's probe from the start of the run, with the changes of this run."""
+        state = task_vars.get("cairn_host")
+        if not state:
             raise AnsibleActionFail(
-                f"{self.host_name(task_vars)}: what the host has is not known yet; start the play "
-                "with playbooks/tasks/decide.yml"
+                f"{self.host_name(task_vars)}: the host was not probed; start the play with "
+                "playbooks/tasks/decide.yml"
             )
-        return dict(found)
+        return dict(state)
 
     def model(self, task_vars: dict[str, Any], host: str | None = None) -> Model:
         """The descriptions of all roles, for this task's host."""
         site = task_vars.get("cairn_site")
         if not site:
             raise AnsibleActionFail(
-                "the site's model is not known yet; start with playbooks/tasks/decide.yml"
+                "cairn_site was not computed; start the play with playbooks/tasks/decide.yml"
             )
         variables = {"cairn_host": {}, **task_vars}
-        # The secrets stand in a vaulted file; templating makes plain text of them.
+        # The secrets are in a vaulted file; templating decrypts them.
         secrets = self._templar.template(variables.get("cairn_secrets") or {})
         variables["cairn_secrets"] = secrets
         mine = host in (None, task_vars.get("inventory_hostname"))
@@ -155,7 +155,7 @@ class CairnAction(ActionBase):  # type: ignore[misc]
     def call(
         self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any]
     ) -> dict[str, Any]:
-        """Run a module on the host: one remote call. CairnError when it fails."""
+        """Run a module on the host: one remote call. CairnError if it fails."""
         done: dict[str, Any] = self._execute_module(
             module_name=module, module_args=arguments, task_vars=task_vars
         )
@@ -165,12 +165,12 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         return done
 
     def remember(self, task_vars: Mapping[str, Any], **news: Any) -> None:
-        """Keep what is new about the host for the rest of the run, with all that this task kept."""
+        """Update the host's state for the rest of the run; repeated calls of a task accumulate."""
         self.remembered = {**getattr(self, "remembered", {}), **news}
-        known = {**self.host_state(task_vars), **self.remembered}
-        self.register_host_variables({"cairn_host": known})
+        state = {**self.host_state(task_vars), **self.remembered}
+        self.register_host_variables({"cairn_host": state})
 
     def remember_change(self, task_vars: Mapping[str, Any], news: Mapping[str, Any]) -> None:
-        """Keep what read_change says of some services; the others are what they were."""
+        """Update the host's state from the result of read_change; other services stay."""
         services = {**self.host_state(task_vars).get("services", {}), **news.get("services", {})}
         self.remember(task_vars, **{**news, "services": services})

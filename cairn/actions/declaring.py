@@ -1,4 +1,4 @@
-"""Actions that keep in one system what all services declare there."""
+"""The base of actions that reconcile a system with what all services declare in it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from .base import CairnAction
 
 
 class DeclaringAction(CairnAction):
-    """Keeps in one system what all services declare there; no call when it is as recorded.
+    """Reconciles a system with the services' declarations; no call if the record is current.
 
-    Subclasses say what is declared. The module has the action's name and takes `record`, which it
-    notes on the host after success.
+    Subclasses return the declarations. The module has the action's name and an option `record`,
+    whose value it records on the host on success.
     """
 
     RECORD: ClassVar[str]
     SERVICE: ClassVar[str]  # the role that runs the system
 
     def declared(self, model: Model) -> dict[str, Any]:
-        """What must be there, as arguments of the module; nothing to do when it is empty."""
+        """The declarations, as arguments of the module; empty if there are none."""
         raise NotImplementedError
 
     def planned(self, declared: dict[str, Any]) -> list[str]:
-        """The changes on a bare host, which has nobody to ask yet."""
+        """The changes on a bare host, where the system does not run yet."""
         raise NotImplementedError
 
     def send(
@@ -34,17 +34,17 @@ class DeclaringAction(CairnAction):
         return self.call(self._task.action, arguments, task_vars)
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Keep it; `changes` tells what was done."""
+        """Reconcile; `changes` lists what was done."""
         model = self.model(task_vars)
         state = self.host_state(task_vars)
         declared = self.declared(model)
-        wanted = digest(declared)
+        value = digest(declared)
         records = state.get("records", {})
-        if not declared or records.get(self.RECORD) == wanted:
+        if not declared or records.get(self.RECORD) == value:
             return {"changed": False, "changes": []}
         if self.check_mode and not state.get("services", {}).get(self.SERVICE, {}).get("current"):
             return {"changed": True, "changes": self.planned(declared)}
-        done = self.send({**declared, "record": wanted}, model, task_vars)
+        done = self.send({**declared, "record": value}, model, task_vars)
         if not self.check_mode:
-            self.remember(task_vars, records={**records, self.RECORD: wanted})
+            self.remember(task_vars, records={**records, self.RECORD: value})
         return done

@@ -1,9 +1,8 @@
-"""Compiled Jinja that outlives a task. Control node only.
+"""A cache of compiled Jinja that all tasks share. Control node only.
 
-Ansible compiles each template each time that it fills one in, and does so in a process of its own
-for each host and task. What is compiled before Ansible forks is at hand in all of them. Code
-depends on a template's text and on the settings of its environment and on nothing else: variables
-come in when it runs.
+Ansible compiles a template each time it renders one, in a separate process for each host and task.
+Templates that are compiled before Ansible forks are available in all of these. The compiled code
+depends only on the template's text and its environment's settings, not on variables.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ COMPILED: dict[tuple[Any, ...], CodeType] = {}
 
 
 def keep_compiled(environment: Any = AnsibleEnvironment) -> None:
-    """Let `environment`, a class of Jinja environments, compile each text once; may be repeated."""
-    compile_anew = environment.compile
-    if getattr(compile_anew, "keeps", False):
+    """Make `environment`, a class of Jinja environments, compile each text once; idempotent."""
+    compile_source = environment.compile
+    if getattr(compile_source, "keeps", False):
         return
 
     def compile_once(
@@ -40,12 +39,12 @@ def keep_compiled(environment: Any = AnsibleEnvironment) -> None:
         *args: Any,
         **keywords: Any,
     ) -> Any:
-        # A named template may be another file of the same text; errors would name the first.
+        # Named templates are not cached: errors would name another file with the same text.
         if not isinstance(source, str) or name or filename or args or any(keywords.values()):
-            return compile_anew(self, source, name, filename, *args, **keywords)
+            return compile_source(self, source, name, filename, *args, **keywords)
         key = (str(source), *(getattr(self, setting) for setting in SETTINGS))
         if key not in COMPILED:
-            COMPILED[key] = compile_anew(self, source)
+            COMPILED[key] = compile_source(self, source)
         return COMPILED[key]
 
     compile_once.keeps = True  # type: ignore[attr-defined]
@@ -53,7 +52,7 @@ def keep_compiled(environment: Any = AnsibleEnvironment) -> None:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Yield every text with Jinja in it that lies anywhere in `value`."""
+    """Yield every text with Jinja in `value`, at any depth."""
     if isinstance(value, str):
         if "{{" in value or "{%" in value:
             yield value
@@ -67,7 +66,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def warm(value: Any, **settings: Any) -> None:
-    """Compile every template in `value`; one that is wrong is told when it is used."""
+    """Compile every template in `value`; errors appear when the template is used."""
     environment = AnsibleEnvironment()
     if settings:
         environment = environment.overlay(**settings)
@@ -77,7 +76,7 @@ def warm(value: Any, **settings: Any) -> None:
 
 
 def load_plugins() -> None:
-    """Load all filters and tests; a worker would else import its own, one by one."""
+    """Load all filters and tests; otherwise each worker would import them one by one."""
     environment = AnsibleEnvironment()
     for loader, intercept in (
         (filter_loader, environment.filters),
@@ -89,9 +88,9 @@ def load_plugins() -> None:
 
 
 def know_missing(loader: Any, names: Iterable[str]) -> None:
-    """Let `loader` remember which of Jinja's own `names` are no plugins; may be repeated.
+    """Make `loader` remember which of Jinja's own `names` are no plugins; idempotent.
 
-    Ansible searches its collections for `min` or `join` each time before it takes Jinja's.
+    Otherwise Ansible searches its collections for `min` or `join` each time before it uses Jinja's.
     """
     find = loader.get
     if getattr(find, "knows", False):

@@ -1,4 +1,4 @@
-"""What shows and keeps the results of a run besides Cairn: Ansible's callbacks. Pure."""
+"""Check of Ansible's callbacks, which may show or store unmasked results. Pure."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ DISPLAYING = frozenset(
         *("debug", "json", "jsonl", "profile_roles", "profile_tasks", "timer", "yaml"),
     }
 )
-"""Callbacks that show what they have by Ansible's display only."""
+"""Callbacks that print through Ansible's display only."""
 COLLECTIONS = ("ansible.builtin", "ansible.legacy", "ansible.posix", "community.general")
 
 
 def short(name: str) -> str:
-    """A callback's name without the collection that Ansible or its bundle has it in."""
+    """A callback's name without its collection."""
     collection, _, last = name.rpartition(".")
     return last if collection in COLLECTIONS else name
 
 
 def check_callbacks(stdout: str, enabled: Collection[str]) -> list[Finding]:
-    """Name callbacks of the operator's own that get results unmasked.
+    """Warn about callbacks of the operator that get unmasked results.
 
-    cairn_summary, which is always in force, has Ansible's display mask the secrets of the site:
-    what a callback prints by the display is masked, what it keeps by itself is not.
+    cairn_summary, which is always enabled, makes Ansible's display mask the site's secrets: output
+    through the display is masked, data that a callback stores is not.
     """
     names = [short(name) for name in (stdout, *enabled)]
     return [
         Finding(
             WARNING,
             "callbacks",
-            f"the callback {name} gets results unmasked, and may keep secrets that modules other "
+            f"the callback {name} gets unmasked results, and may store secrets that modules other "
             "than Cairn's return",
-            "take it out of callbacks_enabled, or see that only operators read what it keeps",
+            "remove it from callbacks_enabled, or restrict access to its files to operators",
         )
         for name in dict.fromkeys(names)
         if name not in DISPLAYING

@@ -1,7 +1,7 @@
-"""Preflight's checks of certificates: the site's own, its authority, and what ends soon.
+"""Checks of certificates: the site's own, its authority, and certificates that expire soon.
 
-Pure functions on PEM texts. What a check finds would otherwise stop HAProxy in its turn, or be
-noticed by users only. Control node only.
+Pure functions on PEM texts. Without these checks HAProxy would fail during the run, or users would
+notice the problem first. Control node only.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ AUTHORITY, AUTHORITY_KEY = "cairn_secrets.ca_certificate", "cairn_secrets.ca_key
 def check_public(
     certificate: str, key: str, names: Sequence[str], now: datetime.datetime
 ) -> list[Finding]:
-    """The site's own certificate for the public address: its key, its names, its chain, its time.
+    """Check the site's own public certificate: its key, names, chain and validity.
 
-    names: how clients call the public address. Empty texts stand for no certificate of its own.
+    names: the names that clients use. Empty texts mean that the site has no own certificate.
     """
     if not certificate.strip() and not key.strip():
         return []
@@ -38,7 +38,7 @@ def check_public(
         return [_error(f"{given} is set and {lacking} is not", f"set {lacking}, or neither")]
     chain = _certificates(certificate)
     if not chain:
-        return [_error(f"{PUBLIC} holds no certificate in PEM", "give the certificate's text")]
+        return [_error(f"{PUBLIC} contains no PEM certificate", "set it to the certificate's text")]
     found = _key_findings(PUBLIC_KEY, key, PUBLIC, chain[0])
     found += [
         _error(
@@ -53,17 +53,19 @@ def check_public(
             found.append(
                 _error(
                     f"certificate {number} in {PUBLIC} was not signed by the one that follows it",
-                    "put the site's certificate first, then each one's issuer",
+                    "list the site's certificate first, and each certificate's issuer after it",
                 )
             )
     return found + _time_findings(PUBLIC, chain, now, "replace it")
 
 
 def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[Finding]:
-    """The site's authority: may sign, has its key, leads up to a root, and goes on for a while."""
+    """Check the site's authority: it may sign, its key fits, its chain is complete, it is valid."""
     chain = _certificates(certificate)
     if not chain:
-        return [_error(f"{AUTHORITY} holds no certificate in PEM", "give the authority's text")]
+        return [
+            _error(f"{AUTHORITY} contains no PEM certificate", "set it to the authority's text")
+        ]
     found = _key_findings(AUTHORITY_KEY, key, AUTHORITY, chain[0])
     try:
         may_sign = bool(chain[0].extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
@@ -71,7 +73,7 @@ def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[
         may_sign = False
     if not may_sign:
         found.append(
-            _error(f"{AUTHORITY} is not an authority's certificate", "give one with CA:TRUE")
+            _error(f"{AUTHORITY} is no certificate of an authority", "use one with CA:TRUE")
         )
     top = chain[0]
     for upper in chain[1:]:
@@ -81,8 +83,8 @@ def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[
     if not _issued(top, top):
         found.append(
             _error(
-                f"{AUTHORITY} leads up to {top.issuer.rfc4514_string()}, which is not in it",
-                "append that certificate, up to the root: OpenSSL accepts nothing without it",
+                f"{AUTHORITY} lacks its issuer {top.issuer.rfc4514_string()}",
+                "append the issuers' certificates up to the root: OpenSSL needs the whole chain",
             )
         )
     return found + _time_findings(
@@ -93,28 +95,28 @@ def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[
 def check_one_vip(
     certificate: str, names: Mapping[str, str], vips: Mapping[str, str]
 ) -> list[Finding]:
-    """With an own certificate and one VIP for both sides, the two sides must have two names.
+    """With an own certificate and one VIP for both sides, the API names must differ.
 
-    By the name that a client asks for, the load balancer shows one certificate or the other.
+    The load balancer chooses the certificate by the name that the client requests.
     """
     same = names["internal"] == names["public"] and vips["internal"] == vips["public"]
     if not certificate.strip() or not same:
         return []
     return [
         _error(
-            f"{names['public']} is both the internal and the public name of one VIP, for which "
-            f"there are two certificates: {PUBLIC} and the site's authority's",
-            "give the inside a name of its own: cairn_internal_name",
+            f"{names['public']} is both the internal and the public name of one VIP, which has two "
+            f"certificates: {PUBLIC} and that of the site's authority",
+            "set cairn_internal_name to another name",
         )
     ]
 
 
 def check_host_certificate(host: str, end: str, now: datetime.datetime) -> list[Finding]:
-    """Whether a host's certificate ends soon; end: UTC, ISO 8601, as its record has it."""
+    """Check whether a host's certificate expires soon; end: UTC, ISO 8601, from its record."""
     moment = datetime.datetime.strptime(end, TIME).replace(tzinfo=datetime.UTC)
     if moment - now > SOON:
         return []
-    remedy = "make renew; a timer does so where the machine that runs Ansible has systemd"
+    remedy = "make renew; on a control node with systemd a timer does so"
     return [Finding(WARNING, CHECK, f"has a certificate that {_ends(moment, now)}", remedy, host)]
 
 
@@ -139,14 +141,14 @@ def _key_findings(
             _error(f"{name} is encrypted", "decrypt it (openssl pkey); ansible-vault protects it")
         ]
     except (ValueError, UnsupportedAlgorithm):
-        return [_error(f"{name} holds no private key in PEM", "give the key's text")]
+        return [_error(f"{name} contains no PEM private key", "set it to the key's text")]
     if public_bytes(key.public_key()) != public_bytes(certificate.public_key()):
-        return [_error(f"{name} is not the key of {of}", "give the two that belong together")]
+        return [_error(f"{name} is not the key of {of}", "use a matching certificate and key")]
     return []
 
 
 def _is_for(certificate: x509.Certificate, name: str) -> bool:
-    """Whether a certificate holds for a host name or an address, as RFC 6125 compares them."""
+    """Whether a certificate is valid for a host name or an address, compared as in RFC 6125."""
     names = {subject.lower() for subject in certificate_subjects(certificate)}
     try:
         return str(ipaddress.ip_address(name)) in names
@@ -174,7 +176,11 @@ def _time_findings(
     latest = max(one.not_valid_before_utc for one in chain)
     which = "" if first is chain[0] else f" (its {first.subject.rfc4514_string()})"
     if latest > now:
-        return [_error(f"{name} holds only from {_day(latest)} on", "check it, and the clock here")]
+        return [
+            _error(
+                f"{name} is valid only from {_day(latest)} on", "check it, and this machine's clock"
+            )
+        ]
     if first.not_valid_after_utc - now > SOON:
         return []
     ended = first.not_valid_after_utc <= now

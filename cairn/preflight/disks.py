@@ -1,4 +1,4 @@
-"""Checks of disks and shares that the inventory gives to storage services."""
+"""Checks of the inventory's disks and shares for storage services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .finding import ERROR, WARNING, Finding
 def check_object_disks(
     name: str, host: Mapping[str, Any], disks: Iterable[Mapping[str, Any]]
 ) -> list[Finding]:
-    """Disks for objects are there, and hold nothing but objects: each is named, none is guessed."""
+    """Disks for objects exist, and hold no other data."""
     found, seen = [], set()
     for disk in disks:
         for what in (disk["name"], disk["device"]):
@@ -34,7 +34,7 @@ def check_object_disks(
 def check_volume_group(
     name: str, host: Mapping[str, Any], group: str, disks: Sequence[Disk]
 ) -> list[Finding]:
-    """The volume group of a storage host is there or can be made, of disks that hold nothing."""
+    """The volume group of a storage host exists, or can be created on blank disks."""
     problems = plan_volume_group(group, disks, host).problems
     return [Finding(ERROR, "disks", text, remedy, name) for text, remedy in problems]
 
@@ -42,18 +42,18 @@ def check_volume_group(
 def check_volume_shares(
     name: str, backends: Collection[str], shares: Sequence[str]
 ) -> list[Finding]:
-    """A storage host with the back end `nfs` has a share to keep volumes on."""
+    """A storage host with the back end `nfs` has a share for volumes."""
     if "nfs" not in backends or shares:
         return []
-    text = "is to keep volumes on NFS (cinder_backends), and cinder_nfs_shares is empty"
-    remedy = "name the shares, such as 192.0.2.9:/volumes, or take nfs out of cinder_backends"
+    text = "cinder_backends includes nfs, but cinder_nfs_shares is empty"
+    remedy = "name the shares, such as 192.0.2.9:/volumes, or remove nfs from cinder_backends"
     return [Finding(ERROR, "volumes", text, remedy, name)]
 
 
 def check_shared_disks(
     name: str, host: Mapping[str, Any], claims: Mapping[str, Iterable[str]]
 ) -> list[Finding]:
-    """No disk is given to two services; `claims`: variable to the paths that it names."""
+    """No disk belongs to two services; `claims`: variable to its paths."""
     found, owners = [], dict[str, str]()
     for variable, paths in claims.items():
         for path in paths:
@@ -61,5 +61,5 @@ def check_shared_disks(
             other = owners.setdefault(real, variable)
             if other != variable:
                 text = f"{path} is in {variable} and in {other}"
-                found.append(Finding(ERROR, "disks", text, "take it out of one of them", name))
+                found.append(Finding(ERROR, "disks", text, "remove it from one of them", name))
     return found

@@ -1,4 +1,4 @@
-"""What a check of preflight finds: one thing that is wrong, and its remedy."""
+"""A finding of preflight: a problem and its remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ERROR, WARNING = "error", "warning"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. `host` is empty where it is the site's."""
+    """A problem; `host` is empty if it concerns the site."""
 
     severity: str
     check: str

@@ -1,4 +1,4 @@
-"""Checks of one host: whether it can be reached, its system, memory, disks, clock, mirrors."""
+"""Checks of one host: its connection, system, memory, disks, clock and package sources."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .network import check_names, check_network, check_nics, check_peers, check_
 DEBIAN, PYTHON = "13", (3, 13)
 ARCHITECTURES = ("x86_64", "aarch64")
 MINIMUM_MEMORY_MB = {"controller": 3000, "network": 700, "compute": 1000, "storage": 700}
-# Before the first run; afterwards FREE_DISK_MB, room for one more generation.
+# Before the first run; later FREE_DISK_MB, space for another generation.
 MINIMUM_DISK_MB = {"controller": 5000, "network": 3000, "compute": 4000, "storage": 2000}
 FREE_DISK_MB = 1000
-# Tokens and certificates are refused from about here; chrony mends less by itself.
+# With a larger offset tokens and certificates are refused; chrony corrects smaller ones by itself.
 CLOCK_ERROR, CLOCK_WARNING = 30.0, 2.0
 
 
 def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -> list[Finding]:
-    """Ansible got an answer, as root. Without a compute host the others go on; it is left out."""
+    """Ansible reaches the host as root. A run continues without an unreachable compute host."""
     refusal = login.explain(host, str(host.get("login", ""))) if "os" not in host else None
     if refusal:
         return [Finding(ERROR, "login", *refusal, name)]
@@ -53,10 +53,10 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
 def check_operator_become(
     given: Mapping[str, Any], groups: Mapping[str, Sequence[str]], root: bool
 ) -> list[Finding]:
-    """No `ansible_become` of the command line holds for the operator's machine unasked.
+    """`ansible_become` of the command line must not apply to the operator's machine.
 
-    given: the variables of the command line, which go before all others. root: whether Ansible
-    itself runs as root, whose files are root's in any case.
+    given: the variables of the command line, which override all others. root: whether Ansible
+    itself runs as root.
     """
     on = str(given.get("ansible_become", "")).lower() in ("true", "yes", "on", "1")
     if not on or root or given.get("operator_become") or not groups.get("operator"):
@@ -65,10 +65,10 @@ def check_operator_become(
         Finding(
             ERROR,
             "operator",
-            "ansible_become of the command line holds for the operator's machine, too: "
-            "its files would be root's",
+            "ansible_become of the command line applies to the operator's machine as well: "
+            "its files would belong to root",
             "set ansible_become in the inventory (group_vars/all) or use --become instead of "
-            "-e ansible_become=true; operator_become: true if root's files are wanted",
+            "-e ansible_become=true; operator_become: true if the files should belong to root",
         )
     ]
 
@@ -76,19 +76,17 @@ def check_operator_become(
 def check_operator(
     name: str, address: str, connection: str, problem: str, managed: Collection[str]
 ) -> list[Finding]:
-    """A host of the group operator can be reached: what is said for all hosts is not for it.
+    """A host of the group operator has its own connection variables.
 
     address, connection: its ansible_host and ansible_connection ("" if not set); problem: why one
-    of them cannot be templated. managed: hosts that Cairn manages and has reached already.
+    of them cannot be templated. managed: Cairn's managed hosts.
     """
     remedy = "give the group its own, as inventories/example/group_vars/operator.yml does"
     if problem:
-        return [
-            Finding(ERROR, "operator", f"its connection cannot be told: {problem}", remedy, name)
-        ]
+        return [Finding(ERROR, "operator", f"its connection is unknown: {problem}", remedy, name)]
     here = {"localhost", "127.0.0.1", "::1"}
     if {name, address} & here and connection != "local" and name not in managed:
-        text = "is the machine that runs Ansible, but its ansible_connection is not local"
+        text = "is the control node, but its ansible_connection is not local"
         return [Finding(ERROR, "operator", text, remedy, name)]
     return []
 
@@ -98,7 +96,7 @@ def _first_line(host: Mapping[str, Any]) -> str:
 
 
 def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """Debian, Python, processor architecture and the package database."""
+    """Debian's version, Python, processor architecture and package database are suitable."""
     found = []
     system = host["os"]
     if (system["id"], system["version"]) != ("debian", DEBIAN):
@@ -137,7 +135,7 @@ def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 WARNING,
                 "system",
-                "has a package run that was cut off",
+                "has an interrupted package run",
                 "nothing to do: staging finishes it first",
                 name,
             )
@@ -148,7 +146,7 @@ def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
 def check_memory(
     name: str, host: Mapping[str, Any], groups: Sequence[str], least: Mapping[str, int]
 ) -> list[Finding]:
-    """The largest of its groups' minima."""
+    """The host has the largest minimum memory of its groups."""
     group = max(groups, key=lambda g: least.get(g, 0))
     if host["memory_mb"] >= least.get(group, 0):
         return []
@@ -157,7 +155,7 @@ def check_memory(
             ERROR,
             "memory",
             f"has {host['memory_mb']} MiB of memory; a {group} host needs {least[group]}",
-            "give it more, or lower cairn_minimum_memory_mb if you know better",
+            "add memory, or lower cairn_minimum_memory_mb if it is enough for you",
             name,
         )
     ]
@@ -166,7 +164,7 @@ def check_memory(
 def check_disk(
     name: str, host: Mapping[str, Any], groups: Sequence[str], least: Mapping[str, int]
 ) -> list[Finding]:
-    """Room for packages, virtualenvs and generations where /opt and /var/lib are."""
+    """The file systems of /opt and /var/lib have space for packages, virtualenvs, generations."""
     group = max(groups, key=lambda g: least.get(g, 0))
     deployed = bool(host.get("services"))
     needed = FREE_DISK_MB if deployed else least.get(group, FREE_DISK_MB)
@@ -181,10 +179,10 @@ def check_disk(
                     ERROR,
                     "disk",
                     f"has {free} MiB free on {mount}; {purpose} needs {needed}",
-                    "make room (apt-get clean; journalctl --vacuum-size=500M; what is large: "
+                    "free space (apt-get clean; journalctl --vacuum-size=500M; largest folders: "
                     f"du -xh --max-depth=3 {mount} | sort -h | tail) or enlarge it"
                     if deployed
-                    else "enlarge it, or lower cairn_minimum_disk_mb if you know better",
+                    else "enlarge it, or lower cairn_minimum_disk_mb if it is enough for you",
                     name,
                 )
             )
@@ -192,13 +190,13 @@ def check_disk(
 
 
 def _mount_of(path: str, mounts: Mapping[str, Any]) -> str:
-    """The mount point among `mounts` that a path is on."""
+    """The mount point among `mounts` of a path."""
     on = [m for m in mounts if path == m or path.startswith(m.rstrip("/") + "/")]
     return max(on, key=len)
 
 
 def check_clock(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """The host's clock against the controller's, as exactly as the call's duration allows."""
+    """The host's clock agrees with the control node's, within the duration of the call."""
     before, after = host["clock"]
     offset = max(before - host["time"], host["time"] - after, 0.0)
     if offset < CLOCK_WARNING:
@@ -208,8 +206,8 @@ def check_clock(name: str, host: Mapping[str, Any]) -> list[Finding]:
         Finding(
             ERROR if offset >= CLOCK_ERROR else WARNING,
             "time",
-            f"is {offset:.0f} s {'behind' if slow else 'ahead of'} the machine Ansible runs on",
-            "set the clock of whichever is wrong (date --set); chrony keeps it from then on",
+            f"is {offset:.0f} s {'behind' if slow else 'ahead of'} the control node",
+            "set the clock that is wrong (date --set); chrony keeps it correct from then on",
             name,
         )
     ]
@@ -218,30 +216,28 @@ def check_clock(name: str, host: Mapping[str, Any]) -> list[Finding]:
 def check_virtualisation(
     name: str, host: Mapping[str, Any], groups: Sequence[str]
 ) -> list[Finding]:
-    """Compute hosts have vmx or svm; without, nova uses QEMU's emulation."""
+    """Compute hosts have vmx or svm; otherwise nova uses QEMU's emulation."""
     if "compute" not in groups or host["cpu_flags"] or host["arch"] != "x86_64":
         return []
     return [
         Finding(
             WARNING,
             "virtualisation",
-            "has no hardware virtualisation; instances are emulated, some ten times slower",
-            "switch on VT-x or AMD-V in its firmware, if it has it",
+            "has no hardware virtualisation; emulated instances are about ten times slower",
+            "enable VT-x or AMD-V in its firmware, if the processor has it",
             name,
         )
     ]
 
 
-CD = "take it out of /etc/apt/sources.list: nobody is there to insert it"
-FOLDER = "mount or copy the mirror to there, or correct /etc/apt/sources.list.d"
-SOURCE = (
-    "mend the connection, the DNS, apt's proxy (Acquire::http::Proxy) or /etc/apt/sources.list.d"
-)
+CD = "remove it from /etc/apt/sources.list: a CD cannot be inserted during a run"
+FOLDER = "mount or copy the mirror there, or correct /etc/apt/sources.list.d"
+SOURCE = "fix the connection, DNS, apt's proxy (Acquire::http::Proxy) or /etc/apt/sources.list.d"
 SOURCE_REMEDIES = {"cdrom": CD, "file": FOLDER, "copy": FOLDER, "/etc/apt": "correct that file"}
 
 
 def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """apt's package sources answer. On a deployed host nothing may be due, so it may go on."""
+    """apt's package sources answer; only a warning on a deployed host, which may need none."""
     severity = WARNING if host.get("services") else ERROR
     if not host["mirrors"]:
         text = "has no package source"
@@ -262,7 +258,7 @@ def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
 def check_index(name: str, host: Mapping[str, Any], packed: bool) -> list[Finding]:
     """A bare host reaches the package index, from which virtualenvs are built.
 
-    packed: the control node has virtualenvs for such a host already, perhaps all of them.
+    packed: whether the control node has archives of virtualenvs for such a host, maybe all of them.
     """
     asked = host.get("index") or {}
     if not asked.get("problem"):
@@ -272,22 +268,22 @@ def check_index(name: str, host: Mapping[str, Any], packed: bool) -> list[Findin
             WARNING if packed else ERROR,
             "mirrors",
             f"does not reach the package index {asked['url']}: {asked['problem']}"
-            + ("; virtualenvs that are not packed yet cannot be built" if packed else ""),
-            "mend the connection, or set cairn_http_proxy or cairn_pypi_index",
+            + ("; virtualenvs without an archive cannot be built" if packed else ""),
+            "fix the connection, or set cairn_http_proxy or cairn_pypi_index",
             name,
         )
     ]
 
 
 def check_cloud_init(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """No boot rewrites /etc/hosts: base's own setting for cloud-init loses against user-data."""
+    """cloud-init does not rewrite /etc/hosts: user-data overrides the setting of the role base."""
     return [
         Finding(
             WARNING if host.get("services") else ERROR,
             "names",
             f"has manage_etc_hosts in {path}: cloud-init would rewrite /etc/hosts at the next "
-            "boot, and RabbitMQ and the internal name would be gone",
-            "take it out of the instance's user-data and of that file, or switch cloud-init off: "
+            "boot, without the names of RabbitMQ's nodes and of the internal API",
+            "remove it from the instance's user-data and that file, or disable cloud-init: "
             "touch /etc/cloud/cloud-init.disabled",
             name,
         )
@@ -296,17 +292,17 @@ def check_cloud_init(name: str, host: Mapping[str, Any]) -> list[Finding]:
 
 
 def check_foreign(name: str, host: Mapping[str, Any], packages: Collection[str]) -> list[Finding]:
-    """/etc of Cairn's services is Cairn's.
+    """No folder of /etc with the name of a service belongs to another installation.
 
-    What came with a Debian package of `packages`, which Cairn installs itself, is put aside by the
-    switch; it is there after a first run that was cut off.
+    Folders from Debian packages that Cairn itself installs (`packages`) are moved away by the
+    switch; they exist after an interrupted first run.
     """
     return [
         Finding(
             ERROR,
             "foreign",
             f"has an /etc/{folder} that is not Cairn's",
-            f"another installation? Move it away: mv /etc/{folder} /etc/{folder}.old",
+            f"if it is another installation's, move it away: mv /etc/{folder} /etc/{folder}.old",
             name,
         )
         for folder, owners in host["folders"].items()
@@ -324,9 +320,9 @@ def check_host(
     memory: Mapping[str, int],
     disk: Mapping[str, int],
 ) -> list[Finding]:
-    """Every check of one host; of one that gave no answer only that.
+    """Every check of one host; for an unreachable host only that finding.
 
-    ports, packages: those of the site's services, as the registry finds them.
+    ports, packages: those of the site's services, from the registry.
     """
     told = site["hosts"][name]
     groups = told["groups"]

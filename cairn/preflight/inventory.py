@@ -11,16 +11,16 @@ from ..suggest import nearest
 from .finding import ERROR, WARNING, Finding
 
 REQUIRED_GROUPS = ("controller", "network", "compute")
-# How alike (difflib) two names are of which one is taken for the other misspelt.
+# The similarity (difflib) from which a name is taken for a misspelling of another.
 FOREIGN_VARIABLE_LIKENESS, SLIP_LIKENESS, GROUP_LIKENESS = 0.88, 0.7, 0.8
-# Roles whose names begin variables of anybody's.
+# Roles whose names are prefixes of common variables of other projects.
 COMMON_WORDS = ("base", "network", "operator", "pki", "service", "verify")
 OPERATOR = "operator"  # the group of the machine that runs Ansible
-# Groups that a site may lack, and what it then does without. The cloud itself works without an
-# operator, whose machine may not be meant to hold the administrator's password; verify.yml and
-# `make openstack`, which need it, fail with the same remedy.
+# Groups that a site may lack, and the consequence. The cloud works without an operator, whose
+# machine stores the administrator's password; verify.yml and `make openstack` need the group and
+# fail with the same remedy.
 WITHOUT_GROUP = {
-    "storage": "nothing that needs such hosts is deployed",
+    "storage": "services that need storage hosts are not deployed",
     OPERATOR: "add it as in inventories/example (hosts.yml, group_vars/operator.yml); without it "
     "there is no clouds.yaml, no `make openstack` and no `make verify`",
 }
@@ -29,7 +29,7 @@ WITHOUT_GROUP = {
 def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
     """Cairn's groups exist and have hosts, controllers have a majority, no group is misspelt.
 
-    Hosts and groups that are not Cairn's (a bastion, switches) are the site's own and left alone.
+    Hosts and groups of the site's own (a bastion, switches) are ignored.
     """
     found, suggested = [], set()
     for name in (*GROUPS, OPERATOR):
@@ -65,7 +65,7 @@ def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
             Finding(
                 WARNING,
                 "inventory",
-                f"{controllers} controllers survive no more losses than {controllers - 1} would",
+                f"{controllers} controllers tolerate no more failures than {controllers - 1} would",
                 "use an odd number: databases and queues need a majority",
             )
         )
@@ -73,24 +73,24 @@ def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
 
 
 def _foreign(groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Groups that are the site's own."""
+    """Groups of the site's own."""
     return [name for name in groups if name not in (*GROUPS, OPERATOR, "all", "ungrouped")]
 
 
 def check_variables(
     names: Mapping[str, str], known: Collection[str], run: Collection[str], roles: Collection[str]
 ) -> list[Finding]:
-    """Variables that nobody reads and that are, or may be, one of Cairn's misspelt.
+    """No variable is, or may be, a misspelling of one of Cairn's.
 
-    An unknown `cairn_…` is an error, and so is `<role>_…` close to a name of that role. A name of a
-    role that is close to none may be the site's own or come from another project's inventory: a
-    warning, and nothing where the role is called by a common word (base_domain, network_interface).
+    An unknown `cairn_…` is an error, and so is `<role>_…` that resembles a variable of that role.
+    Another name with a role's prefix may be the site's own or another project's: a warning, and no
+    finding if the prefix is a common word (base_domain, network_interface).
 
-    names: each variable of the inventory, with the file it stands in ("" if not known).
-    known: names an inventory may set; run: names that a run makes; roles: prefixes.
+    names: each variable of the inventory, with its file ("" if unknown).
+    known: names that an inventory may set; run: names that a run sets; roles: prefixes.
     """
     found = []
-    # What tasks call the role `service` with is not set in an inventory.
+    # Arguments of the role `service` are set by tasks, not by inventories.
     candidates = [name for name in known if not name.startswith("service_")]
     for name, file in sorted(names.items()):
         if name in known or name in run:
@@ -107,9 +107,9 @@ def check_variables(
             text = f"variable {name} is unknown{meant}{where}"
             found.append(Finding(ERROR, "variables", text, "correct the name or remove it"))
         elif role and role not in COMMON_WORDS:
-            text = f"variable {name} is read by no role of Cairn's{where}"
+            text = f"no role of Cairn's reads the variable {name}{where}"
             remedy = (
-                f"leave it if it is your own; ansible-doc -t role {role} lists what the role reads"
+                f"ignore this if it is your own; ansible-doc -t role {role} lists its variables"
             )
             found.append(Finding(WARNING, "variables", text, remedy))
         elif not role and (near := nearest(name, known, FOREIGN_VARIABLE_LIKENESS)):
@@ -121,10 +121,10 @@ def check_variables(
 def check_renamed(
     used: Mapping[str, bool], files: Mapping[str, str], table: Mapping[str, Renamed]
 ) -> list[Finding]:
-    """No variable goes by a former name, and none by both.
+    """No variable is set by its former name, or by both names.
 
-    used: former names that the inventory sets, true where a host has the present one, too; files:
-    the file that each stands in ("" if not known).
+    used: former names that the inventory sets, true if a host has the present name, too; files:
+    the file of each ("" if unknown).
     """
     found = []
     for former, doubled in sorted(used.items()):
@@ -135,13 +135,13 @@ def check_renamed(
             found.append(Finding(ERROR, "variables", text, f"remove {former}"))
         else:
             text = f"variable {former} is called {name} now{where}"
-            remedy = f"rename it; Cairn {until} will not know the former name any more"
+            remedy = f"rename it; Cairn {until} no longer accepts the former name"
             found.append(Finding(WARNING, "variables", text, remedy))
     return found
 
 
 def _slip(name: str, role: str, known: Collection[str]) -> str | None:
-    """The variable of a role that a name was probably meant to be, judged by what follows it."""
+    """The variable of a role that a name probably misspells; compares the part after the prefix."""
     prefix = f"{role}_"
     names = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
     match = nearest(name.removeprefix(prefix), names, SLIP_LIKENESS)
@@ -151,10 +151,10 @@ def _slip(name: str, role: str, known: Collection[str]) -> str | None:
 def check_variable_files(
     files: Iterable[tuple[str, str, str]], groups: Collection[str], hosts: Collection[str]
 ) -> list[Finding]:
-    """Every file of group_vars and host_vars is some group's or host's; else nobody reads it.
+    """Every file of group_vars and host_vars belongs to a group or host; Ansible ignores others.
 
-    A host may be out of the inventory for a while and leave its file behind; a group is not.
-    files: kind (group or host), name and path, as `sources.variable_files` finds them.
+    Only a warning for hosts, which may be missing from the inventory for a while.
+    files: kind (group or host), name and path, from `inventory_files.variable_files`.
     """
     found = []
     for kind, name, path in files:
@@ -166,7 +166,7 @@ def check_variable_files(
                 Finding(
                     ERROR if kind == "group" else WARNING,
                     "variables",
-                    f"{path} is read by nobody: there is no {kind} {name}{meant}",
+                    f"Ansible does not read {path}: there is no {kind} {name}{meant}",
                     "correct its name or remove it",
                 )
             )
@@ -174,15 +174,15 @@ def check_variable_files(
 
 
 def check_shadowed_files(files: Iterable[tuple[str, str]]) -> list[Finding]:
-    """No file lies beside a folder of its name, where Ansible does not read it.
+    """No file is beside a folder of its name, where Ansible does not read it.
 
-    files: each such file, and what is read instead, as `sources.shadowed_files` finds them.
+    files: each such file, and what is read instead, from `inventory_files.shadowed_files`.
     """
     return [
         Finding(
             ERROR,
             "variables",
-            f"{path} is read by nobody: Ansible reads {instead} instead",
+            f"Ansible does not read {path}: it reads {instead} instead",
             f"move it into {instead}" if "." not in instead.rpartition("/")[2] else "join the two",
         )
         for path, instead in files
@@ -190,7 +190,7 @@ def check_shadowed_files(files: Iterable[tuple[str, str]]) -> list[Finding]:
 
 
 def check_readable(problem: str, place: str) -> list[Finding]:
-    """Ansible can template every variable that preflight needs; place: file and line, if known."""
+    """Ansible can template every variable that preflight needs; place: file and line if known."""
     where = f" ({place})" if place else ""
     text = f"a variable cannot be read: {problem}{where}"
     return [Finding(ERROR, "variables", text, "correct it there" if place else "correct it")]
@@ -202,9 +202,9 @@ def check_secrets(
     inventory: str,
     wrong: Mapping[str, str] | None = None,
 ) -> list[Finding]:
-    """Every secret is there, and in an encrypted file (`encrypted` is None without a file).
+    """Every secret exists, in an encrypted file (`encrypted` is None without a file).
 
-    wrong: what is the matter with a secret's value, by name; see `secrets.problems`.
+    wrong: problems of secrets' values, by name; see `secrets.problems`.
     """
     edit = f"make edit-secrets INVENTORY={inventory}"
     found = [
@@ -214,7 +214,7 @@ def check_secrets(
             f"cairn_secrets.{name}: {why}",
             f"put it in quotes: {edit}"
             if why.startswith("YAML reads")
-            else f"choose another value, or write it as said: {edit}",
+            else f"choose another value, or write it as described: {edit}",
         )
         for name, why in sorted((wrong or {}).items())
     ]
@@ -243,10 +243,10 @@ def check_secrets(
 def check_host_names(
     hosts: Iterable[str], names: Mapping[str, str], controllers: Collection[str] = ()
 ) -> list[Finding]:
-    """Every host's name can be its host name, and is nobody else's.
+    """Every host's name is a valid and unique host name.
 
-    It becomes the host name, a name in /etc/hosts and in certificates, and what RabbitMQ, OVN and
-    nova know the host by. names: API names, `internal` and `public`, as in `cairn_site`.
+    It becomes the host name, a name in /etc/hosts and in certificates, and the name in RabbitMQ,
+    OVN and nova. names: API names, `internal` and `public`, as in `cairn_site`.
     """
     found = []
     hosts = list(hosts)
@@ -259,24 +259,24 @@ def check_host_names(
                 rename += f", for example to {proposal}"
             elif "127.0.0.1" in problem:
                 rename = (
-                    "give it a name of its own, and say how it is reached: "
+                    "give it a name of its own, and set its connection: "
                     "ctl1: {ansible_connection: local}"
                 )
             else:
-                rename += "; its address belongs into ansible_host" * host_names.is_address(name)
+                rename += "; set ansible_host to its address" * host_names.is_address(name)
             found.append(Finding(ERROR, "names", text, rename, name))
         elif name in same:
-            text = f"differs from {same[name]} in capital letters only, which no resolver tells"
+            text = f"differs from {same[name]} in capital letters only, which resolvers ignore"
             found.append(Finding(ERROR, "names", text, rename, name))
         for side, api in names.items():
             if api.lower() == name.lower():
-                text = f"is also cairn_{side}_name: one name would lead to two addresses"
+                text = f"is also cairn_{side}_name: one name would have two addresses"
                 found.append(Finding(ERROR, "names", text, f"change cairn_{side}_name", name))
     qualified = [name for name in controllers if "." in name]
     if qualified and len(qualified) < len(controllers):
         rest = ", ".join(name for name in controllers if "." not in name)
         text = f"{', '.join(qualified)} have dots in their names, {rest} have none"
-        remedy = "name all controllers in one way: RabbitMQ's nodes cannot form a cluster otherwise"
+        remedy = "name all controllers alike: RabbitMQ's nodes cannot form a cluster otherwise"
         found.append(Finding(ERROR, "names", text, remedy))
     return found
 
@@ -284,7 +284,7 @@ def check_host_names(
 def check_api_names(
     names: Mapping[str, str], vips: Mapping[str, str], public: Collection[str] = ()
 ) -> list[Finding]:
-    """API names are names, without a scheme or a port, or else their VIP.
+    """API names are host names without scheme and port, or their VIP.
 
     names, vips: `internal` and `public`, as in `cairn_site`. public: `cairn_public_address`.
     """
@@ -295,11 +295,11 @@ def check_api_names(
         if host_names.is_address(api):
             if api not in allowed:
                 text = f"{variable} is {api}, and the {side} VIP is {vip}"
-                remedy = f"leave {variable} out, or set it to a name that leads to the VIP"
+                remedy = f"remove {variable}, or set it to a name that resolves to the VIP"
                 if side == "public":
                     remedy += (
-                        "; where a router or firewall forwards that address, set "
-                        "cairn_public_address to it, too"
+                        "; if a router or firewall forwards that address, set "
+                        "cairn_public_address to it as well"
                     )
                 found.append(Finding(ERROR, "names", text, remedy))
         elif problem := host_names.problem(api):
@@ -309,24 +309,24 @@ def check_api_names(
                     ERROR,
                     "names",
                     text,
-                    f"write a bare name into {variable}, such as cloud.example.org",
+                    f"set {variable} to a bare name, such as cloud.example.org",
                 )
             )
     for address in public:
         if not host_names.is_address(address):
             text = f"cairn_public_address has {address!r}, which is no IP address"
-            found.append(Finding(ERROR, "names", text, "write the address itself, not a name"))
+            found.append(Finding(ERROR, "names", text, "set it to the address, not a name"))
     if public and names["public"] == vips["public"]:
-        text = "cairn_public_address is set, but users are sent to the public VIP itself"
+        text = "cairn_public_address is set, but cairn_public_name is the public VIP itself"
         remedy = "set cairn_public_name to the name, or to that address"
         found.append(Finding(WARNING, "names", text, remedy))
     return found
 
 
 def check_lease(running: Mapping[str, str]) -> list[Finding]:
-    """No other run is changing the site; running: controller to who runs what since when.
+    """No other run is changing the site; running: controller to a sentence on the run.
 
-    A run that turns out to have something to change is refused when it asks for the lease.
+    Only a warning: a run with changes is refused when it takes the lease.
     """
     return [
         Finding(WARNING, "lease", sentence, lease.REMEDY, name)

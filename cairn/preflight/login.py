@@ -1,4 +1,4 @@
-"""What a failed login or a failed `become` means to the operator. Control node only, pure."""
+"""Explanations and remedies for a failed login or `become`. Control node only, pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 DOCUMENTED = "docs/set-up-logins.md"
 SUDOERS = "/etc/sudoers.d/cairn with the line: {user} ALL=(ALL:ALL) NOPASSWD: ALL"
-# What sudo and Ansible say, to what it means and how to mend it.
+# Messages of sudo and Ansible, with their meaning and remedy.
 REFUSALS = (
     (
         r"Missing \w+ password|a (?:terminal|password) is required|no askpass program",
@@ -18,7 +18,7 @@ REFUSALS = (
     (
         r"Incorrect \w+ password|Sorry, try again|incorrect password attempt",
         "the password with which {user} should become root is wrong",
-        "mend ansible_become_password, or what you typed for -K",
+        "correct ansible_become_password, or the password you typed for -K",
     ),
     (
         r"not in the sudoers file|may not run sudo|is not allowed to (?:execute|run)",
@@ -27,27 +27,27 @@ REFUSALS = (
     ),
     (
         r"must have a tty",
-        "sudo on the host wants a terminal",
-        "take `requiretty` out of /etc/sudoers there",
+        "sudo on the host requires a terminal",
+        "remove `requiretty` from /etc/sudoers there",
     ),
     (
         r"(?:sudo|su|doas): (?:command )?not found|(?:sudo|doas): No such file",
-        "there is no sudo on the host",
+        "sudo is not installed on the host",
         "on the host, as root: apt-get install sudo; or log in as root",
     ),
     (
         r"waiting for (?:privilege escalation prompt|become success)",
         "{user} did not become root in time, or was refused",
-        "try it by hand: ssh to the host as {user}, then sudo --reset-timestamp true",
+        "try it manually: ssh to the host as {user}, then sudo --reset-timestamp true",
     ),
 )
 NOT_ROOT = "runs as {user}, not as root"
 
 
 def explain(answer: Mapping[str, Any], user: str) -> tuple[str, str] | None:
-    """What is wrong with becoming root and its remedy, or None if it is something else.
+    """The problem of becoming root and its remedy; None if the failure is another.
 
-    answer: the result of a module or task that failed. user: whom Ansible logs in as.
+    answer: the result of the failed module or task. user: the login user.
     """
     parts = ("msg", "module_stderr", "module_stdout", "exception")
     text = "\n".join(str(answer.get(part) or "") for part in parts)

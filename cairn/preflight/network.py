@@ -1,4 +1,4 @@
-"""Checks of names, ports, planes and networks."""
+"""Checks of API names, name servers, ports, NICs, planes and proxies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 
 
 def check_network_window(window: int | None, need: Need) -> list[Finding]:
-    """The operator's own window lasts until the last of the hosts that change is confirmed."""
+    """The operator's own window is long enough to confirm all changing hosts."""
     if not window or window >= need.window:
         return []
     return [
@@ -23,8 +23,8 @@ def check_network_window(window: int | None, need: Need) -> list[Finding]:
             "network",
             f"network_window is {window} s; {need.hosts} hosts whose network changes need "
             f"{need.window} s with {need.forks} forks, where a call takes {need.call:.1f} s: "
-            "their changes would be taken back before they are confirmed",
-            f"leave network_window out, or set it to {need.window}; or raise --forks",
+            "their changes would be reverted before they are confirmed",
+            f"remove network_window, or set it to {need.window}; or raise --forks",
         )
     ]
 
@@ -32,9 +32,9 @@ def check_network_window(window: int | None, need: Need) -> list[Finding]:
 def check_nics(
     name: str, host: Mapping[str, Any], nics: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
-    """Every NIC of the inventory is there, has its cable, and can carry its MTU.
+    """Every NIC of the inventory exists, has a link, and supports its MTU.
 
-    nics: name to `mac`, `mtu` and `bond`, as `cairn_site.hosts` has them.
+    nics: name to `mac`, `mtu` and `bond`, from `cairn_site.hosts`.
     """
     found = []
     cards = {nic["mac"]: (own, nic) for own, nic in host["nics"].items() if not nic["kind"]}
@@ -53,7 +53,7 @@ def check_nics(
             continue
         own, nic = cards[given["mac"]]
         if nic["link"] is False:
-            # That a bond goes on without a member is what it is for.
+            # A bond works without one member.
             bond = given.get("bond")
             spared = bond and any(
                 other.get("bond") == bond and cards.get(other["mac"], ("", {}))[1].get("link")
@@ -64,8 +64,8 @@ def check_nics(
                     WARNING if spared else ERROR,
                     "nics",
                     f"NIC {wanted} ({given['mac']}, now {own}) has no link"
-                    + (f"; {bond} goes on without it" if spared else ""),
-                    "check the cable and the switch's port",
+                    + (f"; {bond} works without it" if spared else ""),
+                    "check the cable and the switch port",
                     name,
                 )
             )
@@ -74,7 +74,7 @@ def check_nics(
                 Finding(
                     ERROR,
                     "nics",
-                    f"NIC {wanted} carries an MTU of {nic['max_mtu']} at most, not {given['mtu']}",
+                    f"NIC {wanted} supports an MTU of {nic['max_mtu']} at most, not {given['mtu']}",
                     f"lower cairn_nics.{wanted}.mtu and the MTU of its planes",
                     name,
                 )
@@ -89,7 +89,7 @@ def check_names(
     vips: Mapping[str, str],
     public: Collection[str] = (),
 ) -> list[Finding]:
-    """API names resolve to their VIPs, or the public one to an address in front of its VIP.
+    """API names resolve to their VIPs, or the public name to an address in front of its VIP.
 
     names, vips: `internal` and `public`, as in `cairn_site`. public: `cairn_public_address`.
     """
@@ -121,7 +121,7 @@ def check_names(
                     WARNING,
                     "names",
                     f"does not resolve {api}",
-                    f"the hosts get it by /etc/hosts; your users need it in the DNS ({users})",
+                    f"hosts have it in /etc/hosts; your users need it in the DNS ({users})",
                     name,
                 )
             )
@@ -131,7 +131,7 @@ def check_names(
 def check_proxies(
     name: str, variables: Mapping[str, Any], host: Mapping[str, Any], internal: str
 ) -> list[Finding]:
-    """Proxies and index are URLs, and services of the host do not ask each other through one.
+    """Proxies and index are URLs, and the host's services do not use a proxy among themselves.
 
     variables: those of `proxies.VARIABLES` that the host has. internal: the internal API name.
     """
@@ -144,15 +144,15 @@ def check_proxies(
             example = "https://mirror.example/simple" if index else "http://proxy.example:3128"
             text = f"{variable} {problem}"
             found.append(Finding(ERROR, "proxies", text, f"correct it: {example}", name))
-    told = host.get("service_proxy")
-    if told and not proxies.is_excepted(internal, proxies.listed(told["no_proxy"])):
+    proxy = host.get("service_proxy")
+    if proxy and not proxies.is_excepted(internal, proxies.listed(proxy["no_proxy"])):
         found.append(
             Finding(
                 ERROR,
                 "proxies",
-                f"gives every service a proxy ({told['file']}, DefaultEnvironment=): the cloud's "
-                "services would ask each other through it",
-                f"take it out of there (for package builds there is cairn_http_proxy), or add "
+                f"sets a proxy for every service ({proxy['file']}, DefaultEnvironment=): the "
+                "cloud's services would use it among themselves",
+                f"remove it there (use cairn_http_proxy for package builds), or add "
                 f"{internal} to its no_proxy; then systemctl daemon-reexec",
                 name,
             )
@@ -163,10 +163,10 @@ def check_proxies(
 def check_name_servers(
     name: str, host: Mapping[str, Any], site: Mapping[str, Any], keep: Collection[str] = ()
 ) -> list[Finding]:
-    """A change of the network does not take the name servers away.
+    """A network change does not remove the host's name servers.
 
-    systemd-resolved forgets those that it has from a link when Cairn's units take the link over.
-    keep: `network_keep`, units that stay and may have name servers of their own.
+    systemd-resolved loses a link's name servers when Cairn's units configure the link.
+    keep: `network_keep`, units that stay and may configure name servers.
     """
     asked = host.get("name_servers") or {}
     if not asked.get("lent") or asked["kept"]:
@@ -178,8 +178,8 @@ def check_name_servers(
         Finding(
             WARNING if keep else ERROR,
             "names",
-            f"has its name servers ({lent}) from DHCP or another link's configuration, which "
-            "Cairn's networks replace: no name would resolve after that",
+            f"has its name servers ({lent}) from DHCP or another link configuration, which "
+            "Cairn replaces: no name would resolve afterwards",
             f"keep them: mkdir -p /etc/systemd/resolved.conf.d; printf '[Resolve]\\nDNS={lent}\\n' "
             "> /etc/systemd/resolved.conf.d/dns.conf; systemctl restart systemd-resolved",
             name,
@@ -194,9 +194,9 @@ def check_ports(
     ports: Iterable[Mapping[str, Any]],
     vips: Collection[str] = (),
 ) -> list[Finding]:
-    """Nobody else listens on the ports of the host's services.
+    """No other process listens on the ports of the host's services.
 
-    ports: those of this host: role, protocol, port, plane and the units that may hold it.
+    ports: those of this host: role, protocol, port, plane and the units that may use it.
     """
     found = []
     for wanted in ports:
@@ -230,10 +230,10 @@ def check_ports(
 def check_peers(
     name: str, host: Mapping[str, Any], site: Mapping[str, Any], hosts: Mapping[str, Any]
 ) -> list[Finding]:
-    """Neighbours answer at full MTU, where both ends have their planes already.
+    """Neighbours answer at full MTU, if both ends have their planes.
 
-    hosts: host name to `cairn_host` of every host. Those whose network is about to change are
-    left to the network's own commit-confirm.
+    hosts: host name to `cairn_host` of every host. Hosts whose network is about to change are
+    checked by commit-confirm instead.
     """
 
     def settled(other: str) -> bool:
@@ -249,7 +249,7 @@ def check_peers(
             ERROR,
             "peers",
             f"gets no answer from {text}",
-            "check cable, switch port, VLAN and MTU on the way",
+            "check cable, switch port, VLAN and MTU on the path",
             name,
         )
         for text in missing
@@ -257,15 +257,15 @@ def check_peers(
 
 
 def check_network(name: str, host: Mapping[str, Any]) -> list[Finding]:
-    """No change of the network waits for its confirmation, and iproute2 is there."""
+    """No network change waits for its confirmation, and iproute2 is installed."""
     found = []
-    if host["network"]["trial"]:
+    if host["network"]["unconfirmed"]:
         found.append(
             Finding(
                 WARNING,
                 "network",
-                "a change of its network waits to be confirmed, from a run that was cut off",
-                "nothing to do: it ends by itself before another begins",
+                "a network change of an interrupted run waits for its confirmation",
+                "nothing to do: it reverts by itself before another one starts",
                 name,
             )
         )

@@ -1,4 +1,4 @@
-"""What a run over a part of the site (`--limit`) may do, and what it would leave half done.
+"""Whether a run over a part of the site (`--limit`) would leave work unfinished.
 
 Pure functions; the actions that call them run on the control node.
 """
@@ -13,17 +13,17 @@ from ..service.model import Model, migration_record, migration_value
 from .finding import ERROR, WARNING, Finding
 
 CHECK = "limit"
-DECLARED = ("databases", "queue", "catalog")  # what the first controller keeps for all
+DECLARED = ("databases", "queue", "catalog")  # changed by the first controller for all hosts
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Member:
-    """A host of the run and its services that are deployed for the first time or change.
+    """A host of the run, with its services that are new or change.
 
-    `moves` names those with a schema whose virtualenv changes on this host or whose schema it has
-    yet to move; `changes` those that get another generation and have a database, a message queue or
-    an entry in the catalog.
+    `moves` are services with a schema whose virtualenv changes on this host or whose schema still
+    has to be migrated there; `changes` are services with a database, a message queue or a catalog
+    entry that get another generation.
     """
 
     groups: list[str]
@@ -33,7 +33,7 @@ class Member:
 
 
 def member(model: Model, state: Mapping[str, Any], stale: Iterable[str]) -> Member:
-    """What the run would do to the model's host; `state` is what the host says of itself."""
+    """What the run would do to the model's host; `state` is the host's probe."""
     first: list[str] = []
     moves: list[str] = []
     changes: list[str] = []
@@ -63,13 +63,13 @@ def member(model: Model, state: Mapping[str, Any], stale: Iterable[str]) -> Memb
 def judge(
     site: Mapping[str, Collection[str]], run: Mapping[str, Member], services: Collection[str]
 ) -> list[Finding]:
-    """What is wrong with a run over the hosts `run` of a site, {host: its groups}.
+    """The findings on a run over the hosts `run` of a site, {host: its groups}.
 
-    Rules. A schema is moved by the first controller and finished by the last, when no controller
-    runs the old code any more; and no other host may run newer code than the controllers (nova's
-    and cinder's rule). A host that is new is made known by the controllers: to nova's cell, to the
-    clusters. The first controller changes passwords and endpoints in the databases, the message
-    queue and the catalog. The rings of the object store reach all of its hosts at once.
+    Rules: The first controller migrates a schema, and the last one finishes it, when no controller
+    runs the old code any more. No other host may run newer code than the controllers (a rule of
+    nova and cinder). The controllers add a new host to nova's cell and to the clusters. The first
+    controller changes passwords and endpoints in the databases, the message queue and the catalog.
+    The rings of the object store must reach all of its hosts.
     """
     missing = {name: groups for name, groups in site.items() if name not in run}
     if not missing:
@@ -84,7 +84,7 @@ def judge(
                 Finding(
                     ERROR,
                     CHECK,
-                    f"{_some(one.moves)} would get other code or another schema, and "
+                    f"{_some(one.moves)} would get other code or another schema, but "
                     f"{_some(controllers)} {_are(controllers)} left out of this run",
                     f"run over all controllers: --limit '{name},controller', or without --limit",
                     name,
@@ -95,8 +95,8 @@ def judge(
                 Finding(
                     ERROR,
                     CHECK,
-                    f"{_some(one.first)} would be deployed here for the first time, and "
-                    f"{_some(controllers)}, which must learn of it, {_are(controllers)} left out "
+                    f"{_some(one.first)} would be deployed here for the first time, but "
+                    f"{_some(controllers)}, which must register it, {_are(controllers)} left out "
                     "of this run",
                     f"run over all controllers: --limit '{name},controller', or without --limit",
                     name,
@@ -107,9 +107,9 @@ def judge(
                 Finding(
                     ERROR,
                     CHECK,
-                    f"{_some(one.changes)} would change, and {leader}, which changes databases, "
+                    f"{_some(one.changes)} would change, but {leader}, which changes databases, "
                     "queues and the catalog for all controllers, is left out of this run",
-                    f"run over {leader}, too; while it is off, take it out of the inventory's "
+                    f"run over {leader}, too; while it is off, remove it from the inventory's "
                     "groups (docs/replace-a-host.md)",
                     name,
                 )
@@ -119,8 +119,8 @@ def judge(
                 Finding(
                     ERROR,
                     CHECK,
-                    f"swift would be deployed here for the first time, and {_some(keepers)}, which "
-                    f"get the same rings, {_are(keepers)} left out of this run",
+                    f"swift would be deployed here for the first time, but {_some(keepers)}, which "
+                    f"need the same rings, {_are(keepers)} left out of this run",
                     f"run over all of them: --limit '{name},controller,storage', or without "
                     "--limit",
                     name,
@@ -141,7 +141,7 @@ def judge(
 
 
 def _some(names: Collection[str]) -> str:
-    """Names as a sentence has them, some of many."""
+    """The first names of a list, for a sentence."""
     shown = [*names][:SHOWN]
     return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 

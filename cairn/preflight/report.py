@@ -9,7 +9,7 @@ from .finding import Finding
 
 
 def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
-    """Lines in which paths and options stay whole, so that they can be copied."""
+    """Wrap a text without splitting paths and options, so that they can be copied."""
     return textwrap.wrap(
         text,
         width,
@@ -21,9 +21,9 @@ def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
 
 
 def table(findings: Iterable[Finding], width: int = 100) -> str:
-    """All findings, errors first; one that several hosts share is one entry.
+    """All findings, errors first; a finding that several hosts share is one entry.
 
-    What is wrong in the middle column, what to do about it below, behind an arrow.
+    The problem is in the middle column, its remedy below, after an arrow.
     """
     merged: dict[tuple[str, str, str, str], list[str]] = {}
     for f in sorted(findings, key=lambda f: (f.severity, f.check)):

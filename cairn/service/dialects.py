@@ -1,9 +1,9 @@
-"""How a secret is written into a file so that the file's reader gets it back as it is.
+"""Escaping of secrets in files, so that each file's reader gets the original value.
 
-Runs on the control node only. Jinja never sees the secrets of a site: in a role's description and
-templates `cairn_secrets.x` is a token, which stands for the secret until the file around it is
-made. Then it is written in the dialect of the file's reader. So no role can write a secret
-unescaped, and a token in a place without a dialect (a command, a unit) is an error.
+Runs on the control node only. Jinja never sees the site's secrets: in a role's description and
+templates `cairn_secrets.x` is a token. When the file is complete, the token is replaced by the
+secret in the dialect of the file's reader. Roles thus cannot write a secret unescaped, and a token
+in a place without a dialect (a command, a unit) is an error.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import yaml
 
 from ..errors import DescriptionError
 
-# No character that Jinja's or Python's escaping of text changes, nor URL quoting.
+# Without characters that are escaped by Jinja, Python or URL quoting.
 TOKEN = re.compile(r"~cairn-secret~(?P<name>[a-zA-Z0-9_]+)~")
 
 
 class DialectError(DescriptionError):
-    """A value that a reader cannot be given; the text says why, and not the value."""
+    """A value that a reader cannot represent; the text says why, without the value."""
 
 
 def token(name: str) -> str:
-    """Return what stands for a secret in text that is not finished yet."""
+    """Return the placeholder of a secret in unfinished text."""
     return f"~cairn-secret~{name}~"
 
 
 def tokens(secrets: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a role's Jinja sees of the secrets: a token for each.
+    """Return the secrets for a role's Jinja: a token for each.
 
-    The authority's certificate is public, and roles make sums of it: it stays what it is.
+    The authority's certificate is public and roles hash it: its value is kept.
     """
     return {name: token(name) for name in secrets} | {
         name: secrets[name] for name in ("ca_certificate",) if name in secrets
@@ -44,7 +44,7 @@ def tokens(secrets: Mapping[str, Any]) -> dict[str, str]:
 
 
 def named(value: Any) -> list[str]:
-    """Return the names of all secrets whose tokens a value holds, however deep, sorted."""
+    """Return the sorted names of all secrets whose tokens are in a value, at any depth."""
     if isinstance(value, str):
         return sorted({match["name"] for match in TOKEN.finditer(value)})
     if isinstance(value, Mapping):
@@ -60,10 +60,10 @@ def named(value: Any) -> list[str]:
 
 
 def text(value: Any) -> str:
-    """Return a secret; DialectError when YAML made something else of it than text."""
+    """Return a secret; DialectError if YAML read it as another type than text."""
     if isinstance(value, str):
         if "~cairn-secret~" in value:
-            raise DialectError("~cairn-secret~ is what Cairn writes where a secret will stand")
+            raise DialectError("~cairn-secret~ is Cairn's own placeholder for secrets")
         return plain(value)
     kinds = {bool: "boolean", int: "number", float: "number", list: "list", dict: "mapping"}
     what = next((word for kind, word in kinds.items() if isinstance(value, kind)), "date")
@@ -71,15 +71,12 @@ def text(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Return `text` as Python's own type: Ansible's strings know where they come from.
-
-    YAML's writer refuses these, and nothing else needs to know.
-    """
+    """Return `text` as a built-in str: Ansible's tagged strings are refused by YAML's writer."""
     return "".join((text, ""))
 
 
 def one_line(text: str) -> str:
-    """Return `text`; DialectError when a line of a file cannot hold it."""
+    """Return `text`; DialectError if it contains control characters such as line breaks."""
     if control := re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", text):
         raise DialectError(f"{character(control[0])} cannot stand in a line of a file")
     return text
@@ -88,9 +85,9 @@ def one_line(text: str) -> str:
 def oslo(text: str) -> str:
     r"""Return a value as oslo.config reads it back.
 
-    `$` begins a reference, `$$` is one; `\$` is read as `$`, and nothing keeps its backslash
-    (oslo_config/cfg.py: _substitute). Quotes around the whole value are taken off, and spaces
-    outside of them (oslo_config/iniparser.py).
+    `$` starts a reference, `$$` is a literal `$`; `\$` is read as `$`, and its backslash cannot be
+    escaped (oslo_config/cfg.py: _substitute). Quotes around the whole value, and spaces outside of
+    them, are removed (oslo_config/iniparser.py).
     """
     if "\\$" in text:
         raise DialectError(r"oslo.config reads \$ as $: a backslash cannot stand before a $")
@@ -98,14 +95,14 @@ def oslo(text: str) -> str:
 
 
 def configparser(text: str) -> str:
-    """Return a value as Python's configparser reads it back, where `%` begins a reference."""
+    """Return a value for Python's configparser, in which `%` starts a reference."""
     return _unpadded(one_line(text), "Python's configparser").replace("%", "%%")
 
 
 def glance_store(text: str) -> str:
-    """Return a value as glance_store reads it back from its list of accounts.
+    """Return a value for glance_store's list of accounts.
 
-    A configparser that takes quotes off as well, and wants those it finds to be closed
+    A configparser that also removes quotes, and requires them to be closed
     (glance_store/_drivers/swift/utils.py: SwiftConfigParser).
     """
     escaped = one_line(text).replace("%", "%%")
@@ -113,34 +110,34 @@ def glance_store(text: str) -> str:
 
 
 def swift(text: str) -> str:
-    """Return a value as Swift reads it back from its services' files.
+    """Return a value for the files of Swift's services.
 
-    References count only in a value that holds `%(` (swift/common/utils/config.py:
-    NicerInterpolation); `%%` in another would stay two.
+    Interpolation applies only to values with `%(` (swift/common/utils/config.py:
+    NicerInterpolation); in other values `%%` is not reduced to `%`.
     """
     _unpadded(one_line(text), "Swift's configuration")
     return text.replace("%", "%%") if "%(" in text else text
 
 
 def swift_hash(text: str) -> str:
-    """Return a value as Swift reads it back from swift.conf, with configparser, byte by byte.
+    """Return a value for swift.conf, which Swift reads with configparser, byte by byte.
 
-    The spaces that are stripped off are those of Latin-1, which may be parts of other characters.
+    It strips spaces of Latin-1, which may be parts of other characters.
     """
     _unpadded(one_line(text).encode().decode("latin-1"), "Swift's configuration")
     return configparser(text)
 
 
 def keepalived(text: str) -> str:
-    """Return a word of keepalived's configuration, in which much else has a meaning of its own.
+    """Return a word of keepalived's configuration, in which most other characters are special.
 
-    Of a password it uses eight characters (lib/parser.c, vrrp_parser.c: vrrp_auth_pass_handler).
+    Passwords have up to eight characters (lib/parser.c, vrrp_parser.c: vrrp_auth_pass_handler).
     """
     if wrong := re.search(r"[^A-Za-z0-9._-]", text):
         one = character(wrong[0])
         raise DialectError(f"keepalived takes letters, digits, . _ and -, not {one}")
     if len(text) > 8:
-        raise DialectError("keepalived uses the first 8 characters only: leave out the rest")
+        raise DialectError("keepalived uses the first 8 characters only: remove the rest")
     return text
 
 
@@ -154,7 +151,7 @@ def erlang_cookie(text: str) -> str:
 
 
 def character(text: str) -> str:
-    """Return how a single character is called in a message."""
+    """Return the name of a single character for messages."""
     names = {"\n": "a line break", "\r": "a carriage return", "\t": "a tab", " ": "a space"}
     if text in names:
         return names[text]
@@ -162,7 +159,7 @@ def character(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` in quotes, where an INI reader of oslo's would take something off its ends."""
+    """Return `text` in quotes if oslo's INI reader would otherwise strip something off its ends."""
     closed = text[:1] in ('"', "'") and text[:1] == text[-1:]
     return f'"{text}"' if closed or text != text.strip() else text
 
@@ -182,14 +179,15 @@ OPTIONS: dict[str, Callable[[str], str]] = {
     "swift": swift,
     "swift_hash": swift_hash,
 }
-"""Readers of INI files, by the word that a description's `dialect` uses."""
+"""Readers of INI files, by their names in a description's `dialect`."""
 
 
 def option(value: Any, dialect: str, secrets: Mapping[str, str]) -> Any:
-    """Return the value of an option of an INI file with its secrets in place of their tokens.
+    """Return the value of an option of an INI file with its tokens replaced by the secrets.
 
-    A secret may be all of a value, or a part of a URL, where it is quoted as URLs have it. Raises
-    DescriptionError, without the value, for any other place and for what the reader cannot hold.
+    A secret must be the whole value, or a part of a URL, where it is URL-quoted. Raises
+    DescriptionError, without the value, for other places and for values that the reader cannot
+    represent.
     """
     if isinstance(value, Mapping) and set(value) == {"multi"}:
         return {"multi": [option(item, dialect, secrets) for item in value["multi"]]}
@@ -199,14 +197,14 @@ def option(value: Any, dialect: str, secrets: Mapping[str, str]) -> Any:
     if isinstance(value, str) and TOKEN.fullmatch(value):
         return write(names[0], OPTIONS[dialect], secrets)
     if isinstance(value, str) and "://" in value:
-        # Of what quoting leaves, no reader takes more than the sign of percent for something else.
+        # After URL quoting, the percent sign is the only character that readers may interpret.
         sign = "%%" if dialect in ("configparser", "glance_store", "swift_hash") else "%"
         return TOKEN.sub(
             lambda match: write(match["name"], _url, secrets).replace("%", sign), value
         )
     raise DescriptionError(
-        f"secret {names[0]} must be all of a value or stand in a URL: nobody knows how the rest of "
-        "this one is read"
+        f"secret {names[0]} must be the whole value or in a URL: it is unknown how the rest of "
+        "this value is read"
     )
 
 
@@ -218,7 +216,7 @@ def _url(text: str) -> str:
 
 
 def _python(text: str, secrets: Mapping[str, str]) -> str:
-    """Python source: a string literal with tokens becomes one with the secrets."""
+    """Python source: replaces string literals with tokens by literals with the secrets."""
     lines = text.splitlines(keepends=True)
     for part in reversed(list(tokenize.generate_tokens(io.StringIO(text).readline))):
         if part.type != tokenize.STRING or not TOKEN.search(part.string):
@@ -237,7 +235,7 @@ def _words(dialect: Callable[[str], str]) -> Callable[[str, Mapping[str, str]], 
 
 
 def _yaml(text: str, secrets: Mapping[str, str]) -> str:
-    """YAML: a plain or quoted scalar with tokens becomes a quoted one with the secrets."""
+    """YAML: replaces scalars with tokens by quoted scalars with the secrets."""
     for node in reversed(list(_scalars(yaml.compose(text)))):
         if TOKEN.search(node.value):
             value = TOKEN.sub(lambda m: write(m["name"], str, secrets), node.value)
@@ -259,18 +257,18 @@ def _scalars(node: Any) -> Iterator[yaml.ScalarNode]:
 
 
 def systemd_word(text: str, *, command: bool = True) -> str:
-    """Return one word of a line in a unit, as systemd.syntax(7) reads it, without specifiers.
+    """Return one word of a line in a unit (systemd.syntax(7)), with specifiers escaped.
 
-    Only commands (ExecStart=, …) have variables in their words.
+    Variables are expanded, and escaped here, only in commands (ExecStart=, …).
     """
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return '"' + (escaped.replace("$", "$$") if command else escaped) + '"'
 
 
 def yaml_text(text: str) -> str:
-    """Return a scalar of YAML that is read back as this text, never as a number or a date.
+    """Return a YAML scalar that is read as this text, never as a number or a date.
 
-    Not JSON: its escapes of characters beyond U+FFFF are two halves, which YAML does not join.
+    Not JSON, whose escapes of characters beyond U+FFFF are surrogate pairs, which YAML rejects.
     """
     written = yaml.safe_dump(plain(text), default_style='"', allow_unicode=True, width=10**9)
     return str(written).removesuffix("\n")
@@ -283,28 +281,28 @@ FILES: dict[str, Callable[[str, Mapping[str, str]], str]] = {
     "pem": _words(str),
     "yaml": _yaml,
 }
-"""Other files that secrets may stand in, by the word that a description's `dialect` uses."""
+"""Other files with secrets, by their names in a description's `dialect`."""
 
 
 def file(text: str, dialect: str | None, secrets: Mapping[str, str], where: str) -> str:
-    """Return a file's text with the secrets in place of their tokens.
+    """Return a file's text with its tokens replaced by the secrets.
 
-    `where` names the file in errors. Raises DescriptionError when it holds a secret, and nothing is
-    known of its reader (`dialect` is None).
+    `where` names the file in errors. Raises DescriptionError if the file has a secret, but no
+    `dialect`.
     """
     names = named(text)
     if not names:
         return text
     if dialect is None:
         raise DescriptionError(
-            f"{where}: holds secret {names[0]}; `dialect` must say who reads the file, one of "
+            f"{where}: contains secret {names[0]}; set `dialect` to the file's reader, one of "
             f"{', '.join(FILES)}"
         )
     return FILES[dialect](text, secrets)
 
 
 def write(name: str, dialect: Callable[[str], str], secrets: Mapping[str, str]) -> str:
-    """Return one secret in a dialect; DescriptionError names the secret, never its value."""
+    """Return one secret in a dialect; DescriptionError names the secret without its value."""
     try:
         return dialect(text(secrets[name]))
     except KeyError:
@@ -314,9 +312,9 @@ def write(name: str, dialect: Callable[[str], str], secrets: Mapping[str, str]) 
 
 
 def refuse(value: Any, where: str) -> None:
-    """Raise DescriptionError when a secret's token is left in `value`, where no secret may be."""
+    """Raise DescriptionError if `value`, which must have no secret, contains a token."""
     if names := named(value):
         raise DescriptionError(
-            f"{where}: secret {names[0]} stands where everybody can read it, or where nothing is "
-            "known of who reads it: secrets belong into options and files that say their dialect"
+            f"{where}: secret {names[0]} would be readable by everybody, or its reader is unknown: "
+            "put secrets into options and files with a dialect"
         )

@@ -1,4 +1,4 @@
-"""INI files: sections merged with an operator's, and rendered as oslo.config reads them."""
+"""INI files for oslo.config: merging of sections with an operator's, and rendering."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Sections = dict[str, dict[str, Any]]
 
 
 class OsloError(DescriptionError):
-    """A description or an override that no INI file can be made of; the text says which."""
+    """A description or an override that cannot be written as an INI file; the text says which."""
 
 
 def merge(
     *layers: Mapping[str, Mapping[str, Any]],
 ) -> Sections:
-    """Return the union of INI layers; a later one wins option by option, null takes one away."""
+    """Return the union of INI layers; later ones override single options, null removes one."""
     merged: Sections = {}
     for layer in layers:
         for section, options in (layer or {}).items():
             if not isinstance(options, Mapping):
-                raise OsloError(f"[{section}] must hold options, not {options!r}")
+                raise OsloError(f"[{section}] must be a mapping of options, not {options!r}")
             merged.setdefault(section, {}).update(options)
     return {
         section: kept
@@ -33,7 +33,7 @@ def merge(
 
 
 def render_value(value: Any) -> list[str]:
-    """Return the text of a value, one string per line that the option takes.
+    """Return the text of a value, one string per line of the option.
 
     Lists are joined by commas; `{multi: [...]}` repeats the option (oslo's MultiOpt); mappings
     become `key:value` pairs (oslo's DictOpt).
@@ -48,13 +48,13 @@ def render_value(value: Any) -> list[str]:
         return [",".join(_word(item) for item in value)]
     text = str(value)
     if "\n" in text or "\r" in text:
-        raise OsloError(f"a value of more than one line: {text.splitlines()[0]!r} …")
+        raise OsloError(f"a value with several lines: {text.splitlines()[0]!r} …; use one line")
     return [text]
 
 
 def _word(value: Any) -> str:
     if isinstance(value, (Mapping, list, tuple)):
-        raise OsloError(f"a list or mapping inside another one: {value!r}")
+        raise OsloError(f"a list or mapping within another one: {value!r}")
     return render_value(value)[0]
 
 
@@ -65,8 +65,8 @@ def render_ini(
 ) -> str:
     """Return the text of an INI file: `sections` with `overrides` on top, in the order given.
 
-    `header` opens the file as a comment. [DEFAULT] comes first, as oslo's own samples have it.
-    Raises OsloError, naming section and option, for what cannot be written.
+    `header` is a comment at the top. [DEFAULT] comes first, as in oslo's own samples. Raises
+    OsloError, with section and option, for values that cannot be written.
     """
     merged = merge(sections, overrides or {})
     lines = [f"# {line}".rstrip() for line in header.splitlines()]

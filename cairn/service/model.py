@@ -1,7 +1,7 @@
-"""The controller's view: every role's description, and what each host should have of it.
+"""The desired state: every role's description, and each host's part of it. Control node only.
 
-Action plugins make one `Model` per task. Loading and templating are passed in, so that tests can
-do without Ansible.
+Action plugins create one `Model` per task. Loading and templating are passed in, so that tests
+need no Ansible.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Render = Callable[[Path, Mapping[str, Any]], str]
 class Model:
     """Descriptions of all roles, templated for one host (`me`).
 
-    `variables` are the host's variables as Ansible knows them, with `cairn_site`, `cairn_secrets`
-    and `cairn_host` among them. `load` reads a YAML file, `template` fills in its Jinja, `render`
-    renders a template file.
+    `variables` are the host's variables in Ansible, including `cairn_site`, `cairn_secrets` and
+    `cairn_host`. `load` reads a YAML file, `template` renders its Jinja, `render` renders a
+    template file.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Model:
         project: Path = PROJECT,
         kept: Mapping[str, str] | None = None,
     ) -> None:
-        """Make a model for `host`; nothing is read before it is asked for.
+        """Create the model of `host`; everything is read on demand.
 
-        `kept`: its manifests as `kept.seal` gives them, which are not made again.
+        `kept`: its manifests from `kept.seal`, which are reused.
         """
         self.project = project
         self.site: Mapping[str, Any] = variables["cairn_site"]
@@ -64,7 +64,7 @@ class Model:
         known = self.site["hosts"].get(self.host)
         if known is None:
             raise DescriptionError(
-                f"{self.host}: not a managed host of this site; put it into one of the groups "
+                f"{self.host}: not a managed host of this site; add it to one of the groups "
                 f"{sorted(self.site['groups'])} of the inventory"
             )
         return {"name": self.host, **known}
@@ -86,7 +86,7 @@ class Model:
         return described[role]
 
     def variables(self, role: str) -> dict[str, Any]:
-        """What a role's Jinja sees: its defaults below the inventory, its vars above."""
+        """The variables of a role's Jinja: defaults, inventory and vars, in rising precedence."""
         key = ("variables", role)
         if key not in self._done:
             base = self.project / "roles" / role
@@ -107,7 +107,7 @@ class Model:
     def host_lines(self) -> str:
         """The hosts of the site as lines of /etc/hosts.
 
-        Text, since Jinja would take six steps a line, for each line on each host.
+        As text, because rendering each line on each host in Jinja is slow.
         """
         if ("host_lines", "") not in self._done:
             self._done["host_lines", ""] = "\n".join(
@@ -118,7 +118,7 @@ class Model:
         return lines
 
     def part(self, role: str, name: str) -> Any:
-        """One key of a role's description, templated; None when it is not there."""
+        """One key of a role's description, templated; None if it is missing."""
         key = (role, name)
         if key not in self._done:
             value = self.raw(role).get(name)
@@ -129,12 +129,12 @@ class Model:
         return self._done[key]
 
     def templated(self, role: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Values templated as the role would see them."""
+        """Values templated with the role's variables."""
         found: dict[str, Any] = self._template(dict(values), self.variables(role))
         return found
 
     def has_part_of(self, role: str) -> bool:
-        """Whether this host has anything of the service."""
+        """Whether any part of the service belongs on this host."""
         groups = self.raw(role)["groups"]
         return "all" in groups or bool(set(groups) & set(self.me["groups"]))
 
@@ -153,12 +153,12 @@ class Model:
             text: str = path.read_text()
         except OSError as error:
             raise DescriptionError(
-                f"no lock {path}; make it with: make lock RELEASE={self.site['release']}"
+                f"no lock {path}; create it with: make lock RELEASE={self.site['release']}"
             ) from error
         return text
 
     def manifest(self, role: str) -> Manifest | None:
-        """What this host should have of a service; None when nothing."""
+        """The manifest of a service on this host; None if no part of it belongs here."""
         key = ("manifest", role)
         if key in self._done:
             known: Manifest | None = self._done[key]
@@ -183,17 +183,17 @@ class Model:
         return made
 
     def manifests(self) -> dict[str, Manifest]:
-        """Manifests of all services that this host has a part of."""
+        """Manifests of all services on this host."""
         found = {role: self.manifest(role) for role in self.roles()}
         return {role: made for role, made in found.items() if made}
 
     def frontends(self, only: str | None = None) -> list[dict[str, Any]]:
-        """What the load balancer offers, of all roles or of one: an entry for each unit that asks.
+        """The load balancer's frontends, of all roles or of one: one for each unit with `frontend`.
 
         Each is {name, role, port, mode, public, internal, health_path, timeout, static, servers:
-        [{name, address, port}]} plus whatever else the unit's `frontend` says. `health_path` is
-        None for a unit that is only asked whether it listens. A frontend that names a unit by
-        `static` has that unit's servers there too: they answer all that opens no websocket.
+        [{name, address, port}]} plus the other keys of the unit's `frontend`. `health_path` is None
+        if HAProxy only checks the port. `static` has the servers of the unit of that name, which
+        answer all requests except websockets.
         """
         found = []
         for role in self.roles():
@@ -224,7 +224,7 @@ class Model:
         return found
 
     def _backend(self, role: str, name: str, units: Mapping[str, Any]) -> dict[str, Any]:
-        """What a frontend sends some of its requests to: another unit of its service."""
+        """The backend of a frontend's `static`: another unit of its service."""
         if name not in units:
             raise DescriptionError(
                 f"{role}_service: a frontend's static names {name!r}; units are {sorted(units)}"
@@ -234,7 +234,7 @@ class Model:
         return {"name": name, "health_path": health_path(unit, {}), "servers": servers}
 
     def _servers(self, role: str, unit: Mapping[str, Any], port: Any) -> list[dict[str, Any]]:
-        """The hosts that a unit runs on, as HAProxy names them."""
+        """The hosts of a unit, as HAProxy's servers."""
         plane = unit.get("plane", "management")
         hosts = self.hosts_of(list(unit.get("groups", self.raw(role)["groups"])))
         return [
@@ -243,10 +243,10 @@ class Model:
         ]
 
     def secret(self, name: str) -> str:
-        """A secret of the site; the error names the command that makes it."""
+        """A secret of the site; the error names the command that creates it."""
         if name not in self.secrets:
             raise DescriptionError(
-                f"cairn_secrets has no {name!r}; add what is missing with: "
+                f"cairn_secrets has no {name!r}; add missing secrets with: "
                 f"make secrets INVENTORY={self.site.get('inventory', 'inventories/…')}"
             )
         return dialects.write(name, str, self.secrets)
@@ -260,9 +260,9 @@ class Model:
         ]
 
     def queues(self) -> list[dict[str, Any]]:
-        """All message queue tenants: {user, vhost, password, grants, policies}.
+        """All queue users: {user, vhost, password, grants, policies}.
 
-        `grants` are permissions on others' virtual hosts, `policies` rules for queues of its own.
+        `grants` are permissions in other virtual hosts, `policies` apply to its own.
         """
         found = []
         for role in self.roles():
@@ -282,7 +282,7 @@ class Model:
         return found
 
     def catalog(self) -> dict[str, Any]:
-        """What keystone is to know: {region, services, users, domains, roles}."""
+        """The declarations for keystone: {region, services, users, domains, roles}."""
         services, users, domains, roles = [], {}, [], set()
         names = self.site["names"]
         for role in self.roles():
@@ -322,10 +322,10 @@ class Model:
 def stale(
     model: Model, host_state: Mapping[str, Any], now: datetime | None = None
 ) -> dict[str, list[str]]:
-    """Why each service of a host is to be worked on: role to sentences; empty when nothing is.
+    """Why each service of a host is stale: role to sentences; empty if none is.
 
-    `host_state` is the host's own account, as `cairn_probe` gives it. A record `due-<role>` holds
-    the time (UTC, ISO 8601) from which the role has something to renew.
+    `host_state` is the host's probe. The record `due-<role>` has the time (UTC, ISO 8601) from
+    which the role has something to renew.
     """
     today = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     reasons: dict[str, list[str]] = {}
@@ -345,27 +345,27 @@ def stale(
         ]
         due = records.get(f"due-{role}")
         if due and due <= today:
-            why.append(f"something to renew is due since {due}")
+            why.append(f"has something to renew since {due}")
         if why:
             reasons[role] = list(dict.fromkeys(why))
     return reasons
 
 
 def due_records(wanted: Mapping[str, Any], records: Mapping[str, str]) -> list[str]:
-    """The records of a manifest that the host does not have with these values."""
+    """The records of a manifest that are missing on the host or have other values."""
     return [name for name, value in wanted["records"].items() if records.get(name) != digest(value)]
 
 
 def migration_record(role: str, phase: str) -> str:
-    """The name of the record that tells which code a schema was last moved by."""
+    """The name of the record of the code that last migrated a schema."""
     return f"schema-{role}-{phase}"
 
 
 def contract_record(role: str) -> str:
-    """The name of the record that holds the release to which a schema was moved for good."""
+    """The name of the record of the release to which a schema was moved irreversibly."""
     return f"contracted-{role}"
 
 
 def migration_value(wanted: Mapping[str, Any]) -> str:
-    """What that record holds: the virtualenv and the commands that moved the schema."""
+    """The value of that record: a hash of the virtualenv and the commands of the migration."""
     return digest([wanted["venv"], wanted["migrations"]])

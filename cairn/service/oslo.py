@@ -1,7 +1,7 @@
-"""What every OpenStack service configures alike: derived sections of its oslo INI files.
+"""Common sections of the INI files of OpenStack's services.
 
-A service description says in a word what a file needs (`oslo: {messaging: true, …}`); the
-functions here turn that word into sections. They are pure: plain data in, plain data out.
+A service description names what a file needs (`oslo: {messaging: true, …}`), and these functions
+derive the sections. They are pure: plain data in, plain data out.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ MEMCACHED_PORT = 11211
 SERVICE_PROJECT = "service"
 DOMAIN = "Default"
 NOTIFIED = "ceilometer"
-"""The service that notifications are for."""
+"""The service that receives notifications."""
 RPC_THREADS = 16
-"""Messages that a process works on at once. Upstream's 64 was meant for green threads. The pools of
-futurist add a thread with every message until they are full, lose none, and each idle thread wakes
-up once a second (futurist/_thread.py: MAX_IDLE_FOR)."""
+"""Messages that a process handles in parallel. Upstream uses 64, for green threads. Futurist's
+pools add a thread with every message until they are full, never remove one, and each idle thread
+wakes up once a second (futurist/_thread.py: MAX_IDLE_FOR)."""
 
 
 # -- addresses ------------------------------------------------------------------------------------
 
 
 def bracketed(host: str) -> str:
-    """Return `host` as it stands in a URL: an IPv6 address in brackets."""
+    """Return `host` for a URL: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -44,14 +44,14 @@ def service_url(site: Mapping[str, Any], port: int, path: str = "") -> str:
 
 
 def secret(secrets: Mapping[str, str], name: str) -> str:
-    """Return a secret by name; its absence is an error that tells how to mend it."""
+    """Return a secret by name; OsloError if it is missing."""
     if name not in secrets:
-        raise OsloError(f"secret {name} is missing; `make secrets` adds what is missing")
+        raise OsloError(f"secret {name} is missing; add missing secrets with: make secrets")
     return dialects.write(name, str, secrets)
 
 
 def literal(secrets: Mapping[str, str], name: str) -> str:
-    """Return a secret as an option's whole value that oslo.config reads back as it is."""
+    """Return a secret as an option's whole value, escaped for oslo.config."""
     return dialects.write(name, dialects.oslo, {name: secret(secrets, name)})
 
 
@@ -61,10 +61,10 @@ def literal(secrets: Mapping[str, str], name: str) -> str:
 def section_database(
     schema: str, *, role: str, site: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the options of one database section: `schema` over TLS, server verified.
+    """Return the options of one database section: `schema` over TLS, with the server verified.
 
-    Pools are small: each process has one, and MariaDB's connections are shared by the whole site.
-    A load balancer drops idle connections, so they are renewed before that.
+    Pools are small: each process has one, and the whole site shares MariaDB's connections.
+    Connections are renewed before the load balancer drops them as idle.
     """
     user, password = quote(role, safe=""), quote(secret(secrets, f"database_{role}"), safe="")
     host = bracketed(site["names"]["internal"])
@@ -85,15 +85,15 @@ def sections_messaging(
     site: Mapping[str, Any],
     secrets: Mapping[str, str],
 ) -> Sections:
-    """Return what RPC and notifications over RabbitMQ need: every broker, TLS, replicated queues.
+    """Return the sections for RPC and notifications: all brokers, TLS, replicated queues.
 
-    `parameters`: `notifications`: whether notifications are sent; by default where ceilometer is
-    deployed. They go to ceilometer's virtual host, in which every service may write its own (see
-    `notification_grant`), so that what nobody fetches stands in no other service's way.
-    `threads` (RPC_THREADS): messages that a process works on at once.
+    `parameters`: `notifications`: whether notifications are sent; by default if ceilometer is
+    deployed. They go to ceilometer's virtual host, in which every service can write (see
+    `notification_grant`), so that unread notifications do not affect other services.
+    `threads` (RPC_THREADS): messages that a process handles in parallel.
 
-    Stream queues, which carry the fanouts, refuse a consumer without a prefetch limit. The queue
-    manager shares a file between processes of different users, so it stays off.
+    Stream queues, used for fanouts, require consumers with a prefetch limit. The queue manager
+    shares a file between processes of different users, so it is disabled.
     """
     login = f"{quote(role, safe='')}:{quote(secret(secrets, f'queue_{role}'), safe='')}"
     brokers = ",".join(
@@ -105,7 +105,7 @@ def sections_messaging(
         notifications = {
             "driver": "messagingv2",
             "transport_url": f"rabbit://{brokers}//{NOTIFIED}",
-            # Without an end to it, a lost broker would hold up what is notified about.
+            # Otherwise a failed broker would block the operation that sends the notification.
             "retry": 2,
         }
     return {
@@ -130,15 +130,15 @@ def sections_messaging(
 
 
 def notified(site: Mapping[str, Any]) -> bool:
-    """Whether the site has someone to send notifications to."""
+    """Whether the site has a receiver of notifications."""
     return NOTIFIED in site.get("services", [])
 
 
 def notification_grant(role: str) -> dict[str, str]:
-    """Return the permissions with which `role` sends notifications, and can read nobody's.
+    """Return the permissions with which `role` can send notifications, and read none.
 
-    A sender makes its exchange (control_exchange) and the queues `notifications.<priority>`, and
-    binds these to it, for which it must be allowed to read the exchange.
+    A sender declares its exchange (control_exchange) and the queues `notifications.<priority>`, and
+    binds them, which requires permission to read the exchange.
     """
     exchange = re.escape(role)
     both = rf"^({exchange}|notifications\.[a-z]+)$"
@@ -153,7 +153,7 @@ def notification_grant(role: str) -> dict[str, str]:
 def section_credentials(
     user: str, *, site: Mapping[str, Any], secrets: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the keystoneauth options with which service user `user` gets its tokens."""
+    """Return the keystoneauth options of the service user `user`."""
     return {
         "auth_type": "password",
         "auth_url": service_url(site, KEYSTONE_PORT),
@@ -173,17 +173,17 @@ def section_authtoken(
     site: Mapping[str, Any],
     secrets: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the options of keystonemiddleware: who validates a token, and the shared cache.
+    """Return the options of keystonemiddleware: token validation and the shared cache.
 
-    `parameters`: `service_type` (none): what tokens with access rules are checked against.
+    `parameters`: `service_type` (none): the service type that access rules of tokens refer to.
 
-    memcached speaks plain text on the management plane, so tokens are encrypted in it: with a key
-    for each service, so that none can plant tokens for another.
+    memcached uses plain text on the management plane, so tokens in it are encrypted, with a key per
+    service, so that no service can plant tokens for another.
 
-    Keystone is given up after 30 s (`http_connect_timeout`, seconds, which keystonemiddleware
-    applies to the answer too) and asked again. Without it an answer that a lost controller owed is
-    waited for until keystoneauth's own probes, a minute later, and every other request behind it.
-    It is more than the load balancer needs to leave a lost controller.
+    Requests to keystone time out after 30 s (`http_connect_timeout`, which keystonemiddleware also
+    applies to the answer) and are repeated. Otherwise a request to a failed controller blocks until
+    the TCP probes of keystoneauth fail a minute later, and all other requests behind it. 30 s are
+    more than the load balancer needs to detect a failed controller.
     """
     master = secret(secrets, "memcache_secret_key").encode()
     public = bracketed(site["names"]["public"])
@@ -209,11 +209,11 @@ def section_client(
     site: Mapping[str, Any],
     secrets: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the options with which a service calls another one's internal API.
+    """Return the options with which a service calls another service's internal API.
 
-    `parameters` is the service user, or `{user, adapter}`: `user` null when the caller's own token
-    is passed on, `adapter` names how the section says region and interface: `keystoneauth`
-    (region_name, valid_interfaces; default), `endpoint_type` (neutron's own) or null (not at all).
+    `parameters` is the service user, or `{user, adapter}`: `user` is null if the caller's token is
+    passed on, `adapter` is the form of region and interface: `keystoneauth` (region_name,
+    valid_interfaces; default), `endpoint_type` (neutron's) or null (none).
     """
     wanted = {"user": parameters} if isinstance(parameters, str) else dict(parameters)
     user = wanted.get("user")
@@ -226,7 +226,9 @@ def section_client(
     elif adapter == "endpoint_type":
         options |= {"region_name": site["region"], "endpoint_type": "internal"}
     elif adapter is not None:
-        raise OsloError(f"client adapter {adapter}: know keystoneauth, endpoint_type and null")
+        raise OsloError(
+            f"unknown client adapter {adapter}; use keystoneauth, endpoint_type or null"
+        )
     return options
 
 
@@ -240,7 +242,7 @@ def section_cache(site: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def section_concurrency(role: str) -> dict[str, Any]:
-    """Return where a service's external locks lie."""
+    """Return the folder of a service's external locks."""
     return {"lock_path": f"/var/lib/{role}/lock"}
 
 
@@ -261,15 +263,17 @@ def derive(
     site: Mapping[str, Any],
     secrets: Mapping[str, str],
 ) -> Sections:
-    """Return the sections that `oslo`, a word per need, stands for in one file of `role`.
+    """Return the sections for the keys of `oslo` in one file of `role`.
 
-    `site` is cairn_site, `secrets` cairn_secrets. Every file logs to standard error and thereby to
-    the journal. `privsep` makes no section: oslo's own command suits where sudo is the root helper;
-    see `sudoers`. Raises OsloError for an unknown word.
+    `site` is cairn_site, `secrets` cairn_secrets. Every file logs to standard error and thus to the
+    journal. `privsep` has no section: oslo's default command fits sudo, see `sudoers`. Raises
+    OsloError for an unknown key.
     """
     unknown = sorted(set(oslo) - set(KNOWN))
     if unknown:
-        raise OsloError(f"{role}: unknown in oslo: {', '.join(unknown)}; know {', '.join(KNOWN)}")
+        raise OsloError(
+            f"{role}: unknown key in oslo: {', '.join(unknown)}; known are {', '.join(KNOWN)}"
+        )
     sections: Sections = {"DEFAULT": {"use_stderr": True}}
 
     def add(more: Mapping[str, Mapping[str, Any]]) -> None:
@@ -295,7 +299,7 @@ def derive(
 
 
 def sudoers(user: str, venv: str) -> str:
-    """Return the sudoers file that lets `user` start privsep daemons of `venv`, and nothing else.
+    """Return the sudoers file that allows `user` to start privsep daemons of `venv` only.
 
     The arguments are a regular expression (sudo 1.9.10): configuration from /etc/<user> only.
     """

@@ -1,4 +1,4 @@
-"""What the project itself declares: services, variables. Read on the controller, from files."""
+"""The project's own declarations, services and variables, from its files. Control node only."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ VARIABLES = PROJECT / "cairn/site/variables.yml"
 
 @functools.lru_cache(maxsize=32)
 def read(load: Callable[[Path], Any], project: Path = PROJECT) -> dict[str, dict[str, Any]]:
-    """Role name to its service description, Jinja not filled in; read once, and to be read only.
+    """Role name to its service description, with its Jinja; cached, so do not change it.
 
-    `load` reads a YAML file. DescriptionError, with file and block, for one of a wrong type.
+    `load` reads a YAML file. DescriptionError, with file and block, for a value of a wrong type.
     """
-    found: dict[str, dict[str, Any]] = {}
+    described_by_role: dict[str, dict[str, Any]] = {}
     for path in sorted((project / "roles").glob("*/vars/main.yml")):
         role = path.parent.parent.name
         own = load(path) or {}
@@ -33,39 +33,39 @@ def read(load: Callable[[Path], Any], project: Path = PROJECT) -> dict[str, dict
             if isinstance(described, Mapping):  # a block that is null is none
                 described = {name: block for name, block in described.items() if block is not None}
             blocks.check(role, described)
-            found[role] = described
-    return found
+            described_by_role[role] = described
+    return described_by_role
 
 
 def plain(path: Path) -> Any:
-    """A YAML file without what Ansible knows of its values."""
+    """A YAML file as plain data, without Ansible's tags."""
     return yaml.safe_load(path.read_text())
 
 
 def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
     """Role name to its service description, as plain data.
 
-    What runs for each host asks at import, before Ansible forks a worker for each.
+    Code that runs for each host calls this at import, before Ansible forks a worker for each host.
     """
     return read(plain, project)
 
 
 def optional(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Roles whose services a site may do without."""
-    return [role for role, told in described.items() if told.get("optional")]
+    """Roles of optional services."""
+    return [role for role, entry in described.items() if entry.get("optional")]
 
 
 def of_site(
     described: Mapping[str, Mapping[str, Any]], site: Mapping[str, Any]
 ) -> dict[str, Mapping[str, Any]]:
-    """Those descriptions whose services the site has."""
-    return {role: told for role, told in described.items() if chosen(role, told, site)}
+    """The descriptions of the site's services."""
+    return {role: entry for role, entry in described.items() if chosen(role, entry, site)}
 
 
 def order(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return all roles, each behind those that its description names under `after`.
+    """Return all roles, each after those in its description's `after`.
 
-    site.yml's plays are held against the same by a test.
+    A test compares this with the order of site.yml's plays.
     """
     sorter = graphlib.TopologicalSorter({role: after(role, described) for role in described})
     try:
@@ -77,7 +77,7 @@ def order(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def after(role: str, described: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the roles that a description names under `after`; all of them must exist."""
+    """Return the roles in a description's `after`; all of them must exist."""
     named = list(described[role].get("after", []))
     unknown = sorted(set(named) - set(described))
     if unknown:
@@ -86,12 +86,12 @@ def after(role: str, described: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def basis(role: str, described: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Return all roles that must be deployed before one, near and far."""
+    """Return all roles that must be deployed before a role, directly or indirectly."""
     return {one for name in after(role, described) for one in (name, *basis(name, described))}
 
 
 def catalog_types(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Types under which the services stand in keystone's catalog, each with its role."""
+    """The services' types in keystone's catalog, each with its role."""
     return {
         entry["type"]: role
         for role, told in described.items()
@@ -101,7 +101,7 @@ def catalog_types(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
-    """A role's default variables, Jinja not filled in."""
+    """A role's default variables, with their Jinja."""
     loaded: dict[str, Any] = yaml.safe_load(
         (project / "roles" / role / "defaults" / "main.yml").read_text()
     )
@@ -109,7 +109,7 @@ def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
 
 
 def namespaces(described: Mapping[str, Mapping[str, Any]], lock: str) -> list[list[str]]:
-    """The sets of options that INI files of the services of a lock are held against, each once."""
+    """The distinct sets of oslo namespaces of the INI files of a lock's services."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for role, told in described.items():
         if told.get("lock") == lock:
@@ -120,12 +120,12 @@ def namespaces(described: Mapping[str, Mapping[str, Any]], lock: str) -> list[li
 
 
 def roles(project: Path = PROJECT) -> list[str]:
-    """Names of all roles; their public variables begin with them."""
+    """Names of all roles, the prefixes of their public variables."""
     return sorted(p.name for p in (project / "roles").iterdir() if p.is_dir())
 
 
 def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
-    """Names that an inventory may set, and names that only a run makes."""
+    """Names that an inventory may set, and names that only a run sets."""
     data = yaml.safe_load((VARIABLES).read_text())
     known = set(data["inventory"])
     for path in (project / "roles").glob("*/meta/argument_specs.yml"):
@@ -133,13 +133,13 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
         for spec in specs.values():
             known |= set((spec or {}).get("options") or {})
     known |= {f"{role}_config" for role, told in descriptions(project).items() if "config" in told}
-    # What a role is called with by a task is no site's to set, but nothing wrong either.
+    # Arguments that tasks pass to roles are not for inventories, but harmless there.
     return known, set(data["run"])
 
 
 @functools.cache
 def merged(project: Path = PROJECT) -> dict[str, int]:
-    """Variables that are merged over the inventory's groups, with the depth of their keys."""
+    """Variables that are merged across the inventory's groups, with the depth of their keys."""
     data = yaml.safe_load((VARIABLES).read_text())
     configured = [role for role, told in descriptions(project).items() if "config" in told]
     return {**dict.fromkeys((f"{role}_config" for role in configured), 3), **data["merged"]}
@@ -151,7 +151,7 @@ def etc_folders(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _has_own_files(told: Mapping[str, Any]) -> bool:
-    """Whether a description puts anything into /etc/<role>: a relative file, or uWSGI's."""
+    """Whether a description puts files into /etc/<role>: a relative path, or uWSGI's file."""
     files, units = told.get("files"), told.get("units")
     return bool(
         told.get("config")
@@ -161,7 +161,7 @@ def _has_own_files(told: Mapping[str, Any]) -> bool:
 
 
 def packages(described: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Debian packages that the services install; those chosen by Jinja are left out."""
+    """Debian packages of the services, without those that are chosen by Jinja."""
     return {
         name
         for told in described.values()
@@ -172,9 +172,9 @@ def packages(described: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 
 def ports(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What listens where: role, protocol, port, groups, plane, and the units that may hold it.
+    """The services' ports: role, protocol, port, groups, plane, and the units that may use them.
 
-    A unit whose port or groups are Jinja is left out: preflight runs before anything is templated.
+    Units with Jinja in port or groups are left out: preflight runs before templating.
     """
     found = []
     for role, told in described.items():

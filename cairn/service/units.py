@@ -14,7 +14,7 @@ from . import uwsgi
 from .blocks import MOUNT
 from .description import KINDS, by_uwsgi
 
-PILLARS = (
+BACKENDS = (
     "mariadb.service",
     "rabbitmq-server.service",
     "memcached.service",
@@ -23,8 +23,8 @@ PILLARS = (
     "ovn-ovsdb-server-nb.service",
     "ovn-ovsdb-server-sb.service",
 )
-"""What a service on the same host may be waiting for. It starts after them, and stops before them:
-one that is told to end finishes what it does, and without them would until systemd kills it."""
+"""Units on the same host that a service may depend on. Services start after and stop before them:
+a stopping service finishes its work, and without its backends would wait until systemd kills it."""
 
 SANDBOX: dict[str, Any] = {
     "NoNewPrivileges": True,
@@ -38,8 +38,8 @@ SANDBOX: dict[str, Any] = {
     "ProtectControlGroups": True,
     "ProtectClock": True,
     "ProtectHostname": True,
-    # Other users' commands: cinder and os-brick give some a volume's CHAP password as argument.
-    # Not ProcSubset=pid as well: it hides /proc/meminfo, loadavg and net from swift's recon, and
+    # Hides other users' commands: cinder and os-brick pass CHAP passwords as arguments. Without
+    # ProcSubset=pid, which would hide /proc/meminfo, loadavg and net from swift's recon, and
     # /proc/sys and /proc/net from uWSGI and oslo.utils.
     "ProtectProc": "invisible",
     "RestrictSUIDSGID": True,
@@ -50,23 +50,23 @@ SANDBOX: dict[str, Any] = {
     "SystemCallArchitectures": "native",
     "CapabilityBoundingSet": "",
 }
-"""What a service that only talks to the network and its own state needs, and no more."""
+"""The sandbox of a service that needs only the network and its own state."""
 
 
-# What may hold files open on a service's mounts is stopped before them.
+# Units that may have files open on a service's mounts stop before these.
 LAST_TO_GO = {"LazyUnmount": True, "DirectoryMode": "0755"}
 
 
 @dataclass
 class Built:
-    """Units of one host, and the files (uWSGI's) that go with them."""
+    """Units of one host, and uWSGI's files for them."""
 
     units: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
 
 
 def section_text(name: str, options: Mapping[str, Any]) -> str:
-    """One section of a unit file; a list gives one line for each of its values."""
+    """One section of a unit file; a list becomes one line per value."""
     lines = [f"[{name}]"]
     for key, value in options.items():
         for item in value if isinstance(value, list) else [value]:
@@ -88,7 +88,7 @@ def build(
     me: Mapping[str, Any],
     user: Mapping[str, Any],
 ) -> Built:
-    """All units of a description that belong on the host `me`, in its order; mounts come last."""
+    """All units of a description on the host `me`, in its order; mounts come last."""
     built = Built()
     for name, unit in (description.get("units") or {}).items():
         where = f"{role}_service.units.{name}"
@@ -125,7 +125,7 @@ def build(
 
 
 def health_path(unit: Mapping[str, Any], frontend: Mapping[str, Any]) -> str | None:
-    """What a load balancer asks a unit for; None if it is enough that the unit listens."""
+    """The path of a load balancer's health check; None if checking the port is enough."""
     if frontend.get("mode") == "tcp":
         return "/" if frontend.get("check_port") else None
     health = unit.get("health") or {}
@@ -133,7 +133,7 @@ def health_path(unit: Mapping[str, Any], frontend: Mapping[str, Any]) -> str | N
 
 
 def _mount(role: str, mount: Mapping[str, Any], servers: list[str]) -> dict[str, Any]:
-    """A file system that a service's files are on, mounted before its own units start."""
+    """The mount of a file system with a service's files, before its units start."""
     if set(mount) != set(MOUNT.known) or not re.fullmatch(r"(/[A-Za-z0-9_.]+)+", mount["where"]):
         raise DescriptionError(
             f"{role}_service.mounts {mount.get('where')}: needs {sorted(MOUNT.known)}, and a path "
@@ -163,7 +163,7 @@ def _mount(role: str, mount: Mapping[str, Any], servers: list[str]) -> dict[str,
         "dropin": None,
         "enabled": True,
         "state": "started",
-        # Other options hold from the next mount on: files are open on this one.
+        # New options apply at the next mount: files are open on this one.
         "on_change": "none",
         "config_files": [],
         "health": {},
@@ -171,7 +171,7 @@ def _mount(role: str, mount: Mapping[str, Any], servers: list[str]) -> dict[str,
 
 
 def _inputs(name: str, unit: Mapping[str, Any]) -> list[str] | None:
-    """The files that a unit is restarted for; None stands for all of the service's."""
+    """The files whose changes restart a unit; None means all files of the service."""
     named = unit.get("config_files")
     if named is None:
         return None
@@ -200,13 +200,13 @@ def _timer(name: str, unit: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _health(unit: Mapping[str, Any], me: Mapping[str, Any]) -> dict[str, Any]:
-    """How to tell that a unit serves: where to look, and for how many seconds at most."""
+    """The health check of a unit, with its timeout."""
     health = dict(unit.get("health") or {})
     address = me["addresses"].get(unit.get("plane", "management"))
     if by_uwsgi(unit) and not health.keys() & {"http", "tcp", "command", "active"}:
         health["http"] = "/"
     if "command" in health:
-        # A number in the inventory is a word here.
+        # Words of a command are strings; the inventory may have numbers.
         health["command"] = [str(word) for word in health["command"]]
     if "http" in health:
         health = {"port": unit.get("port"), **health}
@@ -253,7 +253,7 @@ def _service_text(
     if by_uwsgi(unit):
         service["NotifyAccess"] = "all"
     if not oneshot:
-        # Rising pauses: a service waits out a lost database without starving the host.
+        # Increasing pauses: a service survives a database outage without overloading the host.
         service |= {
             "Restart": "always",
             "RestartSec": 5,
@@ -273,7 +273,7 @@ def _service_text(
         "Unit": {
             "Description": f"Cairn: {description.get('summary', role)} ({name})",
             "Wants": "network-online.target",
-            "After": " ".join(("network-online.target", *PILLARS)),
+            "After": " ".join(("network-online.target", *BACKENDS)),
             "StartLimitIntervalSec": 0,
             **unit.get("unit", {}),
         },

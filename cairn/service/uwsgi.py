@@ -9,18 +9,18 @@ UWSGI: dict[str, Any] = {
     "master": True,
     "thunder-lock": True,
     "die-on-term": True,
-    # SIGTERM is a graceful reload that ends there. gracefully_kill_them_all, which is meant for
-    # this, waits without limit for a worker that never ends, whatever worker-reload-mercy says:
-    # systemd would kill all of them (uWSGI 2.0: core/uwsgi.c).
+    # SIGTERM: a graceful stop. gracefully_kill_them_all, which is meant for this, waits for a stuck
+    # worker without limit and ignores worker-reload-mercy, until systemd kills all workers
+    # (uWSGI 2.0: core/uwsgi.c).
     "hook-master-start": "unix_signal:15 grace_them_all",
     "exit-on-reload": True,
-    # A worker that is still loading its code would lose the signal and serve on.
+    # Otherwise a worker that is still loading its code loses the signal and continues.
     "hook-post-fork": "unix_signal:1 _exit",
     "buffer-size": 65535,
     "add-header": "Connection: close",
     "worker-reload-mercy": 60,
     "log-x-forwarded-for": True,
-    # The caller's request id and our own: what verify.yml follows an instance by.
+    # The caller's request id and the service's own: verify.yml traces an instance by them.
     "collect-header": "X-Openstack-Request-Id OS_REQUEST_ID",
     "log-format": (
         '%(addr) "%(method) %(uri)" status: %(status) len: %(rsize) time: %(msecs) ms '
@@ -33,11 +33,11 @@ WSGI: dict[str, Any] = {
     "enable-threads": True,
     "lazy-apps": True,
     "need-app": True,
-    # A client may pause while it sends an image; after the 4 seconds of the default it would fail.
+    # A client may pause during an upload of an image; the default fails after 4 seconds.
     "socket-timeout": 80,
     "http-chunked-input": True,
-    # glanceclient, and horizon by it, sends an image in chunks of 1 MiB, which with the two bytes
-    # at their ends are above the default of 1 MiB (uWSGI 2.0: core/chunked.c).
+    # glanceclient, and thus horizon, sends images in chunks of 1 MiB, which with their two trailing
+    # bytes exceed the default of 1 MiB (uWSGI 2.0: core/chunked.c).
     "chunked-input-limit": 16 * 2**20,
     "http-raw-body": True,
     "http-auto-chunked": True,
@@ -51,7 +51,7 @@ def file(
     me: Mapping[str, Any],
     user: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The file by which uWSGI runs a unit, as an entry of a manifest."""
+    """uWSGI's file for a unit, as an entry of a manifest."""
     address = me["addresses"][unit.get("plane", "management")]
     application = {"module": unit["wsgi"], **WSGI} if unit.get("wsgi") else {}
     files = {"static-map": f"/={unit['static']}"} if unit.get("static") else {}

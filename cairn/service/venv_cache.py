@@ -1,7 +1,7 @@
-"""Packed virtualenvs on the controller: each is built once, on one host, and unpacked on all.
+"""Archives of virtualenvs on the control node: each is built on one host and unpacked on all.
 
-An archive is named by the hash of its lock and by the platform, so it is valid for good; a second
-site, or a rebuilt one, takes it as it is.
+An archive is named by the hash of its lock and the platform, so it never becomes invalid; other
+sites and rebuilt ones use it as well.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 UNUSED_DAYS = 90
-FORM = "2"  # raise it when what stands in an archive changes though its lock does not
+FORM = "2"  # increase it if the contents of archives change while their locks do not
 
 
 def folder() -> Path:
-    """Where the archives lie: below the user's cache folder."""
+    """The folder of the archives, below the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "cairn" / "venvs"
 
 
 def platform(host: Mapping[str, Any]) -> str:
-    """What a virtualenv must share with its host; `host` is the host's own account (cairn_host)."""
+    """The platform of a host's virtualenvs; `host` is its probe (cairn_host)."""
     system = host["os"]
     python = ".".join(host["python"].split(".")[:2])
     return f"{system['id']}{system['version']}-{host['arch']}-python{python}"
@@ -33,31 +33,31 @@ def platform(host: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Archive:
-    """One packed virtualenv on the controller."""
+    """One archive on the control node."""
 
     path: Path
 
     @classmethod
     def of(cls, venv: str, where: str) -> Archive:
-        """The archive of a virtualenv for a platform, whether it is there or not."""
+        """The archive of a virtualenv for a platform, whether it exists or not."""
         return cls(folder() / f"{venv}_{where}.{FORM}.tar.gz")
 
     @property
     def stamp(self) -> Path:
-        """The file that holds the archive's SHA-256; written last."""
+        """The file with the archive's SHA-256; written last."""
         return self.path.with_name(f"{self.path.name}.sha256")
 
     def exists(self) -> bool:
-        """Whether the archive is there whole."""
+        """Whether the archive exists and is complete."""
         return self.stamp.exists() and self.path.exists()
 
     def use(self) -> str:
-        """Its SHA-256 in hex; notes that it was of use today."""
+        """Its SHA-256 in hex; marks it as used today."""
         self.stamp.touch()
         return self.stamp.read_text().strip()
 
     def keep(self, fetched: Path, sha256: str) -> None:
-        """Take in a file that came from a host; ValueError when it is not what was sent."""
+        """Keep a fetched file; ValueError if its hash differs."""
         with fetched.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
         if found != sha256:
@@ -67,12 +67,12 @@ class Archive:
 
 
 def any_for(where: str) -> bool:
-    """Whether any virtualenv is packed for a platform."""
+    """Whether there is any archive for a platform."""
     return any(folder().glob(f"*_{where}.{FORM}.tar.gz.sha256"))
 
 
 def prune(now: float | None = None) -> list[str]:
-    """Remove archives that were of no use for UNUSED_DAYS days; their names."""
+    """Remove archives that were not used for UNUSED_DAYS days; returns their names."""
     limit = (now or time.time()) - UNUSED_DAYS * 86400
     removed = []
     for stamp in folder().glob("*.sha256"):
@@ -86,11 +86,11 @@ def prune(now: float | None = None) -> list[str]:
 def assign(
     needs: Mapping[str, Mapping[str, int]], platforms: Mapping[str, str]
 ) -> dict[tuple[str, str], str]:
-    """Who builds what: (virtualenv, platform) to a host.
+    """Assign virtualenvs to hosts that build them: (virtualenv, platform) to a host.
 
-    `needs` maps each host that is worked on to the virtualenvs it lacks, with what each costs;
-    `platforms` maps the same hosts to their platforms. The dearest is given out first, always to
-    the host with least to do; among equals one that needs it itself, then the inventory's order.
+    `needs` maps each host to its missing virtualenvs, with their costs; `platforms` maps the same
+    hosts to their platforms. The most expensive is assigned first, always to the host with the
+    least work; among equals to one that needs it itself, then in the inventory's order.
     """
     costs: dict[tuple[str, str], int] = {}
     for host, venvs in needs.items():

@@ -30,7 +30,9 @@ def stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
     found = []
     for name, host in site["hosts"].items():
         network = hostvars[name].get("cairn_host", {}).get("network")
-        if network and (network["hash"] != host["network"] or network["drift"] or network["trial"]):
+        if network and (
+            network["hash"] != host["network"] or network["drift"] or network["unconfirmed"]
+        ):
             found.append(name)
     return found
 

@@ -479,7 +479,7 @@ def sweep_project(admin: Any, project: Any, remove: Callable[..., bool]) -> None
     """Remove what belongs to a run's project, what depends on other things first."""
     compute, network = admin.compute, admin.network
 
-    def begin(server: Any) -> Any:
+    def start_deletion(server: Any) -> Any:
         compute.delete_server(server, force=True)
         return GOING
 
@@ -489,7 +489,7 @@ def sweep_project(admin: Any, project: Any, remove: Callable[..., bool]) -> None
         network.delete_ip(address)
 
     found = compute.servers(details=False, all_projects=True, project_id=project.id)
-    servers = [one for one in list(found) if remove("server", one, begin, one)]
+    servers = [one for one in list(found) if remove("server", one, start_deletion, one)]
     for address in network.ips(project_id=project.id):
         remove("floating IP", address, withdraw, address)
     for router in network.routers(project_id=project.id):

@@ -229,11 +229,11 @@ def has_volume(run: Run) -> bool:
     return "block-storage" in run.services
 
 
-def begin(admin: Any, run: Run, ca_file: str | None, seconds: int) -> str:
-    """Ask for a stack without waiting for it; tells it in words.
+def create(admin: Any, run: Run, ca_file: str | None, seconds: int) -> str:
+    """Create a stack without waiting for it; returns a sentence about it.
 
-    `ca_file` signed the certificate of the public APIs, which the instance calls; `seconds` is how
-    long its wait conditions may take.
+    `ca_file` signed the certificate of the public APIs, which the instance calls; `seconds` limits
+    the stack's wait conditions.
     """
     user = user_cloud(admin, run)
     wanted = asked(user, run, ca_file, seconds, page=False)
@@ -244,13 +244,13 @@ def begin(admin: Any, run: Run, ca_file: str | None, seconds: int) -> str:
 
 
 def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Finding]:
-    """Wait for the stack that `begin` asked for (or ask for it now), update and delete it.
+    """Wait for the stack that `create` asked for (or create it now), then update and delete it.
 
-    ProofError with what did not work; `ca_file` as for `begin`, `seconds` is how long each of
-    creation, signals and update may take.
+    ProofError if a step fails; `ca_file` as for `create`, `seconds` limits each of creation,
+    signals and update.
     """
     if "stack" not in run.ids:
-        begin(admin, run, ca_file, seconds)
+        create(admin, run, ca_file, seconds)
     user = user_cloud(admin, run)
     name, volume, made = stack_name(run), has_volume(run), run.ids["stack"]
     found = Findings()

@@ -1,22 +1,14 @@
-"""Action: have each virtualenv built once, and keep it packed on the controller."""
+"""Action: build each virtualenv once, and keep it packed on the control node."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cairn.actions.building import BuildingAction
-from cairn.errors import CairnError
-from cairn.service import registry
-from cairn.service.venv_cache import Archive, assign, folder, platform, prune
-from cairn_host.wire import pack
+from cairn.actions.archives import ArchivesAction
 
 
-class ActionModule(BuildingAction):
-    """Without `share` it says who builds what, for `services` or all; with it, this host builds.
-
-    Virtualenvs that are packed on the controller already are nobody's work.
-    """
+class ActionModule(ArchivesAction):
+    """Without `share` it plans who builds what, for `services` or all; with it this host builds."""
 
     ARGUMENTS: ClassVar = {"share": None, "services": None}
 
@@ -24,61 +16,6 @@ class ActionModule(BuildingAction):
         """Plan or build; `builders` is host to virtualenv to lock, `built` name to seconds."""
         share = self.argument("share")
         if share is None:
-            return {"changed": False, "builders": self.plan(task_vars)}
+            builders = self.plan(self.argument("services"), task_vars)
+            return {"changed": False, "builders": builders}
         return self.build(share, task_vars)
-
-    def plan(self, task_vars: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-        """Spread what is to be built over the hosts of this play; makes no remote call."""
-        wanted = self.argument("services")
-        needs: dict[str, dict[str, int]] = {}
-        platforms: dict[str, str] = {}
-        locks: dict[str, str] = {}
-        for host in task_vars["ansible_play_hosts"]:
-            variables = task_vars["hostvars"][host]
-            platforms[host] = platform(variables["cairn_host"])
-            missing = {
-                name: venv
-                for name, venv in variables["cairn_venvs"].items()
-                if venv["role"] in (wanted or [venv["role"]])
-                and not Archive.of(name, platforms[host]).exists()
-            }
-            needs[host] = {name: venv["cost"] for name, venv in missing.items()}
-            locks |= {name: str(venv["lock"]) for name, venv in missing.items()}
-        builders: dict[str, dict[str, str]] = {}
-        for (name, _platform), host in assign(needs, platforms).items():
-            builders.setdefault(host, {})[name] = locks[name]
-        return builders
-
-    def build(self, share: dict[str, str], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Build and pack on the host, and fetch what came out."""
-        if self.check_mode:
-            return {"changed": True, "built": dict.fromkeys(share)}
-        state = self.host_state(task_vars)
-        model = self.model(task_vars)
-        payload = {
-            "locks": {name: model.lock(lock) for name, lock in share.items()},
-            "namespaces": {
-                name: registry.namespaces(registry.descriptions(), lock)
-                for name, lock in share.items()
-            },
-            "builders": model.lock("build"),
-            "keep": sorted(task_vars["cairn_venvs"]),
-            "uv": self.transfer_uv(state),
-            "environment": self.environment(task_vars),
-        }
-        done = self.call("cairn_build", {"payload": pack(payload)}, task_vars)
-        folder().mkdir(parents=True, exist_ok=True)
-        for name, archive in done.pop("archives", {}).items():
-            self.keep(archive, Archive.of(name, platform(state)))
-        prune()
-        self.remember(task_vars, **done.pop("state", {}))
-        return done
-
-    def keep(self, archive: Mapping[str, str], target: Archive) -> None:
-        """Bring an archive from the host."""
-        arriving = target.path.with_name(f".{target.path.name}.arriving")
-        self.fetch(archive["path"], arriving)
-        try:
-            target.keep(arriving, archive["sha256"])
-        except ValueError as error:
-            raise CairnError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Action: declare all roles' services to keystone; no call when that is done already."""
+"""Action: declare all roles' services in keystone; no call if the record is current."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class ActionModule(DeclaringAction):
         return {**model.catalog(), "admin_password": model.secret("keystone_admin")}
 
     def planned(self, declared: dict[str, Any]) -> list[str]:
-        """All of it."""
-        return ["everything: keystone is not there yet"]
+        """Everything would be declared."""
+        return ["everything: keystone does not run yet"]
 
     def send(
         self, arguments: dict[str, Any], model: Model, task_vars: dict[str, Any]
     ) -> dict[str, Any]:
-        """Call the module with keystone's own Python, which speaks HTTP; the system's does not."""
+        """Call the module with keystone's own Python, which has `requests`."""
         venv = paths.current("keystone") / "venv" / "bin"
         more = {
             "auth_url": service_url(model.site, KEYSTONE_PORT, "/v3"),

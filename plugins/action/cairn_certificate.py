@@ -1,4 +1,4 @@
-"""Action: give a host a certificate of the site's authority, when the one it has will not do."""
+"""Action: sign a host's certificate with the site's authority if it must be replaced."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ END = "certificate-end"
 
 
 class ActionModule(CairnAction):
-    """One call when nothing is to be done, two otherwise. The authority's key stays here."""
+    """One call if nothing changes, otherwise two. The authority's key stays on the control node."""
 
     ARGUMENTS: ClassVar = {"subjects": None, "days": 397, "renew_days": 30, "identity": None}
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Keep the certificate; `reason` says why there is a new one."""
+        """Keep the certificate; `reason` says why it was replaced."""
         subjects = [str(subject) for subject in self.argument("subjects")]
         renew_days = int(self.argument("renew_days"))
         model = self.model(task_vars)
         authority = model.secret("ca_certificate")
-        found = self.call(
+        present = self.call(
             "cairn_certificate", {"step": "request", "authority": authority}, task_vars
         )
         reason: str | None = "it has no key yet"
-        if found["request"]:
+        if present["request"]:
             reason = certificates.why_renew(
-                found["certificate"],
-                found["request"],
+                present["certificate"],
+                present["request"],
                 subjects,
                 authority,
                 renew_days=renew_days,
             )
-        known = self.host_state(task_vars).get("records", {})
+        old_records = self.host_state(task_vars).get("records", {})
         records = {RECORD: digest(str(self.argument("identity")))}
-        if reason is None and found["complete"] and known.get(RECORD) == records[RECORD]:
-            return {"changed": bool(found["changed"]), "reason": None}
-        unfinished = "it was not recorded" if found["complete"] else "not all services use it"
+        if reason is None and present["complete"] and old_records.get(RECORD) == records[RECORD]:
+            return {"changed": bool(present["changed"]), "reason": None}
+        unfinished = "it was not recorded" if present["complete"] else "not all services use it"
         result = {"changed": True, "reason": reason or unfinished}
         if self.check_mode:
             return result
         arguments: dict[str, Any] = {"step": "install", "authority": authority}
         if reason:
             made = certificates.sign(
-                found["request"],
+                present["request"],
                 subjects,
                 authority,
                 model.secret("ca_key"),
@@ -58,5 +58,5 @@ class ActionModule(CairnAction):
             records[END] = certificates.due(made, 0)
         arguments["records"] = records
         done = self.call("cairn_certificate", arguments, task_vars)
-        self.remember(task_vars, records={**known, **records})
+        self.remember(task_vars, records={**old_records, **records})
         return {**done, **result}

@@ -1,4 +1,4 @@
-"""Action: all services' databases, users and grants; no call when they are as recorded."""
+"""Action: databases, users and grants of all services; no call if the record is current."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ class ActionModule(DeclaringAction):
     RECORD, SERVICE = "databases", "mysql"
 
     def declared(self, model: Model) -> dict[str, Any]:
-        """Databases; their users come from the management plane."""
+        """Databases; their users connect from the management plane."""
         plane = IPNetwork(model.site["planes"]["management"]["cidr"])
-        found = [
-            {**entry, "hosts": [f"{plane.network}/{plane.netmask}"]} for entry in model.databases()
-        ]
-        return {"databases": found} if found else {}
+        hosts = [f"{plane.network}/{plane.netmask}"]
+        databases = [{**entry, "hosts": hosts} for entry in model.databases()]
+        return {"databases": databases} if databases else {}
 
     def planned(self, declared: dict[str, Any]) -> list[str]:
-        """Every database is to be made."""
-        return [f"database {entry['name']}: make" for entry in declared["databases"]]
+        """Every database would be created."""
+        return [f"database {entry['name']}: create" for entry in declared["databases"]]

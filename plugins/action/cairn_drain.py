@@ -1,4 +1,4 @@
-"""Action: take a service's servers on a host out of a load balancer, or put them back."""
+"""Action: drain a service's servers on a host in a load balancer, or restore them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from cairn.actions.base import CairnAction
 
 
 class ActionModule(CairnAction):
-    """Asks the load balancer that the task is delegated to; not where nothing is to restart.
+    """Calls the load balancer to which the task is delegated, if a unit will restart.
 
-    Only what HAProxy takes requests for is drained: connections to a database last for hours.
-    `generation` names the one that is switched to, by default what the inventory asks for.
+    Only HTTP servers are drained: connections to databases last for hours. `generation` is the
+    target of the switch, by default the generation of the inventory.
     """
 
     ARGUMENTS: ClassVar = {"service": None, "state": None, "generation": None}
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Drain or put back; nothing on a host that does not serve yet, or serves alone."""
+        """Drain or restore; nothing if the host does not serve yet, or is the only server."""
         role, me = self.argument("service"), self.host_name(task_vars)
-        known = self.host_state(task_vars).get("services", {}).get(role, {})
+        present = self.host_state(task_vars).get("services", {}).get(role, {})
         model = self.model(task_vars)
         servers = [
             f"{end['name']}/{me}"
@@ -29,11 +29,11 @@ class ActionModule(CairnAction):
             if end and len(end["servers"]) > 1 and me in {one["name"] for one in end["servers"]}
         ]
         nothing = {"changed": False, "drained": [], "left": 0}
-        if self.check_mode or not servers or not known.get("current"):
+        if self.check_mode or not servers or not present.get("current"):
             return nothing
         if self.argument("state") == "drain":
-            wanted = self.argument("generation") or (model.manifest(role) or {}).get("id")
-            if known.get("current") == wanted and not known.get("drift"):
+            target = self.argument("generation") or (model.manifest(role) or {}).get("id")
+            if present.get("current") == target and not present.get("drift"):
                 return nothing
-        asked = {"servers": servers, "state": self.argument("state")}
-        return self.call("cairn_drain", asked, task_vars)
+        arguments = {"servers": servers, "state": self.argument("state")}
+        return self.call("cairn_drain", arguments, task_vars)

@@ -1,4 +1,4 @@
-"""Action: refuse a run over a part of the site that would leave something half done."""
+"""Action: refuse a run over a part of the site that would leave work unfinished."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class ActionModule(CairnAction):
             if name in site["hosts"]
         }
         groups = {name: host["groups"] for name, host in site["hosts"].items()}
-        found = partial.judge(groups, run, site["services"])
-        if found:
-            Display().display("\n" + table(found) + "\n")
-        errors = [one for one in found if one.severity == ERROR]
+        findings = partial.judge(groups, run, site["services"])
+        if findings:
+            Display().display("\n" + table(findings) + "\n")
+        errors = [finding for finding in findings if finding.severity == ERROR]
         if errors:
             raise CairnError(
                 f"{len(errors)} finding(s) above: --limit leaves out what this run needs; nothing "
                 "was touched"
             )
-        return {"changed": False, "findings": [one.as_dict() for one in found]}
+        return {"changed": False, "findings": [finding.as_dict() for finding in findings]}

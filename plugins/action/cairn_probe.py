@@ -1,4 +1,4 @@
-"""Fills in what `cairn_probe` asks and notes the clock around the call; see the module."""
+"""Action: call the module cairn_probe with the site's options, and time the call."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from cairn.service.registry import descriptions, etc_folders, of_site
 from cairn.site import host_names, proxies
 from cairn.site.peers import neighbours
 
-# What may be on a disk is asked before anything is done to it: role to its variable.
+# Role to its variable with disks, whose contents are checked before anything is changed.
 DISKS = {"swift": "swift_disks", "cinder": "cinder_volume_disks"}
 DESCRIBED = descriptions()
 
 
 def devices(variables: Mapping[str, Any], site: Mapping[str, Any]) -> list[str]:
     """Paths of the disks that the host's variables give to services of the site."""
-    found = []
+    paths = []
     for role, name in DISKS.items():
         if role in site.get("services", []):
             disks = variables.get(name) or []
-            found += [str(d.get("device", "") if isinstance(d, Mapping) else d) for d in disks]
-    return list(filter(None, dict.fromkeys(found)))
+            paths += [str(d.get("device", "") if isinstance(d, Mapping) else d) for d in disks]
+    return list(filter(None, dict.fromkeys(paths)))
 
 
 class ActionModule(ActionBase):
-    """`required: false` makes a refusal a result, from which preflight makes its finding."""
+    """With `required: false` a failed login is a result, which preflight turns into a finding."""
 
     _supports_check_mode = True
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
-        """Run the module; add `clock`, the controller's time before and after the call."""
+        """Run the module; adds `clock`, the control node's time before and after the call."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, options = self.validate_argument_spec({"required": {"type": "bool", "default": True}})
         site = task_vars["cairn_site"]

@@ -1,4 +1,4 @@
-"""Action: keep a small fact on the host, when it is not there yet."""
+"""Action: write a record on the host if it differs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cairn.service.manifest import digest
 
 
 class ActionModule(CairnAction):
-    """Records the hash of `value` under `name`; no call when the host has it already."""
+    """Records the hash of `value` under `name`; no call if the host has it."""
 
     ARGUMENTS: ClassVar = {"name": None, "value": None}
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Record; changed when the host had another value."""
+        """Write the record; changed if the host had another value."""
         name, value = self.argument("name"), digest(str(self.argument("value")))
         records = self.host_state(task_vars).get("records", {})
         if records.get(name) == value:

@@ -1,4 +1,4 @@
-"""Makes `cairn_site` from the inventory, on the control node; see the module's text."""
+"""Action: compute `cairn_site` from the inventory; see the module's text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
         try:
-            _, made = fact.read(task_vars)
+            _, site = fact.read(task_vars)
         except CairnError as error:
             raise AnsibleActionFail(str(error)) from error
-        return result | {"changed": False} | made
+        return result | {"changed": False} | site

@@ -1,4 +1,4 @@
-"""Action: switch a service to its staged generation, where that is not in force yet."""
+"""Action: switch a service to its staged generation, if that is not in force."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NOTHING: dict[str, Any] = {
 
 
 class ActionModule(CairnAction):
-    """Asks the host only when the switch, or something that it lacks of it, is due.
+    """Calls the host only if it has another generation in force, or drift.
 
-    In a plan the host tells what its switch would do, by the code that would do it.
+    In a plan the host computes what its switch would do, with the same code.
     """
 
     ARGUMENTS: ClassVar = {"service": None, "generation": None}
@@ -31,21 +31,21 @@ class ActionModule(CairnAction):
         if not role:
             raise AnsibleActionFail("cairn_switch needs `service`")
         state = self.host_state(task_vars)
-        known = state.get("services", {}).get(role, {})
-        asked = self.argument("generation")
-        wanted = None
-        if not asked:
-            wanted = self.model(task_vars).manifest(role)
-            if wanted is None:
+        present = state.get("services", {}).get(role, {})
+        target = self.argument("generation")
+        manifest = None
+        if not target:
+            manifest = self.model(task_vars).manifest(role)
+            if manifest is None:
                 return dict(NOTHING)
-            asked = wanted["id"]
-        if known.get("current") == asked and not known.get("drift"):
+            target = manifest["id"]
+        if present.get("current") == target and not present.get("drift"):
             return dict(NOTHING)
-        if self.check_mode and state.get("planned", {}).get(role) == asked:
+        if self.check_mode and state.get("planned", {}).get(role) == target:
             return dict(NOTHING)
-        arguments = {"service": role, "generation": asked, "rollback": wanted is None}
-        if self.check_mode and wanted:
-            arguments["manifest"] = pack(wanted)
+        arguments = {"service": role, "generation": target, "rollback": manifest is None}
+        if self.check_mode and manifest:
+            arguments["manifest"] = pack(manifest)
         done = self.call("cairn_switch", arguments, task_vars)
         if done.get("diff") and self._task.diff:
             depths = {k: v for k, v in registry.merged().items() if k.startswith(f"{role}_")}
@@ -53,13 +53,13 @@ class ActionModule(CairnAction):
                 done["diff"].append({"prepared": why})
         news = done.pop("state", {})
         if self.check_mode:
-            news = {"planned": {**state.get("planned", {}), role: asked}}
-        if wanted and self.upgrades(known, wanted["release"]):
+            news = {"planned": {**state.get("planned", {}), role: target}}
+        if manifest and self.upgrades(present, manifest["release"]):
             news["upgraded"] = sorted({*state.get("upgraded", []), role})
         self.remember_change(task_vars, news)
         return done
 
     @staticmethod
-    def upgrades(known: dict[str, Any], release: str) -> bool:
-        """Whether a service that runs goes to another release of OpenStack."""
-        return bool(known.get("release")) and known["release"] != release
+    def upgrades(present: dict[str, Any], release: str) -> bool:
+        """Whether a running service changes to another release of OpenStack."""
+        return bool(present.get("release")) and present["release"] != release

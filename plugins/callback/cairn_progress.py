@@ -1,69 +1,28 @@
-"""Ansible's default output, which also tells what a run is at while it is at it."""
+"""Ansible's default output, with the name of the running task."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 from ansible.plugins.callback.default import CallbackModule as Default
 
 from cairn.display import learn_of_play, mask_display
+from cairn.progress import Progress
 
 DOCUMENTATION = r"""
 name: cairn_progress
 type: stdout
-short_description: Ansible's default output, with the task that is under way
+short_description: Ansible's default output, with the running task
 description:
-  - As C(default). That one prints a task's name with its first result where skipped hosts are not
-    displayed, so that during a long task the name of the one before stands last.
-  - Here the name is printed once a task has taken two seconds, and each minute which hosts it
-    still waits for.
+  - As C(default). If skipped hosts are not displayed, that plugin prints a task's name only with
+    its first result, so that during a long task the last line names the previous task.
+  - This plugin prints the name once a task has run for two seconds, and each minute the hosts on
+    which it still runs.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
 """
-
-BANNER_AFTER = 2.0
-REMIND_EVERY = 60.0
-SHOWN_HOSTS = 8
-
-
-class Progress:
-    """The task under way, and what is to be told of it by now. Times are seconds of one clock."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no task."""
-        self.clock = clock
-        self.task: Any = None
-        self.began = 0.0
-        self.reminders = 0
-        self.hosts: dict[str, None] = {}
-
-    def start(self, task: Any) -> None:
-        """Begin a task, or none: nobody works at the one before any more."""
-        self.task, self.began, self.reminders, self.hosts = task, self.clock(), 0, {}
-
-    def work(self, host: str) -> None:
-        """Take note that a host works at the task."""
-        self.hosts[host] = None
-
-    def done(self, host: str) -> None:
-        """Take note that a host has ended the task."""
-        self.hosts.pop(host, None)
-
-    def due(self) -> tuple[Any, str]:
-        """The task whose name must be seen by now (or None), and a line to print (or '')."""
-        hosts, seconds = list(self.hosts), self.clock() - self.began
-        if self.task is None or not hosts or seconds < BANNER_AFTER:
-            return None, ""
-        if seconds < REMIND_EVERY * (self.reminders + 1):
-            return self.task, ""
-        self.reminders = int(seconds // REMIND_EVERY)
-        more = f" and {len(hosts) - SHOWN_HOSTS} more" if len(hosts) > SHOWN_HOSTS else ""
-        waiting = ", ".join(hosts[:SHOWN_HOSTS])
-        return self.task, f"... {self.reminders} min, still at it: {waiting}{more}"
 
 
 class CallbackModule(Default):
@@ -74,17 +33,17 @@ class CallbackModule(Default):
     CALLBACK_NAME = "cairn_progress"
 
     def __init__(self) -> None:
-        """Begin with no run."""
+        """Start without a run."""
         super().__init__()
         mask_display(self._display)
         self.progress = Progress()
-        # Both ansible's own thread and the one that looks at the clock print and take notes.
+        # Ansible's own thread and the thread that watches the clock both print.
         self.lock = threading.RLock()
-        # A command may run several playbooks, one after the other.
+        # A command may run several playbooks in turn.
         self.ended = threading.Event()
 
     def look(self) -> None:
-        """Print what is due by now."""
+        """Print what is due."""
         with self.lock:
             task, line = self.progress.due()
             if task is not None:
@@ -111,41 +70,41 @@ class CallbackModule(Default):
             self.progress.start(task)
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Begin to look at the clock."""
+        """Start to watch the clock."""
         super().v2_playbook_on_start(playbook)
         self.ended = threading.Event()
         threading.Thread(target=self._watch, args=[self.ended], daemon=True).start()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """No task is under way while a play begins."""
+        """No task is under way while a play starts."""
         learn_of_play(play)
         with self.lock:
             self.progress.start(None)
             super().v2_playbook_on_play_start(play)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        """A host works at a task."""
+        """A task starts on a host."""
         with self.lock:
             self.progress.work(host.get_name())
             super().v2_runner_on_start(host, task)
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """A host has ended a task."""
+        """A task has ended on a host."""
         self._done(result)
         super().v2_runner_on_ok(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """A host has failed at a task."""
+        """A task has failed on a host."""
         self._done(result)
         super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        """A host has nothing to do."""
+        """A task was skipped on a host."""
         self._done(result)
         super().v2_runner_on_skipped(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """A host cannot be reached."""
+        """A host is unreachable."""
         self._done(result)
         super().v2_runner_on_unreachable(result)
 

@@ -7,20 +7,20 @@ DOCUMENTATION = r"""
 module: cairn_build
 short_description: Build each virtualenv once, for all hosts
 description:
-  - Without O(share), spreads the virtualenvs that hosts of the play lack, and that the controller
-    has not got packed, over these hosts.
-  - With it, builds the host's share, packs it and keeps it on the controller, from where
-    M(cairn_stage) brings it to every host.
+  - Without O(share), distributes the virtualenvs that hosts of the play lack, and of which the
+    control node has no archive, over these hosts.
+  - With it, builds and packs the host's share and fetches the archives to the control node, from
+    where M(cairn_stage) sends them to every host.
 options:
   share:
     description: Virtualenvs that this host builds, name to the name of the lock.
     type: dict
   services:
-    description: Whose virtualenvs are to be spread; by default those of all services.
+    description: Services whose virtualenvs are distributed; by default all.
     type: list
     elements: str
   payload:
-    description: Locks and uv's place, packed by the action plugin; never logged.
+    description: Locks and the path of uv, packed by the action plugin; never logged.
     type: str
 author: [Cairn]
 """
@@ -43,7 +43,7 @@ builders:
   type: dict
   returned: without share
 built:
-  description: Seconds that building and packing took, by virtualenv.
+  description: Seconds for building and packing, by virtualenv.
   type: dict
   returned: with share
 """
@@ -59,17 +59,17 @@ from ansible.module_utils.cairn_host.service import staging, virtualenv
 
 
 def build_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
-    """Build and pack what the payload names; fills `result` as it goes."""
+    """Build and pack the payload's virtualenvs; adds to `result` after each."""
     with host_lock():
         uv = virtualenv.place_uv(payload["uv"])
         for name, lock in payload["locks"].items():
-            begin = time.monotonic()
+            start = time.monotonic()
             made = virtualenv.build(name, lock, payload["builders"], uv, payload["environment"])
             staging.remember_options(name, payload["namespaces"][name])
             result["archives"][name] = virtualenv.pack(name)
             if made and name not in payload["keep"]:
                 virtualenv.remove(name)
-            result["built"][name] = round(time.monotonic() - begin, 1)
+            result["built"][name] = round(time.monotonic() - start, 1)
             result["changed"] = True
 
 

@@ -17,17 +17,17 @@ DOCUMENTATION = r"""
 module: cairn_catalog
 short_description: Declares region, services, endpoints, domains, service users and their roles
 description:
-  - The action plugin of the same name gathers all roles' descriptions and calls this once, on the
+  - The action plugin of the same name collects all roles' descriptions and calls this once, on the
     first controller, with the Python of keystone's virtualenv.
-  - Compares before it changes, and logs in to tell whether a password is the right one. Where the
-    administrator cannot log in, it bootstraps keystone first.
+  - Changes only what differs, and checks passwords by logging in. If the administrator cannot log
+    in, it bootstraps keystone first.
 options:
   auth_url:
     description: The internal URL of keystone's API, with its version.
     type: str
     required: true
   ca_file:
-    description: Who signed the API's certificate.
+    description: Certificate authority of the API's certificate.
     type: str
     required: true
   admin_password:
@@ -35,12 +35,12 @@ options:
     type: str
     required: true
   bootstrap:
-    description: Command that bootstraps keystone; it takes the password from its environment.
+    description: Command that bootstraps keystone; it reads the password from its environment.
     type: list
     elements: str
     required: true
   user:
-    description: Account that runs it.
+    description: Account that runs the command.
     type: str
     required: true
   region:
@@ -66,10 +66,10 @@ options:
     suboptions:
       name: {description: Its name., type: str, required: true}
       password: {description: Its password., type: str, required: true}
-      project: {description: The project that it has its roles in., type: str, required: true}
+      project: {description: The project in which it has its roles., type: str, required: true}
       roles: {description: Its roles., type: list, elements: str, required: true}
   domains:
-    description: Domains beside the default one.
+    description: Domains in addition to the default one.
     type: list
     elements: dict
     default: []
@@ -78,12 +78,12 @@ options:
       admin: {description: The user who administers it., type: str, required: true}
       password: {description: The password of that user., type: str, required: true}
   roles:
-    description: Roles that are to be there, whether a service user has them or not.
+    description: Roles that must exist even if no service user has them.
     type: list
     elements: str
     default: []
   record:
-    description: What to record when all is declared.
+    description: Value of the record that is written on success.
     type: str
     required: true
 author: Cairn
@@ -96,17 +96,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was, or in check mode would be, made or changed.
+  description: What was, or in check mode would be, created or changed.
   returned: success
   type: list
 """
 
 SERVICE_KEYS = ("name", "type", "description", "internal", "public")
-PATIENCE = 120  # seconds for the load balancer to find keystone healthy
+PATIENCE = 120  # seconds for the load balancer to consider keystone healthy
 
 
 class Keystone:
-    """The identity API over HTTP; see `catalog.Api`."""
+    """The identity API over HTTP; see `keystone.Api`."""
 
     def __init__(self, url: str, ca_file: str) -> None:
         """`url` with its version; `ca_file` signed its certificate."""
@@ -115,12 +115,12 @@ class Keystone:
         self.url = url.rstrip("/")
         self.session = requests.Session()
         self.session.verify = ca_file
-        # A proxy of the host (/etc/environment) leads to the outside; this is the cloud itself.
+        # Without the host's proxy (/etc/environment): this is the cloud itself.
         self.session.trust_env = False
         self.busy = (requests.ConnectionError, requests.Timeout)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One request, repeated while the API is not there."""
+        """Send one request, and repeat it until the API answers."""
         end = time.monotonic() + PATIENCE
         while True:
             problem: object
@@ -132,7 +132,10 @@ class Keystone:
             except self.busy as error:
                 problem = error
             if time.monotonic() > end:
-                raise errors.HostError(f"{method} {self.url}{path}: no answer: {problem}")
+                raise errors.HostError(
+                    f"{method} {self.url}{path}: no answer for {PATIENCE} s: {problem}; see "
+                    "journalctl -u keystone-api -u haproxy"
+                )
             time.sleep(2)
 
     def _login(self, user: dict[str, Any], password: str, scope: dict[str, Any] | None) -> Any:
@@ -141,7 +144,7 @@ class Keystone:
         return self._request("POST", "/auth/tokens", {"auth": auth})
 
     def login(self, password: str) -> bool:
-        """Become the administrator; False when the password, or the user, is not known."""
+        """Log in as the administrator; False if the user or the password is wrong."""
         domain = {"id": "default"}
         scope = {"project": {"name": "admin", "domain": domain}}
         answer = self._login({"name": "admin", "domain": domain}, password, scope)
@@ -160,7 +163,7 @@ class Keystone:
         return True
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything at `path`."""
+        """Whether `path` exists."""
         answer = self._request("GET", path)
         if answer.status_code == 404:
             return False
@@ -168,11 +171,11 @@ class Keystone:
         return True
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request as the administrator."""
+        """Send one request as the administrator."""
         answer = self._request(method, path, body)
         self._refuse_errors(answer)
-        found: dict[str, Any] = answer.json() if answer.content else {}
-        return found
+        content: dict[str, Any] = answer.json() if answer.content else {}
+        return content
 
     @staticmethod
     def _refuse_errors(answer: Any) -> None:
@@ -185,7 +188,7 @@ class Keystone:
 
 
 def bootstrap(command: list[str], user: str, password: str) -> None:
-    """Make or mend the administrator, with keystone's own command."""
+    """Create or repair the administrator, with keystone's own command."""
     done = subprocess.run(
         ["runuser", f"--user={user}", "--", *command],
         env={**os.environ, "OS_BOOTSTRAP_PASSWORD": password},
@@ -199,7 +202,7 @@ def bootstrap(command: list[str], user: str, password: str) -> None:
 
 
 def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
-    """Do the whole work; the changes as sentences."""
+    """Declare everything; returns the changes as sentences."""
     keystone = Keystone(asked["auth_url"], asked["ca_file"])
     changes: list[str] = []
     if not keystone.login(asked["admin_password"]):
@@ -219,7 +222,7 @@ def declare(asked: dict[str, Any], check_mode: bool) -> list[str]:
 def main() -> None:
     """Run the module."""
     text = {"type": "str", "required": True}
-    many = {"type": "list", "elements": "dict", "required": True}
+    entries = {"type": "list", "elements": "dict", "required": True}
     module = AnsibleModule(
         argument_spec={
             "auth_url": text,
@@ -229,11 +232,11 @@ def main() -> None:
             "user": text,
             "region": text,
             "services": {
-                **many,
+                **entries,
                 "options": dict.fromkeys(SERVICE_KEYS, text),
             },
             "users": {
-                **many,
+                **entries,
                 "options": {
                     "name": text,
                     "password": {**text, "no_log": True},

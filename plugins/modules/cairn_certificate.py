@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module: the host's part in having a certificate. The action of the same name does the signing."""
+"""Module: the host's part of its certificate; the action plugin of the same name signs it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ DOCUMENTATION = r"""
 module: cairn_certificate
 short_description: Keep a host's key and certificate
 description:
-  - As an action it takes C(subjects), C(days), C(renew_days) and C(identity) (what the host records
-    as the certificate's inputs), asks the host for a signing request, signs it on the controller
-    with the site's authority when the host's certificate will not do, and installs it.
-  - What stands below are the two calls that it makes on the host.
+  - As an action it takes C(subjects), C(days), C(renew_days) and C(identity) (recorded on the host
+    as the certificate's inputs). It gets a signing request from the host, signs it on the control
+    node with the site's authority if the host's certificate must be replaced, and installs it.
+  - The options below are those of the two calls that the action makes on the host.
 options:
   step:
-    description: Whether to give a signing request (and make the key, once), or to install.
+    description: Return a signing request (and create the key, once), or install a certificate.
     type: str
     choices: [request, install]
     required: true
@@ -25,7 +25,7 @@ options:
     description: The new certificate in PEM; without it only the authority is installed.
     type: str
   records:
-    description: Small facts to keep on the host once the certificate is in use everywhere.
+    description: Records to write once all services use the certificate.
     type: dict
 author: [Cairn]
 """
@@ -41,19 +41,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 request:
-  description: A signing request in PEM; empty in check mode on a host that has no key yet.
+  description: A signing request in PEM; empty in check mode on a host without a key.
   type: str
   returned: step is request
 certificate:
-  description: The certificate that the host has, in PEM; empty when it has none.
+  description: The host's certificate in PEM; empty if it has none.
   type: str
   returned: step is request
 complete:
-  description: Whether the system trusts the authority and all services know of the certificate.
+  description: Whether the system trusts the authority and all services use the certificate.
   type: bool
   returned: step is request
 reloaded:
-  description: The programs that told services of the new certificate.
+  description: The programs that reloaded services with the new certificate.
   type: list
   returned: step is install
 """
@@ -73,15 +73,15 @@ TLS = Path("/etc/cairn/tls")
 KEY = TLS / "host.key"
 CERTIFICATE = TLS / "host.pem"
 HOOKS = TLS / "reload.d"
-UNTOLD = TLS / ".untold"  # there from before a certificate changes until every hook has run
+RELOAD_DUE = TLS / ".untold"  # exists until every hook has run after a change of the certificate
 GROUP = "cairn-tls"
 ANCHOR = Path("/usr/local/share/ca-certificates/cairn-ca.crt")
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-LINK = Path("/etc/ssl/certs/cairn-ca.pem")  # made by update-ca-certificates
+LINK = Path("/etc/ssl/certs/cairn-ca.pem")  # created by update-ca-certificates
 
 
 def text(path: Path) -> str:
-    """A file's text; empty when there is no such file."""
+    """A file's text; empty if it does not exist."""
     try:
         return path.read_text()
     except FileNotFoundError:
@@ -89,88 +89,91 @@ def text(path: Path) -> str:
 
 
 def ensure_key() -> bool:
-    """Make the host's key when there is none; True when it was made now."""
+    """Create the host's key if there is none; True if it was created now."""
     if KEY.exists():
         return False
     try:
         grp.getgrnam(GROUP)
     except KeyError:
-        must(["groupadd", "--system", GROUP], f"making group {GROUP}")
+        must(["groupadd", "--system", GROUP], f"creating group {GROUP}")
     made: str = must(
         ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
-        "making the host's key",
+        "creating the host's key",
     )
     write_atomic(KEY, made.encode(), 0o640, "root", GROUP)
     return True
 
 
 def signing_request() -> str:
-    """A request that proves the host holds its key; the names are the controller's business."""
+    """A request that proves the possession of the key; the control node sets the names."""
     name = f"/CN={os.uname().nodename[:64]}"
     command = ["openssl", "req", "-new", "-key", str(KEY), "-subj", name]
-    made: str = must(command, "making a signing request")
+    made: str = must(command, "creating a signing request")
     return made
 
 
 def trusted(authority: str) -> bool:
-    """Whether the system's bundle and Cairn's own file hold the authority."""
-    wanted = authority.strip()
-    return wanted in text(BUNDLE) and text(LINK).strip() == wanted
+    """Whether the system's bundle and Cairn's own file contain the authority."""
+    certificate = authority.strip()
+    return certificate in text(BUNDLE) and text(LINK).strip() == certificate
 
 
 def trust(authority: str) -> None:
-    """Have the whole system trust the authority."""
+    """Add the authority to the system's bundle."""
     write_atomic(ANCHOR, authority.encode(), 0o644, "root", "root")
-    must(["update-ca-certificates"], "taking the authority into the system's bundle")
+    must(["update-ca-certificates"], "adding the authority to the system's bundle")
 
 
 def reload_services() -> list[str]:
-    """Run every hook that a service left; their names. HostError tells which ones failed."""
+    """Run every service's hook; returns their names. HostError with the hooks that failed."""
     hooks = sorted(p for p in HOOKS.iterdir() if os.access(p, os.X_OK)) if HOOKS.is_dir() else []
     failed = []
     for hook in hooks:
         done = subprocess.run([str(hook)], capture_output=True, text=True, check=False)
         if done.returncode:
-            said = (done.stderr or done.stdout).strip()
-            failed.append(f"{hook} (exit {done.returncode}): {said}")
+            output = (done.stderr or done.stdout).strip()
+            failed.append(f"{hook} (exit {done.returncode}): {output}")
     if failed:
-        raise HostError("the new certificate is in place, but not in use:\n" + "\n".join(failed))
+        raise HostError(
+            "the new certificate is installed, but services still use the old one; the next run "
+            "tries again:\n" + "\n".join(failed)
+        )
     return [hook.name for hook in hooks]
 
 
 def request(module: AnsibleModule) -> dict[str, object]:
-    """The first call."""
-    there = KEY.exists()
-    if module.check_mode and not there:
+    """The first call: the signing request and the present certificate."""
+    existed = KEY.exists()
+    if module.check_mode and not existed:
         signing = ""
     else:
         ensure_key()
         signing = signing_request()
     return {
-        "changed": not there,
+        "changed": not existed,
         "request": signing,
         "certificate": text(CERTIFICATE),
-        "complete": trusted(module.params["authority"]) and not UNTOLD.exists(),
+        "complete": trusted(module.params["authority"]) and not RELOAD_DUE.exists(),
     }
 
 
 def install(module: AnsibleModule) -> dict[str, object]:
-    """The second call; only made when there is something to install."""
+    """The second call: install the authority and the certificate, and reload services."""
     authority, certificate = module.params["authority"], module.params["certificate"]
     if not trusted(authority):
         trust(authority)
-    UNTOLD.touch()
+    RELOAD_DUE.touch()
     if certificate:
         write_atomic(CERTIFICATE, certificate.encode(), 0o644, "root", "root")
     reloaded = reload_services()
-    UNTOLD.unlink()
+    RELOAD_DUE.unlink()
     for name, value in (module.params["records"] or {}).items():
         record(name, value)
     return {"changed": True, "reloaded": reloaded}
 
 
 def main() -> None:
-    """Do one step."""
+    """Run one step."""
     module = AnsibleModule(
         argument_spec={
             "step": {"type": "str", "choices": ["request", "install"], "required": True},

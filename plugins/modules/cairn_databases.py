@@ -5,30 +5,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cairn_databases
-short_description: Keep databases, their users and grants
+short_description: Keeps databases, their users and grants
 description:
-  - Speaks to the server on this host by its socket, as root. Compares first, and changes only what
-    differs.
-  - A user reaches the databases listed for it and nothing else, from the given hosts only, and with
-    TLS only. Databases and users that are not listed are left alone; databases are never dropped.
-  - As an action it takes no arguments and finds them in the services' descriptions.
+  - Connects to the server on this host through its socket, as root. Changes only what differs.
+  - A user can access only its listed databases, only from the given hosts, and only with TLS.
+    Other databases and users are left alone; databases are never dropped.
+  - As an action it takes no arguments; the data comes from the services' descriptions.
 options:
   databases:
-    description: Databases, each with the user it belongs to.
+    description: Databases, each with its user.
     type: list
     elements: dict
     required: true
     suboptions:
       name: {description: The database., type: str, required: true}
-      user: {description: Who it belongs to., type: str, required: true}
+      user: {description: The user with access., type: str, required: true}
       password: {description: The user's password., type: str, required: true}
       hosts:
-        description: Where the user comes from, such as 192.0.2.0/255.255.255.0.
+        description: Hosts from which the user connects, such as 192.0.2.0/255.255.255.0.
         type: list
         elements: str
         required: true
   record:
-    description: What to note on the host after success, so that the next run need not ask.
+    description: Value of the record that is written on success; the next run then skips the call.
     type: str
 author: [Cairn]
 """
@@ -40,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was done, or would be, as sentences.
+  description: What was or would be done, as sentences.
   type: list
   returned: always
 """
@@ -53,24 +52,24 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn_host import reconcile
 from ansible.module_utils.cairn_host.database.mariadb import DatabaseError, masked, quoted, sql
 
-Change = tuple[str, str]  # what it does, in words; and in SQL
+Change = tuple[str, str]  # in words, and in SQL
 NAME = re.compile(r"[A-Za-z0-9_]+")
 GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<where>\S+) TO \S+(?P<how>.*)")
 
 
 def account(user: str, host: str) -> str:
-    """A user from a host pattern, as SQL writes it."""
+    """A user and host pattern in SQL."""
     return f"{quoted(user)}@{quoted(host)}"
 
 
 def password_hash(password: str) -> str:
-    """What the server keeps of a password (mysql_native_password)."""
+    """A password's hash as the server stores it (mysql_native_password)."""
     once = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
     return "*" + hashlib.sha1(once, usedforsecurity=False).hexdigest().upper()
 
 
 def schema_pattern(name: str) -> str:
-    """A database in a grant, where _ would stand for any character."""
+    """A database's pattern in a grant, with _ escaped, which would match any character."""
     return "`" + name.replace("_", "\\_") + "`.*"
 
 
@@ -80,26 +79,26 @@ def read(users: set[str]) -> tuple[set[str], dict[tuple[str, str], list[str]]]:
         "SELECT 'database', SCHEMA_NAME, '' FROM information_schema.SCHEMATA;\n"
         "SELECT 'account', User, Host FROM mysql.global_priv;\n"
     )
-    found = [row.split("\t") for row in rows]
+    entries = [row.split("\t") for row in rows]
     grants: dict[tuple[str, str], list[str]] = {
-        (name, host): [] for kind, name, host in found if kind == "account" and name in users
+        (name, host): [] for kind, name, host in entries if kind == "account" and name in users
     }
-    asked = [
+    statements = [
         f"SELECT {quoted(f'account {i}')}; SHOW GRANTS FOR {account(*who)};"
         for i, who in enumerate(grants)
     ]
     accounts = iter(list(grants))
     lines: list[str] = []
-    for line in sql("\n".join(asked)) if asked else []:
+    for line in sql("\n".join(statements)) if statements else []:
         if line.startswith("account "):
             lines = grants[next(accounts)]
         else:
             lines.append(line)
-    return {name for kind, name, _host in found if kind == "database"}, grants
+    return {name for kind, name, _host in entries if kind == "database"}, grants
 
 
 def wanted_accounts(databases: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What each account should have: password hash and databases. DatabaseError on a bad name."""
+    """Each account's password hash and databases. DatabaseError for an invalid name."""
     accounts: dict[tuple[str, str], dict[str, Any]] = {}
     for entry in databases:
         for what in ("name", "user"):
@@ -114,7 +113,7 @@ def wanted_accounts(databases: list[dict[str, Any]]) -> dict[tuple[str, str], di
 def plan_account(
     who: tuple[str, str], wanted: dict[str, Any], grants: list[str] | None
 ) -> list[Change]:
-    """What makes one account right; `grants` is what the server shows, None when it has none."""
+    """The changes of one account; `grants` are the server's, None if the account is missing."""
     name = account(*who)
     shown = f"user {who[0]} from {who[1]}"
     login = f"IDENTIFIED VIA mysql_native_password USING {quoted(wanted['hash'])} REQUIRE SSL"
@@ -122,7 +121,7 @@ def plan_account(
     own = {schema_pattern(database) for database in wanted["databases"]}
     have: set[str] = set()
     if grants is None:
-        changes.append((f"{shown}: make", f"CREATE USER {name} {login};"))
+        changes.append((f"{shown}: create", f"CREATE USER {name} {login};"))
     for line in grants or []:
         match = GRANT.fullmatch(line)
         if not match:
@@ -140,14 +139,14 @@ def plan_account(
         elif where in own:
             if how:
                 revoke = f"REVOKE GRANT OPTION ON {where} FROM {name};"
-                changes.append((f"{shown}: no right to pass on {where}", revoke))
+                changes.append((f"{shown}: revoke the grant option on {where}", revoke))
             if what == "ALL PRIVILEGES":
                 have.add(where)
         else:
             revoke = f"REVOKE ALL PRIVILEGES ON {where} FROM {name};"
             if how:
                 revoke = f"REVOKE GRANT OPTION ON {where} FROM {name}; {revoke}"
-            changes.append((f"{shown}: revoke what it has on {where}", revoke))
+            changes.append((f"{shown}: revoke privileges on {where}", revoke))
     for database in sorted(wanted["databases"]):
         pattern = schema_pattern(database)
         if pattern not in have:
@@ -161,9 +160,9 @@ def plan(
     present: set[str],
     grants: dict[tuple[str, str], list[str]],
 ) -> list[Change]:
-    """Everything that is to be done, in order."""
+    """All changes, in order."""
     changes: list[Change] = [
-        (f"database {name}: make", f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4;")
+        (f"database {name}: create", f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4;")
         for name in sorted({entry["name"] for entry in databases} - present)
     ]
     accounts = wanted_accounts(databases)
@@ -171,7 +170,7 @@ def plan(
         changes += plan_account(who, wanted, grants.get(who))
     for user, host in sorted(set(grants) - set(accounts)):
         drop = f"DROP USER {account(user, host)};"
-        changes.append((f"user {user} from {host}: remove, it comes from elsewhere", drop))
+        changes.append((f"user {user} from {host}: remove, the host is not listed", drop))
     return changes
 
 

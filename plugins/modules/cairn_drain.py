@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module: have this host's HAProxy send nothing new to servers that are about to restart."""
+"""Module: have this host's HAProxy send no new requests to servers that are about to restart."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from ansible.module_utils.cairn_host.files import write_atomic
 
 DOCUMENTATION = r"""
 module: cairn_drain
-short_description: Takes servers out of HAProxy's rotation, or back into it
+short_description: Drains servers of HAProxy, and restores them
 description:
-  - With O(state=drain), new requests go to the other servers of a backend, and the requests that a
-    server has already are waited for. A server is only taken out where another one serves, and for
-    at most O(minutes), after which a timer of the host puts it back, whatever became of the run.
-  - A server that an operator has drained or put into maintenance stays so. With O(state=ready) only
-    those come back that this module took out.
-  - A host without a running HAProxy has nothing to do.
-  - As an action it takes C(service), whose servers it finds, O(state), and C(generation), the one
-    that is switched to; it calls the load balancer only where something restarts.
+  - With O(state=drain), new requests go to the other servers of a backend, and the module waits for
+    requests in progress. It drains a server only if another one is up, and for at most O(minutes),
+    after which a timer on the host restores it even if the run was interrupted.
+  - A server that an operator has drained or put into maintenance stays so. O(state=ready) restores
+    only servers that this module drained.
+  - Does nothing on a host without a running HAProxy.
+  - As an action it takes C(service), whose servers it finds, O(state), and C(generation), the
+    target of the switch; it calls the load balancer only if something restarts.
 options:
   servers:
-    description: What to take out or put back, each as C(backend/server).
+    description: Servers to drain or restore, each as C(backend/server).
     type: list
     elements: str
     required: true
   state:
-    description: Whether to take the servers out or to put them back.
+    description: Drain the servers, or restore them.
     type: str
     choices: [drain, ready]
     required: true
   patience:
-    description: Seconds to wait for another server, and for the requests under way, at most.
+    description: Maximum seconds to wait for another server, and for requests in progress.
     type: float
     default: 60
   minutes:
-    description: After how many minutes the servers are put back in any case.
+    description: Minutes after which the servers are restored in any case.
     type: int
     default: 20
 author: Cairn
@@ -61,17 +61,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 drained:
-  description: The servers that get nothing new now.
+  description: The servers that get no new requests now.
   returned: success
   type: list
 left:
-  description: Requests that were still under way when O(patience) had passed.
+  description: Requests still in progress after O(patience).
   returned: success
   type: int
 """
 
 SOCKET = "/run/haproxy/admin.sock"
-# Like HAProxy's own state, what was taken out is forgotten at a reboot.
+# Lost at a reboot, as HAProxy's own state is.
 DRAINED = Path("/run/cairn/drained")
 MAINTENANCE = "MAINT"
 PAUSE = 0.5
@@ -79,7 +79,7 @@ Ask = Callable[[str], str]
 
 
 def ask(command: str) -> str:
-    """Give HAProxy a command; its answer. OSError where none runs."""
+    """Send HAProxy a command; returns its answer. OSError if HAProxy does not run."""
     with socket.socket(socket.AF_UNIX) as admin:
         admin.settimeout(20)
         admin.connect(SOCKET)
@@ -91,7 +91,7 @@ def ask(command: str) -> str:
 
 
 def servers(asked: Ask = ask) -> dict[str, dict[str, str]]:
-    """What HAProxy tells of each server, by `backend/server`."""
+    """HAProxy's statistics of each server, by `backend/server`."""
     text = asked("show stat -1 4 -1").lstrip("# ")
     return {f"{row['pxname']}/{row['svname']}": row for row in csv.DictReader(io.StringIO(text))}
 
@@ -101,23 +101,23 @@ def serves(row: dict[str, str]) -> bool:
     return row["status"].startswith(("UP", "no check"))
 
 
-def another(name: str, found: dict[str, dict[str, str]]) -> bool:
-    """Whether another server of the same backend serves."""
+def another(name: str, rows: dict[str, dict[str, str]]) -> bool:
+    """Whether another server of the same backend is up."""
     backend = name.partition("/")[0]
     return any(
-        serves(row) for other, row in found.items() if row["pxname"] == backend and other != name
+        serves(row) for other, row in rows.items() if row["pxname"] == backend and other != name
     )
 
 
-def under_way(names: list[str], found: dict[str, dict[str, str]]) -> int:
-    """How many requests these servers are busy with."""
-    return sum(int(found[name]["scur"]) for name in names if name in found)
+def under_way(names: list[str], rows: dict[str, dict[str, str]]) -> int:
+    """The number of requests in progress on these servers."""
+    return sum(int(rows[name]["scur"]) for name in names if name in rows)
 
 
-def until(patience: float, wanted: Callable[[], bool]) -> bool:
-    """Wait for something; whether it came."""
+def until(patience: float, condition: Callable[[], bool]) -> bool:
+    """Wait for a condition; returns whether it was met in time."""
     deadline = time.monotonic() + patience
-    while not wanted():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(PAUSE)
@@ -127,21 +127,21 @@ def until(patience: float, wanted: Callable[[], bool]) -> bool:
 def drain(
     names: list[str], patience: float, before: Callable[[list[str]], None], asked: Ask = ask
 ) -> tuple[list[str], int]:
-    """Take servers out where another serves; which, and how many requests are still under way.
+    """Drain servers if another is up; returns them and the number of requests in progress.
 
-    `before` is called with the servers that are about to be taken out. One that gets no requests
-    already, as an operator may have decided, is none of them.
+    `before` is called with the servers about to be drained. Servers that already get no requests,
+    as an operator may have decided, are left alone.
     """
-    found = servers(asked)
-    known = [name for name in names if name in found]
+    rows = servers(asked)
+    existing = [name for name in names if name in rows]
 
     def relieved() -> bool:
-        found = servers(asked)
-        return all(another(name, found) for name in known)
+        rows = servers(asked)
+        return all(another(name, rows) for name in existing)
 
     until(patience, relieved)
-    found = servers(asked)
-    out = [name for name in known if serves(found[name]) and another(name, found)]
+    rows = servers(asked)
+    out = [name for name in existing if serves(rows[name]) and another(name, rows)]
     if out:
         before(out)
     for name in out:
@@ -151,9 +151,9 @@ def drain(
 
 
 def ready(names: list[str], asked: Ask = ask) -> list[str]:
-    """Put back the servers that `drain` took out; which. Maintenance, an operator's, stays."""
-    found = servers(asked)
-    back = [n for n in names if n in found and not found[n]["status"].startswith(MAINTENANCE)]
+    """Restore servers that `drain` drained, except those in maintenance; returns them."""
+    rows = servers(asked)
+    back = [n for n in names if n in rows and not rows[n]["status"].startswith(MAINTENANCE)]
     for name in back:
         asked(f"set server {name} state ready")
     return back
@@ -165,27 +165,27 @@ def key(names: list[str]) -> str:
 
 
 def timer(names: list[str]) -> str:
-    """The name of the timer that puts these servers back."""
+    """The name of the timer that restores these servers."""
     return f"cairn-undrain-{key(names)}"
 
 
 def remember(names: list[str], out: list[str]) -> None:
-    """Note which of the servers `names` were taken out."""
+    """Save which of the servers `names` were drained."""
     text = json.dumps(out).encode()
     write_atomic(DRAINED / f"{key(names)}.json", text, 0o644, "root", "root")
 
 
 def remembered(names: list[str]) -> list[str]:
-    """Which of the servers `names` were taken out; none where that was never noted."""
+    """The servers of `names` that were drained; none if nothing was saved."""
     try:
-        found: list[str] = json.loads((DRAINED / f"{key(names)}.json").read_text())
+        drained: list[str] = json.loads((DRAINED / f"{key(names)}.json").read_text())
     except (OSError, ValueError):
         return []
-    return found
+    return drained
 
 
 def forget(names: list[str]) -> None:
-    """Take the note away."""
+    """Remove the saved list."""
     (DRAINED / f"{key(names)}.json").unlink(missing_ok=True)
 
 
@@ -208,7 +208,7 @@ pathlib.Path({note!r}).unlink(missing_ok=True)
 
 
 def arm(names: list[str], out: list[str], minutes: int) -> None:
-    """Have the servers `out` put back after a while, even if nobody comes back to do so."""
+    """Start the timer that restores the servers `out`, even if the run is interrupted."""
     disarm(names)
     program = PUT_BACK.format(
         socket=SOCKET,
@@ -227,14 +227,14 @@ def arm(names: list[str], out: list[str], minutes: int) -> None:
 
 
 def disarm(names: list[str]) -> None:
-    """Forget the timer."""
+    """Stop the timer."""
     for kind in ("timer", "service"):
         unit = f"{timer(names)}.{kind}"
         subprocess.run(["systemctl", "stop", "--quiet", unit], stderr=subprocess.DEVNULL)
 
 
 def main() -> None:
-    """Drain or put back, and tell."""
+    """Drain or restore."""
     module = AnsibleModule(
         argument_spec={
             "servers": {"type": "list", "elements": "str", "required": True},
@@ -263,7 +263,7 @@ def main() -> None:
             forget(names)
     except (OSError, HostError, subprocess.CalledProcessError) as error:
         module.fail_json(msg=f"HAProxy here: {error}", **result)
-    # What a run changes only for a while is no change of the host.
+    # A temporary state is no change of the host.
     module.exit_json(**result)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module: a file or a link of root's making in a folder that a service's user may write to."""
+"""Module: write a file or a link as root in a folder that a service's user can write to."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 
 DOCUMENTATION = r"""
 module: cairn_file
-short_description: Has a file or a link in a folder that others than root may write to
+short_description: Writes a file or a link in a folder that users other than root can write to
 description:
-  - Use it instead of C(copy) and C(file) wherever root writes into a folder of a service's user.
-    Those follow symbolic links on the way, so that such a user could have root write elsewhere.
-  - Here nothing is followed below such a folder. What is in the file's own place is replaced.
+  - Use it instead of C(copy) and C(file) if root writes into a folder of a service's user. These
+    follow symbolic links, so that such a user could redirect root's writes.
+  - This module follows no link below such a folder. A link at the file's own path is replaced.
 options:
   path:
     description: The file.
     type: path
     required: true
   content:
-    description: What it holds.
+    description: The file's content.
     type: str
   target:
-    description: Where it leads to, for a symbolic link.
+    description: The target, for a symbolic link.
     type: path
   owner:
-    description: Who owns the file.
+    description: The file's owner.
     type: str
     default: root
   group:
-    description: Which group the file has.
+    description: The file's group.
     type: str
     default: root
   mode:
@@ -39,7 +39,7 @@ options:
     type: str
     default: "0644"
   replace:
-    description: Whether a file that is there already is replaced, where it is another.
+    description: Whether an existing file is replaced if it differs.
     type: bool
     default: true
 author: [Cairn]
@@ -66,8 +66,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.cairn_host import errors, files
 
 
-def found(path: Path) -> dict[str, Any]:
-    """What is in the place: `kind` (file, link, other or none), and its content or target."""
+def present(path: Path) -> dict[str, Any]:
+    """The present state of `path`: `kind` (file, link, other or none), and content or target."""
     try:
         with files.folder_at(path.parent) as place:
             status = os.stat(path.name, dir_fd=place, follow_symlinks=False)
@@ -87,23 +87,23 @@ def found(path: Path) -> dict[str, Any]:
     }
 
 
-def wanted(asked: dict[str, Any], check: bool) -> dict[str, Any]:
-    """What is to be in the place, as `found` tells it."""
+def desired(asked: dict[str, Any], check: bool) -> dict[str, Any]:
+    """The desired state, in the form of `present`."""
     if asked["target"] is not None:
         return {"kind": "link", "target": asked["target"]}
     file = {"kind": "file", "content": asked["content"], "mode": int(asked["mode"], 8)}
     try:
         return file | {"ids": files.identity(asked["owner"], asked["group"])}
     except errors.HostError:
-        if check:  # the account is made by the run itself
+        if check:  # the run itself would create the account
             return file
         raise
 
 
 def keep(asked: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Have it so; the module's result."""
+    """Bring the file into the desired state; returns the module's result."""
     path = Path(asked["path"])
-    before, after = found(path), wanted(asked, check)
+    before, after = present(path), desired(asked, check)
     same = before["kind"] != "none" and not asked["replace"]
     changed = not same and any(before.get(key) != value for key, value in after.items())
     if changed and not check:
@@ -112,8 +112,8 @@ def keep(asked: dict[str, Any], check: bool) -> dict[str, Any]:
         else:
             content = after["content"].encode()
             files.write_atomic(path, content, after["mode"], asked["owner"], asked["group"])
-    told = [str(what.get("content", what.get("target", ""))) for what in (before, after)]
-    difference = {"before": told[0], "after": told[1] if changed else told[0]}
+    texts = [str(state.get("content", state.get("target", ""))) for state in (before, after)]
+    difference = {"before": texts[0], "after": texts[1] if changed else texts[0]}
     headers = {"before_header": str(path), "after_header": str(path)}
     return {"changed": changed, "path": str(path), "diff": {**headers, **difference}}
 

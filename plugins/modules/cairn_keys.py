@@ -13,26 +13,26 @@ from ansible.module_utils.cairn_host import errors, files
 
 DOCUMENTATION = r"""
 module: cairn_keys
-short_description: Reads keystone's key repositories, or makes them what they should be
+short_description: Reads keystone's key repositories, or writes them
 description:
   - A repository is a folder of files named by numbers. The highest is the primary key, which
     encrypts; 0 is the staged one, which becomes primary at the next rotation.
-  - Use C(no_log) on the task that reads, since the result holds the keys.
+  - Use C(no_log) on the task that reads: the result contains the keys.
 options:
   repositories:
-    description: Folders of the repositories; they exist already.
+    description: Folders of the repositories; they must exist.
     type: list
     elements: str
     required: true
   keys:
-    description: Folder to number to key; whatever else is in these folders goes.
+    description: Folder to number to key; other keys in these folders are removed.
     type: dict
   generate:
-    description: Whether a repository without keys, in O(keys) and on the host, gets new ones.
+    description: Whether a repository without keys in O(keys) and on the host gets new ones.
     type: bool
     default: false
   owner:
-    description: Who owns the files, alone; needed with O(keys) or O(generate).
+    description: Owner and only reader of the files; required with O(keys) or O(generate).
     type: str
 author: Cairn
 """
@@ -54,10 +54,10 @@ repositories:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """The keys of a repository by number; empty where the folder is not there yet.
+    """The keys of a repository by number; empty if the folder does not exist.
 
-    HostError where a key is no plain file: keystone's user may write here, and root must not hand
-    out to other hosts what a link of his leads to.
+    HostError if a key is no regular file: keystone's user can write here, and root must not copy
+    the target of such a link to other hosts.
     """
     keys = {}
     for name in sorted(files.names_in(folder)):
@@ -72,7 +72,7 @@ def new_key() -> str:
 
 
 def write(folder: Path, keys: dict[str, str], owner: str) -> None:
-    """Make the folder hold exactly these keys; a reader finds a primary key at every moment."""
+    """Write exactly these keys; a reader finds a primary key at any time."""
     for number, key in sorted(keys.items(), key=lambda pair: int(pair[0])):
         files.write_atomic(folder / number, key.encode(), 0o600, owner, owner)
     for number in set(read(folder)) - set(keys):
@@ -80,20 +80,20 @@ def write(folder: Path, keys: dict[str, str], owner: str) -> None:
 
 
 def keep(asked: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Read the repositories; where asked, make them what they should be. The module's result."""
+    """Read the repositories, and write them if keys are given; returns the module's result."""
     changed = []
     result = {}
     for path in asked["repositories"]:
         folder = Path(path)
-        known = result[path] = read(folder)
-        wanted = (asked["keys"] or {}).get(path) or known
-        if not wanted and asked["generate"]:
-            wanted = {"0": new_key(), "1": new_key()}
-        if wanted != known:
+        present = result[path] = read(folder)
+        keys = (asked["keys"] or {}).get(path) or present
+        if not keys and asked["generate"]:
+            keys = {"0": new_key(), "1": new_key()}
+        if keys != present:
             changed.append(path)
             if not check:
-                write(folder, wanted, asked["owner"])
-                result[path] = wanted
+                write(folder, keys, asked["owner"])
+                result[path] = keys
     return {
         "changed": bool(changed),
         "changed_repositories": changed,

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module: note on a controller who is changing the site."""
+"""Module: keep on a controller the lease of the run that changes the site."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ansible.module_utils.cairn_host.records import read_lease
 
 DOCUMENTATION = r"""
 module: cairn_lease
-short_description: Takes or gives up the lease under which a run changes the site
+short_description: Takes or releases the lease under which a run changes the site
 description:
-  - A lease that another run holds is left to it, and returned as RV(other).
-  - As an action it takes O(state) alone, and knows itself who this run is.
+  - A lease of another run is not touched, and returned as RV(other).
+  - As an action it takes O(state) alone, and identifies this run itself.
 options:
   state:
-    description: Whether this run is to hold the lease.
+    description: Take the lease, or release it.
     type: str
     choices: [held, free]
     required: true
   holder:
-    description: Who this run is; its C(token) tells it from every other.
+    description: This run; its C(token) is unique.
     type: dict
     required: true
   replace:
-    description: Token of a run that holds the lease and is known to have ended.
+    description: Token of a run whose lease is taken over, as it has ended.
     type: str
 author: Cairn
 """
@@ -54,7 +54,7 @@ other:
 def lease(
     state: str, holder: dict[str, Any], replace: str | None
 ) -> tuple[bool, dict[str, Any] | None]:
-    """Take the lease or give it up; whether it is held, and by whom else."""
+    """Take the lease or release it; returns whether this run holds it, and another holder."""
     paths.STATE.mkdir(parents=True, exist_ok=True)
     with (paths.STATE / "lease.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -86,7 +86,7 @@ def main() -> None:
             held, other = lease(**module.params)
     except errors.HostError as error:
         module.fail_json(msg=str(error))
-    # Who is at work is no change of the host.
+    # The lease is no change of the host.
     module.exit_json(changed=False, held=held, other=other)
 
 

@@ -7,39 +7,39 @@ DOCUMENTATION = r"""
 module: cairn_migrate
 short_description: Run a service's schema steps of one phase and record that they are done
 description:
-  - A first migration that was cut off begins anew, in databases that are empty again.
-  - As an action it takes O(service) and O(phase), and calls the host only where its record says
-    that the steps are due. After an upgrade to another release those after the switch wait for the
-    next run, unless the variable C(contract) asks for them.
+  - A first migration that was interrupted starts again in emptied databases.
+  - As an action it takes O(service) and O(phase), and calls the host only if its record shows that
+    the steps are due. After an upgrade to another release the steps after the switch wait for the
+    next run, unless the variable C(contract) is set.
 options:
   service:
     description: The service.
     type: str
     required: true
   generation:
-    description: The staged generation whose code and configuration are used.
+    description: The staged generation whose code and configuration run the steps.
     type: str
     required: true
   phase:
-    description: Steps of which phase; C(before) or C(after) the switch.
+    description: The phase whose steps are run, C(before) or C(after) the switch.
     type: str
     choices: [before, after]
     required: true
   record:
-    description: Name of the record that tells the phase is done.
+    description: Name of the record that marks the phase as done.
     type: str
     required: true
   value:
-    description: What the record holds then.
+    description: Content of that record.
     type: str
     required: true
   databases:
-    description: The service's databases, where this phase makes their tables.
+    description: The service's databases, if this phase creates their tables.
     type: list
     elements: str
     default: []
   release:
-    description: The OpenStack release that the schema is moved to for good, recorded before it is.
+    description: The OpenStack release that the schema moves to irreversibly, recorded beforehand.
     type: str
     default: ""
 author: [Cairn]
@@ -54,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 steps:
-  description: Each step that was run, with its seconds.
+  description: Each step that was run, and its duration in seconds.
   type: list
   returned: always
 """
@@ -68,17 +68,17 @@ from ansible.module_utils.cairn_host.service import staging
 
 
 def work(asked: dict[str, Any], steps: list[dict[str, Any]]) -> None:
-    """Run the steps, telling each in `steps`, and note that they are done."""
-    marked, emptied = first_schema.begin(asked["databases"])
+    """Run the steps, append each to `steps`, and record that they are done."""
+    marked, emptied = first_schema.mark(asked["databases"])
     if emptied:
         rest = f"remove what was left half-made in {', '.join(emptied)}"
         steps.append({"step": rest, "seconds": 0.0})
     if asked["release"]:
-        # Before they run: steps that are cut off may have taken the way back already.
+        # Before they run: interrupted steps may already have made a rollback impossible.
         records.record(f"contracted-{asked['service']}", asked["release"])
     staging.migrate(asked["service"], asked["generation"], asked["phase"], steps)
-    # In this order: what a record calls done is not to be emptied.
-    first_schema.end(marked)
+    # In this order: databases whose record says done must not be emptied.
+    first_schema.unmark(marked)
     records.record(asked["record"], asked["value"])
 
 

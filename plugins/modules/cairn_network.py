@@ -8,27 +8,27 @@ from ansible.module_utils.cairn_host.network import commit
 
 DOCUMENTATION = r"""
 module: cairn_network
-short_description: Changes a host's network, to be confirmed or it reverts by itself
+short_description: Changes a host's network, and reverts it unless it is confirmed
 description:
   - C(applied) saves the old configuration, arms the timer that restores it and applies the units
-    of C(cairn_site); a host that has them already is not called.
-  - C(asked) asks every peer of every plane at full MTU until all answer or time runs short.
-  - C(confirmed) keeps the change if every peer of every host of this play answered; else it
-    restores the old configuration and fails with the peers that did not.
-  - In check mode it says what C(applied) would change, in files, links and units, as a run says it
-    of what it changed; C(confirmed) changes nothing more.
+    of C(cairn_site). Hosts that already have them are not called.
+  - C(asked) pings every peer on every plane at full MTU until all answer or time runs short.
+  - C(confirmed) keeps the change if every peer of every host of this play answered. Otherwise it
+    restores the old configuration and fails with the peers that did not answer.
+  - In check mode C(applied) returns the files, links and units that it would change, in the form
+    in which a run returns what it changed; C(confirmed) does nothing.
 author: Cairn
 options:
   state:
-    description: The step; C(begin), C(status), C(confirm), C(revert) and C(read) are internal.
+    description: The step; C(arm), C(status), C(confirm), C(revert) and C(read) are internal.
     type: str
     required: true
-    choices: [applied, asked, confirmed, begin, status, confirm, revert, read]
+    choices: [applied, asked, confirmed, arm, status, confirm, revert, read]
   window:
     description:
-      - Seconds until the old configuration comes back.
-      - By default what the hosts of the play need, from their number, the forks and the time that
-        the probe took.
+      - Seconds until the old configuration is restored.
+      - The default is computed from the number of hosts in the play, the forks and the duration of
+        the probe.
     type: int
   keep:
     description: Patterns of foreign unit files in /etc/systemd/network to leave in place.
@@ -36,23 +36,23 @@ options:
     elements: str
     default: []
   excused:
-    description: Hosts which need not answer.
+    description: Hosts that need not answer.
     type: list
     elements: str
     default: []
   applied:
-    description: What the step C(applied) returned.
+    description: Result of the step C(applied).
     type: dict
   asked:
-    description: Host name to what the step C(asked) returned, for every host of the play.
+    description: Host name to the result of its step C(asked), for every host of the play.
     type: dict
   request:
-    description: Internal; what C(begin) is to make real.
+    description: Internal; the change that C(arm) applies.
     type: dict
 """
 
 EXAMPLES = r"""
-- name: Apply the units, armed to revert
+- name: Apply the units with the revert timer armed
   cairn_network:
     state: applied
   register: __network_applied
@@ -64,15 +64,15 @@ diff:
   returned: applied
   type: list
 restarted:
-  description: systemd-networkd, where it was not running (C(reloaded) where it was).
+  description: systemd-networkd, if it was not running (otherwise it is in C(reloaded)).
   returned: applied
   type: list
 removed:
-  description: Files that were put aside.
+  description: Files that were removed; the originals are kept in /var/lib/cairn/network/retired.
   returned: applied
   type: list
 mended:
-  description: What somebody had changed by hand, as sentences.
+  description: Manual changes that were undone, as sentences.
   returned: applied
   type: list
 missing:
@@ -80,14 +80,14 @@ missing:
   returned: asked
   type: list
 off:
-  description: Hosts that answer on no plane and are taken to be off (C(asked)).
+  description: Hosts that answer on no plane and are assumed to be off (C(asked)).
   returned: asked
   type: list
 """
 
 
 def program() -> str:
-    """The text of netcommit.py out of this module's archive."""
+    """The source of netcommit.py, from this module's archive."""
     source = commit.__loader__.get_source(commit.__name__)
     if not source:
         raise commit.NetworkError("the source of netcommit.py is not in the module")
@@ -95,41 +95,41 @@ def program() -> str:
 
 
 def main() -> None:
-    """One internal step on the host."""
+    """Run one internal step on the host."""
     module = AnsibleModule(
         argument_spec={
             "state": {
                 "required": True,
-                "choices": ["begin", "status", "confirm", "revert", "read"],
+                "choices": ["arm", "status", "confirm", "revert", "read"],
             },
             "request": {"type": "dict"},
         },
         supports_check_mode=True,
     )
-    trial = commit.Trial()
+    transaction = commit.Transaction()
     state = module.params["state"]
     if module.check_mode and state not in ("status", "read"):
-        module.fail_json(msg=f"{state} is not for check mode")
+        module.fail_json(msg=f"cairn_network: state {state} does not support check mode")
     try:
-        if state == "begin":
-            result = trial.begin(module.params["request"], program())
+        if state == "arm":
+            result = transaction.arm(module.params["request"], program())
         elif state == "confirm":
-            result = trial.confirm((module.params["request"] or {}).get("hash", ""))
+            result = transaction.confirm((module.params["request"] or {}).get("hash", ""))
         elif state == "revert":
-            trial.revert_now()
+            transaction.revert_now()
             result = {}
         elif state == "read":
-            result = trial.preview(module.params["request"])
+            result = transaction.preview(module.params["request"])
         else:
-            result = trial.status()
+            result = transaction.status()
     except (commit.NetworkError, OSError) as error:
         module.fail_json(msg=str(error), busy=isinstance(error, commit.BusyError))
     for bond in result.pop("lonely_bonds", []):
         module.warn(
-            f"{bond} has no LACP partner, so that one of its NICs carries everything: "
-            "make a port channel of its ports on the switch"
+            f"{bond} has no LACP partner, so one of its NICs carries all traffic: "
+            "configure its switch ports as a port channel"
         )
-    module.exit_json(changed=state == "begin", **result)
+    module.exit_json(changed=state == "arm", **result)
 
 
 if __name__ == "__main__":

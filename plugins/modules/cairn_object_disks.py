@@ -1,15 +1,15 @@
 #!/usr/bin/python
-"""Module: format the disks of a storage host that are blank, and no other."""
+"""Module: format the blank disks of a storage host, and no others."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cairn_object_disks
-short_description: Make file systems on blank disks for objects
+short_description: Creates file systems for objects on blank disks
 description:
-  - Looks at every disk first. If one is missing, in use or holds anything, none is touched.
-  - A disk that holds something is formatted only if its entry names that in C(erase), by UUID, by
-    type where there is no UUID, or by a hash where there is no signature.
+  - Checks every disk first. If one is missing, in use or holds data, none is touched.
+  - A disk with data is formatted only if its entry names the data in C(erase), by UUID, by type if
+    there is no UUID, or by a hash if there is no signature.
 options:
   disks:
     description: The host's swift_disks.
@@ -17,7 +17,7 @@ options:
     elements: dict
     required: true
   owner:
-    description: User that the new file systems belong to.
+    description: Owner of the new file systems.
     type: str
     default: swift
 author: [Cairn]
@@ -31,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 formatted:
-  description: Which disks were formatted, as sentences.
+  description: The disks that were formatted, as sentences.
   returned: success
   type: list
   elements: str

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Asks peers whether they answer at full MTU."""
+"""Module: ping peers at full MTU."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ansible.module_utils.cairn_host.probe.ping import ask_peers
 
 DOCUMENTATION = r"""
 module: cairn_peers
-short_description: Asks hosts by unfragmented ICMP echo, small and at full MTU
+short_description: Pings hosts with unfragmented packets, small and at full MTU
 description:
-  - Changes nothing. Each peer is asked from the device that carries the plane.
+  - Changes nothing. Packets leave through the device of the plane.
 author: Cairn
 options:
   peers:
-    description: Whom to ask; each has host, plane, address, device and size (bytes of IP packet).
+    description: Peers, each with host, plane, address, device and size (bytes of the IP packet).
     type: list
     elements: dict
     required: true
@@ -40,7 +40,7 @@ peers:
 
 
 def main() -> None:
-    """Ask and return."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "peers": {"type": "list", "elements": "dict", "required": True},

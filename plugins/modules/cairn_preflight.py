@@ -1,10 +1,10 @@
-"""Documentation of the action plugin of the same name; nothing of it runs on a host."""
+"""Documentation of the action plugin of the same name; there is no module on hosts."""
 
 DOCUMENTATION = r"""
 module: cairn_preflight
-short_description: Holds inventory and hosts against what Cairn needs, and shows every finding
+short_description: Checks inventory and hosts, and shows every finding
 description:
-  - Runs on the controller, once for all hosts, after C(cairn_site) and C(cairn_probe). Makes no
+  - Runs on the control node, once for all hosts, after C(cairn_site) and C(cairn_probe). Makes no
     remote call.
   - Shows all findings of all hosts in one table and fails if any of them is an error.
 author: Cairn
@@ -20,11 +20,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: Each with severity, check, host, text and remedy.
+  description: Findings, each with severity, check, host, text and remedy.
   returned: always
   type: list
 left_out:
-  description: Hosts that are off and without which the others may go on.
+  description: Unreachable hosts without which the run can continue.
   returned: success
   type: list
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Everything Cairn asks a host about, in one remote call."""
+"""Module: read everything that Cairn needs to know about a host, in one remote call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ module: cairn_probe
 short_description: Reads hardware, system, network and Cairn's own state of a host in one call
 description:
   - Changes nothing. Register the result as C(cairn_host).
-  - The action plugin of the same name fills in what is to be asked from C(cairn_site).
+  - The action plugin of the same name takes the options from C(cairn_site).
 author: Cairn
 options:
   required:
-    description: Whether a host that refuses makes the task fail; preflight makes a finding of it.
+    description: Whether a failed login fails the task; preflight turns it into a finding instead.
     type: bool
     default: true
   names:
@@ -33,26 +33,26 @@ options:
     elements: str
     default: []
   etc:
-    description: Folders of /etc that would belong to Cairn.
+    description: Folders of /etc that Cairn would replace by links.
     type: list
     elements: str
     default: []
   peers:
-    description: Peers to ask at full MTU, each with host, plane, address, device and size.
+    description: Peers to ping at full MTU, each with host, plane, address, device and size.
     type: list
     elements: dict
     default: []
   devices:
-    description: Paths of disks that services are to have.
+    description: Paths of disks for services.
     type: list
     elements: str
     default: []
   index:
-    description: Package index that a bare host is to reach, without a login.
+    description: Package index that a bare host must reach, without credentials.
     type: str
     default: ""
   index_proxy:
-    description: Proxy by which it is reached.
+    description: Proxy for the package index.
     type: str
     default: ""
 """
@@ -74,11 +74,11 @@ nics:
   returned: success
   type: dict
 network:
-  description: hash of the confirmed units, trial (one is under way) and drift (sentences).
+  description: hash of the confirmed units, unconfirmed (a change waits) and drift (sentences).
   returned: success
   type: dict
 devices:
-  description: Path of each disk asked for to what it is and holds, null where there is none.
+  description: Path of each requested disk to its state and contents, null if it does not exist.
   returned: success
   type: dict
 volume_groups:
@@ -91,8 +91,8 @@ labels:
   type: dict
 index:
   description:
-    - What is wrong with the way to the package index, empty for nothing; absent where no virtualenv
-      has to be built for all that the host knows, or where uv has a configuration of its own.
+    - Why the package index cannot be reached, empty if it can. Absent if the host does not need to
+      build a virtualenv, or if its uv has its own configuration.
   returned: success
   type: dict
 services:
@@ -106,12 +106,12 @@ UV_CONFIGURATION = ("/etc/uv/uv.toml", "/root/.config/uv/uv.toml")
 
 
 def configured_uv() -> bool:
-    """Whether somebody else has told this host's uv where packages are."""
+    """Whether this host's uv has its own configuration."""
     return any(Path(name).exists() for name in UV_CONFIGURATION)
 
 
 def main() -> None:
-    """Merge the readers' answers."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "default": []},
@@ -128,7 +128,7 @@ def main() -> None:
         module.fail_json(msg=f"Cairn runs as {name}, not as root", not_root=True)
     asked = module.params
     host = read_host(Path("/"), asked["names"], asked["etc"])
-    # Only from an interface that is there: before the first run most planes are not.
+    # Only through existing interfaces: before the first run most planes have none.
     peers = [p for p in asked["peers"] if p["device"] in host["nics"]]
     state = read_state()
     if not state["services"] and asked["index"].startswith("http") and not configured_uv():

@@ -14,12 +14,12 @@ DOCUMENTATION = r"""
 module: cairn_queue_member
 short_description: Makes this host's RabbitMQ a member of the others' cluster
 description:
-  - A node starts alone and joins by this module, which decides by what the nodes say and not by the
-    order in which they start. Where no other node runs yet it stays alone, as the first of a new
+  - A node starts alone and joins through this module, which looks at the nodes' clusters and not at
+    the order of their start. If no other node runs yet, it stays alone as the first of a new
     cluster.
-  - A node that was built anew is still known to the others, who would refuse it. They are told to
-    forget the old one first. Afterwards every quorum queue and stream gets a replica here.
-  - A node that has virtual hosts of its own, and is in no cluster, is refused.
+  - The cluster still knows a reinstalled node and would refuse it, so the module first removes the
+    old node from the cluster. Afterwards every quorum queue and stream gets a replica on the node.
+  - A node with virtual hosts of its own that is in no cluster is refused.
 options:
   node:
     description: This host's node, such as C(rabbit@controller2).
@@ -42,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 members:
-  description: The nodes of the cluster that this one is in now.
+  description: The nodes of this node's cluster.
   returned: success
   type: list
 done:
@@ -53,21 +53,21 @@ done:
 
 Run = Callable[..., str]
 STREAMS = "list_queues", "name", "type", "--formatter", "json", "--vhost"
-# Debian's package has no command for it, as it has for the others, that runs as the right user.
+# Debian's package has no wrapper for this command that runs as the right user.
 STREAM_TOOL = "runuser", "--user=rabbitmq", "--", "/usr/lib/rabbitmq/bin/rabbitmq-streams"
 TIMEOUT = 600.0  # seconds for one command
 
 
 class MemberError(Exception):
-    """RabbitMQ did not do what was asked; the text is for the operator."""
+    """A command of RabbitMQ failed; the text says which, and how to fix it."""
 
 
 def run(*words: str) -> str:
-    """Run a command of RabbitMQ's to its end; what it prints. MemberError with its last words."""
+    """Run a command of RabbitMQ; returns its output. MemberError with the end of its errors."""
     try:
         done = subprocess.run(
             words,
-            cwd="/",  # that the user rabbitmq, too, can read
+            cwd="/",  # readable by the user rabbitmq
             capture_output=True,
             text=True,
             check=False,
@@ -78,20 +78,20 @@ def run(*words: str) -> str:
             f"{' '.join(words)}: timed out after {TIMEOUT:g} s; see journalctl -u rabbitmq-server"
         ) from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-8:]
-        raise MemberError(f"{' '.join(words)}:\n" + "\n".join(said))
+        output = (done.stderr or done.stdout).strip().splitlines()[-8:]
+        raise MemberError(f"{' '.join(words)}:\n" + "\n".join(output))
     return done.stdout
 
 
 def members(node: str, ask: Run = run) -> list[str]:
-    """The nodes of the cluster that a node is in; MemberError where it does not run."""
-    said = ask("rabbitmqctl", "--quiet", "--node", node, "--formatter", "json", "cluster_status")
-    found: list[str] = json.loads(said)["disk_nodes"]
-    return sorted(found)
+    """The nodes of a node's cluster; MemberError if the node does not run."""
+    status = ask("rabbitmqctl", "--quiet", "--node", node, "--formatter", "json", "cluster_status")
+    nodes: list[str] = json.loads(status)["disk_nodes"]
+    return sorted(nodes)
 
 
 def cluster_of(others: list[str], ask: Run = run) -> tuple[str, list[str]]:
-    """The node to join, and its cluster: that of most members among the nodes that answer."""
+    """The node to join and its cluster: the largest cluster among the nodes that answer."""
     clusters, problems = [], []
     for node in others:
         try:
@@ -100,11 +100,11 @@ def cluster_of(others: list[str], ask: Run = run) -> tuple[str, list[str]]:
             problems.append(str(error))
     if not clusters:
         raise MemberError("no other node answers, so none can be joined\n" + "\n".join(problems))
-    return max(clusters, key=lambda found: len(found[1]))
+    return max(clusters, key=lambda cluster: len(cluster[1]))
 
 
 def join(node: str, others: list[str], ask: Run = run) -> tuple[list[str], list[str]]:
-    """Have the node in the others' cluster; its members, and what was done."""
+    """Join the others' cluster; returns its members, and what was done."""
     own = members(node, ask)
     if not others or set(own) & set(others):
         return own, []
@@ -112,9 +112,9 @@ def join(node: str, others: list[str], ask: Run = run) -> tuple[list[str], list[
     if len(own) > 1 or vhosts:
         raise MemberError(
             f"{node} is in no cluster with {', '.join(others)}, but has virtual hosts of its own "
-            f"({', '.join(vhosts)}): joining would lose what is in them. If they are not needed, "
-            "run `rabbitmqctl stop_app`, `rabbitmqctl reset`, `rabbitmqctl start_app` here, and "
-            "then this again"
+            f"({', '.join(vhosts)}): joining would lose their contents. If they are not needed, "
+            "run `rabbitmqctl stop_app`, `rabbitmqctl reset` and `rabbitmqctl start_app` on this "
+            "host, and run again"
         )
     peer, cluster = cluster_of(others, ask)
     done = []
@@ -122,7 +122,7 @@ def join(node: str, others: list[str], ask: Run = run) -> tuple[list[str], list[
     try:
         if node in cluster:
             ask("rabbitmqctl", "--quiet", "--node", peer, "forget_cluster_node", node)
-            done.append(f"{peer} forgot the {node} that was before")
+            done.append(f"{peer} forgot the former {node}")
         ask("rabbitmqctl", "--quiet", "join_cluster", peer)
     finally:
         ask("rabbitmqctl", "--quiet", "start_app")
@@ -131,7 +131,7 @@ def join(node: str, others: list[str], ask: Run = run) -> tuple[list[str], list[
 
 
 def replicas(node: str, ask: Run = run) -> list[str]:
-    """Give every quorum queue and stream a replica on a node; what was done."""
+    """Add a replica of every quorum queue and stream on a node; returns what was done."""
     vhosts = ask("rabbitmqctl", "--quiet", "--no-table-headers", "list_vhosts").split()
     if not vhosts:
         return []
@@ -147,7 +147,7 @@ def replicas(node: str, ask: Run = run) -> list[str]:
 
 
 def main() -> None:
-    """Join, and tell."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
@@ -157,10 +157,10 @@ def main() -> None:
     )
     result: dict[str, Any] = {"changed": False}
     try:
-        found, done = join(module.params["node"], module.params["others"])
+        nodes, done = join(module.params["node"], module.params["others"])
     except MemberError as error:
         module.fail_json(msg=str(error), **result)
-    module.exit_json(changed=bool(done), members=found, done=done)
+    module.exit_json(changed=bool(done), members=nodes, done=done)
 
 
 if __name__ == "__main__":

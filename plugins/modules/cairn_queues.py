@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Module: every service's queue user and virtual host, in one call on a RabbitMQ node."""
+"""Module: queue users and virtual hosts of all services, in one call on a RabbitMQ node."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ DOCUMENTATION = r"""
 module: cairn_queues
 short_description: Keep RabbitMQ's users, virtual hosts and permissions
 description:
-  - Each user gets the virtual host listed for it, all permissions there, and elsewhere those of
-    its O(queues[].grants) and no others. New queues in it are quorum queues, its policies are those
-    listed. The user C(guest) is removed; other users that are not listed are left alone.
-  - Starting C(rabbitmqctl) takes seconds, so it is started once to compare, and once more only to
-    change.
-  - As an action it takes O(ask) alone and finds the rest in the services' descriptions.
+  - Each user gets its virtual host with all permissions, and elsewhere exactly the permissions in
+    O(queues[].grants). New queues in its virtual host are quorum queues, and its policies are
+    exactly those listed. The user C(guest) is removed; other unlisted users are left alone.
+  - Starting C(rabbitmqctl) takes seconds, so it runs once to compare, and a second time only if
+    something changes.
+  - As an action it takes O(ask) alone; the rest comes from the services' descriptions.
 options:
   queues:
     description: Users, each with its virtual host and password.
@@ -24,20 +24,21 @@ options:
       vhost: {description: Its virtual host., type: str, required: true}
       password: {description: The user's password., type: str, required: true}
       grants:
-        description: "What it may do elsewhere: vhost, configure, write, read."
+        description: "Permissions in other virtual hosts: vhost, configure, write, read."
         type: list
         elements: dict
       policies:
-        description: "Rules for queues of its virtual host: name, pattern, definition."
+        description: "Policies for queues of its virtual host: name, pattern, definition."
         type: list
         elements: dict
   record:
-    description: What to note on the host after success, so that the next run need not ask.
+    description: Value of the record that is written on success; the next run then skips the call.
     type: str
   ask:
     description:
-      - What has the node evaluate Erlang, C(rabbitmqctl), or C(erl_call) with C(-sname) or C(-name)
-        and the node. That takes a tenth of the time, and speaks with no node that wants TLS.
+      - The command that evaluates Erlang on the node, C(rabbitmqctl), or C(erl_call) with
+        C(-sname) or C(-name) and the node. C(erl_call) takes a tenth of the time, but does not
+        support TLS.
     type: list
     elements: str
     default: [rabbitmqctl]
@@ -52,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was done, or would be, as sentences.
+  description: What was or would be done, as sentences.
   type: list
   returned: always
 """
@@ -77,13 +78,13 @@ EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
 SALT = 4  # bytes; fixed by the algorithm
 
 ACCOUNT = "rabbitmq"
-# Run inside the node. What an expression gives is printed in a form that depends on who asks, so
-# that all goes by files.
+# Evaluated on the node. The printed form of a result depends on the command, so results go through
+# files.
 EXPORT = """
 ok = file:write_file("%(path)s", rabbit_json:encode(rabbit_definitions:all_definitions())).
 """
-# Definitions are imported when this returns, while the command
-# `import_definitions` returns before. What it takes away, no definitions can.
+# Returns when the definitions are imported; the command `import_definitions` returns earlier, and
+# definitions cannot remove anything.
 APPLY = """
 {ok, Text} = file:read_file("%(path)s"),
 {ok, Work} = rabbit_json:try_decode(Text),
@@ -98,16 +99,16 @@ ok = rabbit_definitions:import_raw(rabbit_json:encode(maps:get(<<"import">>, Wor
 
 
 class QueueError(errors.HostError):
-    """The node refused, or did not answer."""
+    """The node refused the expression, or did not answer."""
 
 
 def hashed(password: str, salt: bytes) -> str:
-    """What RabbitMQ keeps of a password."""
+    """A password's hash as RabbitMQ stores it."""
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def is_password(password: str, user: dict[str, Any]) -> bool:
-    """Whether a user as exported has this password."""
+    """Whether an exported user has this password."""
     if user.get("hashing_algorithm") != ALGORITHM:
         return False
     salt = base64.b64decode(user.get("password_hash", ""))[:SALT]
@@ -115,10 +116,7 @@ def is_password(password: str, user: dict[str, Any]) -> bool:
 
 
 def plan(queues: list[dict[str, Any]], have: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """What is to be done, in words and as the data that APPLY takes.
-
-    `have` is what `export` gives.
-    """
+    """The changes, as sentences and as data for APPLY; `have` is the result of `export`."""
     words: list[str] = []
     users = {user["name"]: user for user in have.get("users", [])}
     vhosts = {vhost["name"]: vhost for vhost in have.get("vhosts", [])}
@@ -131,22 +129,22 @@ def plan(queues: list[dict[str, Any]], have: dict[str, Any]) -> tuple[list[str],
         if vhost not in vhosts:
             metadata = {"description": f"Cairn: {name}", "default_queue_type": "quorum"}
             new["vhosts"].append({"name": vhost, "metadata": metadata})
-            words.append(f"virtual host {vhost}: make")
+            words.append(f"virtual host {vhost}: create")
         if name not in users or not is_password(queue["password"], users[name]):
             salted = hashed(queue["password"], secrets.token_bytes(SALT))
             new["users"].append(
                 {"name": name, "password_hash": salted, "hashing_algorithm": ALGORITHM, "tags": []}
             )
-            words.append(f"user {name}: {'new password' if name in users else 'make'}")
-    wanted = permissions(queues)
-    for (name, vhost), patterns in wanted.items():
+            words.append(f"user {name}: {'new password' if name in users else 'create'}")
+    allowed = permissions(queues)
+    for (name, vhost), patterns in allowed.items():
         now = granted.get((name, vhost), {})
         if any(now.get(verb) != pattern for verb, pattern in patterns.items()):
             new["permissions"].append({"user": name, "vhost": vhost, **patterns})
-            words.append(f"user {name}: allow virtual host {vhost}")
+            words.append(f"user {name}: permissions in virtual host {vhost}")
     own = {queue["user"] for queue in queues}
-    foreign = sorted([u, v] for u, v in granted if u in own and (u, v) not in wanted)
-    words += [f"user {user}: no more on virtual host {vhost}" for user, vhost in foreign]
+    foreign = sorted([u, v] for u, v in granted if u in own and (u, v) not in allowed)
+    words += [f"user {user}: no permissions in virtual host {vhost}" for user, vhost in foreign]
     ruled = {(p["vhost"], p["name"]): p for p in have.get("policies", [])}
     rules = policies(queues)
     for (vhost, name), rule in rules.items():
@@ -156,7 +154,7 @@ def plan(queues: list[dict[str, Any]], have: dict[str, Any]) -> tuple[list[str],
             words.append(f"virtual host {vhost}: policy {name}")
     mine = {queue["vhost"] for queue in queues}
     outdated = sorted([v, n] for v, n in ruled if v in mine and (v, n) not in rules)
-    words += [f"virtual host {vhost}: no more policy {name}" for vhost, name in outdated]
+    words += [f"virtual host {vhost}: remove policy {name}" for vhost, name in outdated]
     delete = ["guest"] if "guest" in users else []
     words += [f"user {user}: remove" for user in delete]
     return words, {
@@ -168,18 +166,18 @@ def plan(queues: list[dict[str, Any]], have: dict[str, Any]) -> tuple[list[str],
 
 
 def permissions(queues: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, str]]:
-    """What each user may do in which virtual host, by user and virtual host."""
-    found = {}
+    """Permissions by user and virtual host."""
+    allowed = {}
     for queue in queues:
-        found[queue["user"], queue["vhost"]] = EVERYTHING
+        allowed[queue["user"], queue["vhost"]] = EVERYTHING
         for grant in queue.get("grants") or []:
             patterns = {verb: grant[verb] for verb in EVERYTHING}
-            found[queue["user"], grant["vhost"]] = patterns
-    return found
+            allowed[queue["user"], grant["vhost"]] = patterns
+    return allowed
 
 
 def policies(queues: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The rules for queues as RabbitMQ's definitions have them, by virtual host and name."""
+    """Policies in the form of RabbitMQ's definitions, by virtual host and name."""
     return {
         (queue["vhost"], rule["name"]): {
             "vhost": queue["vhost"],
@@ -196,7 +194,7 @@ def policies(queues: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, An
 
 @contextlib.contextmanager
 def exchange(content: str = "") -> Iterator[Path]:
-    """A file for RabbitMQ to read and write, and nobody else; it goes afterwards."""
+    """A temporary file that only RabbitMQ can read and write."""
     descriptor, name = tempfile.mkstemp(dir="/run", prefix="cairn-queues-")
     path = Path(name)
     try:
@@ -209,15 +207,15 @@ def exchange(content: str = "") -> Iterator[Path]:
 
 
 def evaluate(erlang: str, ask: list[str]) -> None:
-    """Have the node evaluate expressions, the last of which gives `ok`; else QueueError."""
+    """Evaluate expressions on the node; QueueError unless the last one returns `ok`."""
     if ask[0] == "rabbitmqctl":
         done = system.run([*ask, "--quiet", "eval", erlang], timeout=300)
     else:
         # The cookie is in the account's home.
         done = system.run([*ask, "-e"], stdin=erlang, user=ACCOUNT, timeout=300)
     if done.returncode or done.stdout.strip() not in ("ok", "{ok, ok}"):
-        said = (done.stderr.strip() or done.stdout.strip())[:500]
-        raise QueueError(f"RabbitMQ did not do what {ask[0]} asked for: {said}")
+        output = (done.stderr.strip() or done.stdout.strip())[:500]
+        raise QueueError(f"RabbitMQ refused the expression of {ask[0]}: {output}")
 
 
 def export(ask: list[str]) -> dict[str, Any]:
@@ -228,13 +226,13 @@ def export(ask: list[str]) -> dict[str, Any]:
 
 
 def apply(changes: dict[str, Any], ask: list[str]) -> None:
-    """Have the node do it; the data goes by a file that only RabbitMQ may read."""
+    """Apply the changes on the node, through a file that only RabbitMQ can read."""
     with exchange(json.dumps(changes)) as path:
         evaluate(APPLY % {"path": path}, ask)
 
 
 def work(asked: dict[str, Any], check_mode: bool) -> list[str]:
-    """Compare, and change what differs; the changes as sentences."""
+    """Compare, and change what differs; returns the changes as sentences."""
     words, changes = plan(asked["queues"], export(asked["ask"]))
     if words and not check_mode:
         apply(changes, asked["ask"])

@@ -1,25 +1,25 @@
 #!/usr/bin/python
-"""Module: keep a small fact on the host, so that an unchanged run need not ask again."""
+"""Module: write a record on the host, so that unchanged runs can skip a call."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cairn_record
-short_description: Record on the host that something was done with these inputs
+short_description: Records on the host that a step was done with these inputs
 options:
   name:
     description: Name of the record.
     type: str
     required: true
   value:
-    description: The inputs; their hash is what the record holds.
+    description: The inputs; the record contains their hash.
     type: str
     required: true
 author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Note the names that the certificate was made for
+- name: Record the names in the certificate
   cairn_record:
     name: certificate
     value: "{{ __pki_names | join(' ') }}"

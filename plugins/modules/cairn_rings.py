@@ -5,29 +5,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cairn_rings
-short_description: Read, make and keep the rings of the object store
+short_description: Reads, computes and writes the rings of the object store
 description:
-  - A ring's builder file is state. Every controller has all of them, and the newest counts.
-  - As an action it takes I(state) and what the inventory wants. That is C(rings), by what the hosts
-    have (C(known)), without C(lost) devices, with C(share) percent of their changes; then C(made),
-    what came of it, and C(keep), a folder for copies on the machine that runs Ansible.
+  - A ring's builder file is state. Every controller has all builders, and the newest counts.
+  - As an action it takes O(state). V(made) also takes C(rings) (of the inventory), C(known) (the
+    hosts' state), C(lost) (devices) and C(share) (percentage of a weight's change at once).
+    V(given) takes C(made), the result of that. Both take C(keep), a folder for copies on the
+    control node.
 options:
   state:
     description:
-      - V(known) tells of builders, rings and disks; V(made) computes rings and writes nothing;
+      - V(known) returns builders, rings and disks; V(made) computes rings and writes nothing;
         V(given) writes them.
     type: str
     choices: [known, made, given]
     required: true
   payload:
-    description: What is to be made or written, packed.
+    description: The rings to compute or write, packed.
     type: str
     default: ""
 author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Ask for builders, rings and disks
+- name: Read builders, rings and disks
   cairn_rings:
     state: known
   register: __swift_known
@@ -50,9 +51,9 @@ from ansible.module_utils.cairn_host.storage import ring_files
 
 
 def made(payload: dict[str, Any]) -> dict[str, Any]:
-    """The rings that are asked for, as plain data."""
+    """Compute the rings, as plain data."""
     contents = {name: wire.decode(text) for name, text in payload["builders"].items()}
-    found = ring_files.make(
+    computed = ring_files.make(
         Path(payload["venv"]), payload["rings"], contents, **payload["circumstances"]
     )
     return {
@@ -65,9 +66,9 @@ def made(payload: dict[str, Any]) -> dict[str, Any]:
                 "builder": wire.encode(ring.builder),
                 "ring": wire.encode(ring.ring),
             }
-            for name, ring in found.items()
+            for name, ring in computed.items()
         },
-        "changed": any(ring.changed for ring in found.values()),
+        "changed": any(ring.changed for ring in computed.values()),
     }
 
 

@@ -1,11 +1,11 @@
-"""Documentation of the action plugin of the same name; nothing of it runs on a host."""
+"""Documentation of the action plugin of the same name; there is no module on hosts."""
 
 DOCUMENTATION = r"""
 module: cairn_site
 short_description: Checks the planes of the whole inventory and returns the site
 description:
-  - Runs on the controller, once for all hosts, and reads every managed host's network variables.
-  - Fails with every mistake at once; each names host, plane, value and file.
+  - Runs on the control node, once for all hosts, and reads every managed host's network variables.
+  - Fails with all problems at once; each names host, plane, value and file.
 author: Cairn
 options: {}
 """
@@ -23,7 +23,7 @@ release:
   returned: success
   type: str
 services:
-  description: The optional services that the site has.
+  description: The optional services of the site.
   returned: success
   type: list
 region:
@@ -57,7 +57,7 @@ names:
   returned: success
   type: dict
 provider_networks:
-  description: The provider networks as the inventory has them.
+  description: The provider networks of the inventory.
   returned: success
   type: dict
 """

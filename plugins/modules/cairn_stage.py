@@ -7,14 +7,14 @@ DOCUMENTATION = r"""
 module: cairn_stage
 short_description: Build and validate new generations beside the running ones
 description:
-  - Makes accounts, folders and virtualenvs, writes each service's configuration into a new
-    generation and lets the new code validate it. Nothing that runs is touched.
-  - As an action it takes C(services), by default all that are stale, or C(only=packages) to install
-    their Debian packages and stop there, decides what is to be staged, and packs it.
-  - A plan asks no host; what a new generation changes is told by M(cairn_switch).
+  - Creates accounts, folders and virtualenvs, writes each service's configuration into a new
+    generation and validates it with the new code. Running services are not touched.
+  - As an action it takes C(services), by default all that are stale, and C(only=packages), to
+    install only their Debian packages. It decides what has to be staged, and packs it.
+  - A plan calls no host; M(cairn_switch) shows what a new generation changes.
 options:
   payload:
-    description: Manifests, sources of virtualenvs and uv's place, packed; never logged.
+    description: Manifests, sources of virtualenvs and the path of uv, packed; never logged.
     type: str
     required: true
 author: [Cairn]
@@ -28,7 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 staged:
-  description: Generation that was staged, by service.
+  description: Steps of staging, by service.
   type: dict
   returned: always
 """
@@ -44,7 +44,7 @@ from ansible.module_utils.cairn_host.service import staging, virtualenv
 
 
 def make_venv(name: str, payload: dict[str, Any]) -> bool:
-    """Unpack the virtualenv or, where nobody has built it yet, build it; True when made now."""
+    """Unpack or build the virtualenv; True if it was created now."""
     source = payload["venvs"].get(name)
     if source is None:
         return False
@@ -58,9 +58,9 @@ def make_venv(name: str, payload: dict[str, Any]) -> bool:
 
 
 def stage_all(payload: dict[str, Any], result: dict[str, Any]) -> None:
-    """Stage every service of the payload; fills `result` as it goes."""
+    """Stage every service of the payload; adds to `result` after each."""
     with lock.host_lock():
-        shutil.rmtree(paths.ARCHIVES, ignore_errors=True)  # the controller has them by now
+        shutil.rmtree(paths.ARCHIVES, ignore_errors=True)  # the control node has fetched them
         for manifest in payload["manifests"]:
             done = accounts.ensure_account(manifest["user"])
             for entry in manifest["directories"]:

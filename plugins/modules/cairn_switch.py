@@ -7,24 +7,25 @@ DOCUMENTATION = r"""
 module: cairn_switch
 short_description: Switch a service to a staged generation and wait until it is healthy
 description:
-  - Flips one symlink and restarts only the units whose inputs changed, then waits for their health.
-    If one does not get well, the service returns to the generation before, and the error says why.
-  - What was changed by hand of the generation is restored, and units that may run with it restart.
-  - In check mode it tells the same without doing it.
-  - As an action it takes O(service), and O(generation) to go back; without that one it switches to
-    what the inventory asks for. It calls the host only where something is due.
+  - Replaces one symlink and restarts only the units whose inputs changed, then waits until they are
+    healthy. If one stays unhealthy, the service returns to the previous generation, and the error
+    says why.
+  - Manual changes to the generation are undone, and units that may run with them restart.
+  - In check mode it returns the same without changing anything.
+  - As an action it takes O(service), and O(generation) for a rollback; the default is the
+    generation of the inventory. It calls the host only if something has to be done.
 options:
   service:
     description: The service to switch.
     type: str
     required: true
   generation:
-    description: The staged generation; C(previous) goes back to the one before.
+    description: The staged generation; C(previous) is the one before the current one.
     type: str
     required: true
   rollback:
     description:
-      - The switch is a rollback. The host remembers it, so that a repeated rollback passes it over.
+      - The switch is a rollback. The host records it, so that a repeated rollback skips the host.
     type: bool
     default: false
   manifest:
@@ -36,7 +37,7 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Switch glance back to the generation before
+- name: Switch glance back to its previous generation
   cairn_switch:
     service: glance
     generation: previous
@@ -52,15 +53,15 @@ reloaded:
   type: list
   returned: success
 stopped:
-  description: Units that were stopped because they are not to run.
+  description: Units that were stopped because they must not run.
   type: list
   returned: success
 removed:
-  description: Units and files of the generation before that this one does not have.
+  description: Units and files of the previous generation that were removed.
   type: list
   returned: success
 mended:
-  description: Files, units and drop-ins that were changed by hand and are as they should be again.
+  description: Files, units and drop-ins whose manual changes were undone.
   type: list
   returned: success
 from:
@@ -83,8 +84,8 @@ from ansible.module_utils.cairn_host.service import staging, switching, virtuale
 LISTS = ("removed", "stopped", "reloaded", "restarted", "mended")
 
 
-def told(ahead: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
-    """What was done to the service by a switch ahead of this one and by this one."""
+def result(ahead: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
+    """The joint result of a switch in the background and of this one."""
     if not ahead:
         return done
     return {
@@ -96,7 +97,7 @@ def told(ahead: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
 
 
 def generation(role: str, asked: str) -> str:
-    """The generation that is meant; HostError where there is no previous one."""
+    """The id of a generation; HostError if there is no previous one."""
     if asked != "previous":
         return asked
     ident: str | None = link_name(paths.previous(role))
@@ -106,7 +107,7 @@ def generation(role: str, asked: str) -> str:
 
 
 def plan(asked: dict[str, Any]) -> dict[str, Any]:
-    """What a switch would do, in the words of one that has done it."""
+    """The result of a switch, without switching."""
     role, ident = asked["service"], generation(asked["service"], asked["generation"])
     packed = asked["manifest"]
     done, diff = switching.plan(role, ident, wire.unpack(packed) if packed else None)
@@ -114,7 +115,7 @@ def plan(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def work(asked: dict[str, Any], with_diff: bool) -> dict[str, Any]:
-    """Switch, and clear away what nothing needs any more."""
+    """Switch, and prune old generations and virtualenvs."""
     role = asked["service"]
     with lock.host_lock():
         ident = generation(role, asked["generation"])
@@ -123,7 +124,7 @@ def work(asked: dict[str, Any], with_diff: bool) -> dict[str, Any]:
         done = switching.switch(role, ident, rollback=asked["rollback"])
         pruned = staging.prune(role)
         virtualenv.prune()
-    return {**told(ahead, done), "to": ident, "pruned": pruned, "diff": diff}
+    return {**result(ahead, done), "to": ident, "pruned": pruned, "diff": diff}
 
 
 def main() -> None:

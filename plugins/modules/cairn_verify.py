@@ -370,7 +370,7 @@ def create_stack(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, A
     """Ask for a stack, to be made while other things are proved."""
     run = load(state)
     ca_file = admin.config.config.get("cacert")
-    text = kept(state, run, lambda: verify_stack.begin(admin, run, ca_file, wanted["seconds"]))
+    text = kept(state, run, lambda: verify_stack.create(admin, run, ca_file, wanted["seconds"]))
     return {"lines": [text], "run": public(run)}
 
 

@@ -1,19 +1,19 @@
 #!/usr/bin/python
-"""Module: what this host's journal and libvirt tell about a request."""
+"""Module: collect a request's traces from this host's journal and libvirt."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cairn_verify_host
-short_description: Collect a request's traces on a host
+short_description: Collects a request's traces on a host
 description:
-  - Reads the journal of the services once and returns the lines that carry one of the ids or match
-    one of the patterns, and the last errors of the window.
-  - Returns what libvirt says about an instance, on a host that has libvirt.
+  - Reads the journal of the services once and returns the lines with one of the ids or patterns,
+    and the last errors of the window.
+  - Returns libvirt's domain of an instance, on a host with libvirt.
   - Changes nothing.
 options:
   since:
-    description: Begin of the window, in seconds since the epoch.
+    description: Start of the window, in seconds since the epoch.
     type: float
     required: true
   until:
@@ -26,17 +26,17 @@ options:
     elements: str
     required: true
   ids:
-    description: Ids that make a line worth sending.
+    description: Ids of lines to return.
     type: list
     elements: str
     required: true
   patterns:
-    description: Regular expressions that make a line worth sending.
+    description: Regular expressions of lines to return.
     type: list
     elements: str
     default: []
   domain:
-    description: Id of an instance to ask libvirt about.
+    description: Id of an instance, to look up in libvirt.
     type: str
 author: [Cairn]
 """
@@ -52,8 +52,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problem:
-  description: Why the journal could not be read; then there is nothing else.
-  returned: when it could not
+  description: Why the journal could not be read; nothing else is returned then.
+  returned: failure to read the journal
   type: str
 lines:
   description: Lines with an id or a pattern, as time, unit and text.
@@ -66,7 +66,7 @@ errors:
   type: list
   elements: dict
 domain:
-  description: State, memory_mb, vcpus and name of the domain; empty where there is none.
+  description: State, memory_mb, vcpus and name of the domain; empty if there is none.
   returned: success
   type: dict
 """
@@ -96,7 +96,7 @@ def main() -> None:
             wanted["since"], wanted["until"], wanted["units"], wanted["ids"], wanted["patterns"]
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        # The proof is told of it: a host that fails here would keep everything from being removed.
+        # A result, not a failure: a failed host would prevent the clean-up.
         module.exit_json(changed=False, problem=str(getattr(error, "stderr", None) or error))
     domain = journal.domain(wanted["domain"]) if wanted["domain"] else {}
     module.exit_json(changed=False, domain=domain, **found)

@@ -1,15 +1,15 @@
 #!/usr/bin/python
-"""Module: make the volume group of a storage host, of blank disks only."""
+"""Module: create the volume group of a storage host, on blank disks only."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cairn_volume_group
-short_description: Make or extend a volume group of blank disks
+short_description: Creates or extends a volume group of blank disks
 description:
-  - Looks at every disk first. If one is missing, in use or holds anything that was not named, none
-    is touched and the module fails.
-  - Takes no disk away from the group. A group that was made here and is gone is not made anew.
+  - Checks every disk first. If one is missing, in use or holds data that is not named, none is
+    touched and the module fails.
+  - Removes no disk from the group. A group that has disappeared is not created again.
 options:
   name:
     description: The volume group.
@@ -17,8 +17,8 @@ options:
     required: true
   disks:
     description:
-      - Its disks, each by its path or as O(disks[].device) with O(disks[].erase), which names what
-        is on it and may be destroyed. With none the group must be there already.
+      - Its disks, each a path, or O(disks[].device) with O(disks[].erase), which names data that
+        may be destroyed. Without disks the group must exist.
     type: list
     elements: raw
     required: true

@@ -1,4 +1,4 @@
-"""Vars plugin: variables that files of the inventory set by a former name, by their present one."""
+"""Vars plugin: present names of variables that the inventory's files set by former names."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cairn.site import renamed
 
 DOCUMENTATION = r"""
 name: cairn_renamed
-short_description: Understand former names of variables in files and on the command line
+short_description: Accepts former names of variables in files and on the command line
 description:
-  - What group_vars and host_vars say by a former name counts as if they said it by the present one.
+  - A variable that group_vars or host_vars set by its former name is set by its present name, too.
     The names are in C(cairn/site/renamed.yml).
-  - Where both names are set in one place, it leaves both as they are; preflight refuses that.
+  - If both names are set in one place, both stay as they are; preflight refuses that.
 author: Cairn
 options:
   stage:
-    description: When it is asked.
+    description: When the plugin runs.
     choices: [task]
     default: task
 """
 
-# It is asked with every task of every host, while an inventory stays the same during a run.
+# Ansible runs the plugin for every task and host, but the inventory does not change during a run.
 KNOWN: dict[tuple[str, str, str], dict[str, Any]] = {}
 
 
@@ -35,13 +35,13 @@ class VarsModule(HostGroupVars):
     REQUIRES_ENABLED = False
 
     def get_vars(self, loader: Any, path: str, entities: Any, cache: bool = True) -> dict[str, Any]:
-        """Present names of variables of these groups or hosts; those of the last one win."""
-        found: dict[str, Any] = {}
+        """Present names of variables of these groups or hosts; the last one wins."""
+        present: dict[str, Any] = {}
         for entity in entities if isinstance(entities, list) else [entities]:
             key = (str(path), type(entity).__name__, entity.name)
             if not cache or key not in KNOWN:
                 given = load_extra_vars(loader) if isinstance(entity, Host) else {}
-                said = super().get_vars(loader, path, [entity], cache)
-                KNOWN[key] = renamed.present({**said, **given})
-            found |= KNOWN[key]
-        return found
+                variables = super().get_vars(loader, path, [entity], cache)
+                KNOWN[key] = renamed.present({**variables, **given})
+            present |= KNOWN[key]
+        return present

@@ -80,7 +80,7 @@ class ActionModule(real()):  # type: ignore[misc]
             },
             "listening": [],
             "folders": {},
-            "network": {"hash": me["network"], "trial": False, "drift": []},
+            "network": {"hash": me["network"], "unconfirmed": False, "drift": []},
             "mirrors": {"http://mirror.example/debian": ""},
             "resolved": {},
             "peers": [],

@@ -1,4 +1,4 @@
-"""Accounts that services run as."""
+"""System accounts of services."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from .errors import HostError
 
 
 def members_of(group: str) -> list[str]:
-    """A group's members; HostError for one that is not there."""
+    """A group's members; HostError if the group does not exist."""
     try:
         return grp.getgrnam(group).gr_mem
     except KeyError:
-        raise HostError(f"there is no group {group}: its package is missing") from None
+        raise HostError(
+            f"there is no group {group}: the package that creates it is not installed"
+        ) from None
 
 
 def ensure_account(user: Mapping[str, Any]) -> list[str]:
-    """Make the system account that a service runs as; what was done, as sentences."""
+    """Create the system account of a service; returns what was done, as sentences."""
     done: list[str] = []
     if not user.get("name"):
         return done
@@ -38,7 +40,7 @@ def ensure_account(user: Mapping[str, Any]) -> list[str]:
         home = user.get("home", f"/var/lib/{name}")
         if user.get("external"):
             raise HostError(
-                f"there is no user {name}: the package that makes it is missing"
+                f"there is no user {name}: the package that creates it is not installed"
             ) from None
         system.must(
             [

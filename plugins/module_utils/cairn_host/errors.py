@@ -1,4 +1,4 @@
-"""What goes wrong on a host, in words that say how to mend it."""
+"""Errors on a host, with their remedies."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 
 class HostError(Exception):
-    """A step failed on the host; the text says what, and how to mend it."""
+    """A step failed on the host; the text says what failed and how to fix it."""
 
 
 def refusal(error: OSError, path: Path | None = None) -> HostError:
-    """What the system has against a file (`path`, or the one that the error names), as ours."""
+    """An OSError as a HostError that names the file: `path`, or the error's own."""
     where = path or error.filename
-    said = f"{where}: {error.strerror}" if where and error.strerror else str(error)
+    text = f"{where}: {error.strerror}" if where and error.strerror else str(error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return HostError(f"{said}; make room there, then run again" if full else said)
+    return HostError(f"{text}; make room there, then run again" if full else text)
 
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """What the system refuses meanwhile, such as a write to a full disk, is a HostError."""
+    """Turn OSErrors, such as that of a full disk, into HostErrors."""
     try:
         yield
     except OSError as error:

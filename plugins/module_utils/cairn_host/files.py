@@ -1,7 +1,7 @@
 """Files, links and folders of a managed host.
 
-Every step may be cut off by a power loss and started again: files and links are made under a
-temporary name and renamed.
+A power loss may interrupt every step, and the step can be repeated: files and links are created
+under a temporary name and renamed.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ LEFT_AFTER = 3600.0  # seconds
 
 
 def identity(owner: str, group: str) -> tuple[int, int]:
-    """The numbers of a user and a group; HostError when the host has none of that name."""
+    """The ids of a user and a group; HostError if one does not exist."""
     for find, name, kind in ((pwd.getpwnam, owner, "user"), (grp.getgrnam, group, "group")):
         try:
             find(name)
         except KeyError:
             raise HostError(
-                f"there is no {kind} {name}: the package or the service that makes it is missing; "
+                f"there is no {kind} {name}: the package or service that creates it is missing; "
                 "run site.yml for its role first"
             ) from None
     return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
 
 
 def _ours(status: os.stat_result) -> bool:
-    """Whether a file or folder belongs to root (or to whoever runs this, in tests)."""
+    """Whether a file or folder belongs to root (or, in tests, to the user who runs them)."""
     return status.st_uid in (0, os.geteuid())
 
 
 def _may_link(folder: os.stat_result, link: os.stat_result) -> bool:
-    """Whether nobody but root can have put a link there."""
+    """Whether only root can have created this link."""
     shared = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return _ours(folder) and _ours(link) and not (shared and not folder.st_mode & stat.S_ISVTX)
 
 
 class _Walk:
-    """Goes from / to a folder by descriptors, one component after the other."""
+    """Opens a folder component by component, starting at /."""
 
     def __init__(self, folder: Path, make: int | None) -> None:
         self.folder = folder
         self.make = make
         self.at = os.open("/", FOLDER)
-        self.trusted = True  # nobody but root could rename what was passed so far
+        self.trusted = True  # only root could have renamed the components so far
         self.links = 0
 
     def go(self, path: Path) -> None:
-        """Go along a path; an absolute one begins at / again."""
+        """Follow a path; an absolute one starts at / again."""
         if path.is_absolute():
             self.move(os.open("/", FOLDER))
         for part in path.parts:
@@ -78,7 +78,7 @@ class _Walk:
         except FileNotFoundError:
             if self.make is None:
                 raise
-            with contextlib.suppress(FileExistsError):  # another was faster
+            with contextlib.suppress(FileExistsError):  # created meanwhile
                 os.mkdir(part, self.make, dir_fd=self.at)
             found = os.stat(part, dir_fd=self.at, follow_symlinks=False)
         if not stat.S_ISLNK(found.st_mode):
@@ -97,11 +97,11 @@ class _Walk:
 
 
 def link_refused(path: Path, part: str) -> str:
-    """Why a path is not followed: one of its components is a link that root did not make."""
+    """Why a path is refused: one of its components is a link that root did not create."""
     return (
-        f"{path}: {part} is a symbolic link in a folder that others than root may write to, and "
-        "root follows none there; see who made it, then remove it (to have the folder on another "
-        "disk, mount that disk in its place)"
+        f"{path}: {part} is a symbolic link in a folder that users other than root can write to, "
+        "and root follows no such link; find out who created it, then remove it (to keep the "
+        "folder on another disk, mount that disk there)"
     )
 
 
@@ -109,10 +109,9 @@ def link_refused(path: Path, part: str) -> str:
 def folder_at(folder: Path, make: int | None = None) -> Iterator[int]:
     """A descriptor of a folder, for calls that take `dir_fd`.
 
-    No symbolic link on the way is followed below a folder that anybody but root may write to:
-    HostError. Links that root made in root's own folders, such as /etc/nova, are followed. With
-    `make`, folders that are missing are made with that mode; without it they are a
-    FileNotFoundError.
+    HostError for a symbolic link below a folder that a user other than root can write to. Links
+    that root created in root's own folders, such as /etc/nova, are followed. Missing folders are
+    created with the mode `make`; without it FileNotFoundError.
     """
     walk = _Walk(folder, make)
     try:
@@ -128,7 +127,7 @@ def folder_at(folder: Path, make: int | None = None) -> Iterator[int]:
 
 
 def _listed(place: int) -> list[str]:
-    """Names of what is in a folder that FOLDER opened."""
+    """Names of the entries of a folder that was opened with FOLDER."""
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
     try:
         return os.listdir(descriptor)  # noqa: PTH208 - of a descriptor
@@ -137,21 +136,21 @@ def _listed(place: int) -> list[str]:
 
 
 def _clear_away(name: str, place: int) -> None:
-    """Remove what a power loss has left of an earlier write of this file."""
+    """Remove temporary files of this file that a power loss has left."""
     left = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.cairn")
     for other in _listed(place):
         with contextlib.suppress(FileNotFoundError):
             if left.fullmatch(other):
                 found = os.stat(other, dir_fd=place, follow_symlinks=False)
-                if time.time() - found.st_mtime > LEFT_AFTER:  # nobody's who writes just now
+                if time.time() - found.st_mtime > LEFT_AFTER:  # not of a concurrent write
                     os.unlink(other, dir_fd=place)
 
 
 @contextlib.contextmanager
 def _placed(path: Path) -> Iterator[tuple[int, str]]:
-    """The folder of `path`, and a name in it nobody can guess; what has that name comes to `path`.
+    """The folder of `path` and an unpredictable temporary name, which is renamed to `path`.
 
-    When anything fails nothing is left under that name. OSErrors become HostErrors.
+    The temporary file is removed on failure. OSErrors become HostErrors.
     """
     with folder_at(path.parent, make=0o755) as place:
         fresh = f".{path.name}.{secrets.token_hex(8)}.cairn"
@@ -168,11 +167,10 @@ def _placed(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def write_atomic(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
-    """Put a file in its place whole or not at all, with its owner and mode from the start.
+    """Write a file atomically, with its owner and mode from the start.
 
-    Follows no symbolic link that a service's user may have made (see folder_at); one that is in
-    the file's own place is replaced. HostError when the system does not let it; nothing
-    half-written takes up room then.
+    Follows no symbolic link that a service's user may have created (see folder_at); a link at
+    `path` itself is replaced. On failure HostError, and nothing is left behind.
     """
     uid, gid = identity(owner, group)
     with _placed(path) as (place, fresh):
@@ -186,7 +184,7 @@ def write_atomic(path: Path, content: bytes, mode: int, owner: str, group: str) 
 
 
 def link_atomic(path: Path, target: Path) -> bool:
-    """Make `path` a symlink to `target` in one rename; True when that changed anything."""
+    """Make `path` a symlink to `target` atomically; True if that changed anything."""
     if path.is_symlink() and path.readlink() == target:
         return False
     with _placed(path) as (place, fresh):
@@ -195,7 +193,7 @@ def link_atomic(path: Path, target: Path) -> bool:
 
 
 def remove(path: Path) -> bool:
-    """Remove a file or a link, the link itself; True when there was one."""
+    """Remove a file, or a link itself; True if there was one."""
     try:
         with folder_at(path.parent) as place:
             os.unlink(path.name, dir_fd=place)
@@ -207,7 +205,7 @@ def remove(path: Path) -> bool:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Names of what is in a folder, which no link is followed to; none where it is missing."""
+    """Names of a folder's entries, without following links to it; none if it does not exist."""
     try:
         with folder_at(folder) as place:
             return _listed(place)

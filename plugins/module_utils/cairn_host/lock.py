@@ -1,4 +1,4 @@
-"""One change of a host at a time."""
+"""The lock that allows one change of a host at a time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,17 @@ from collections.abc import Iterator
 from . import paths
 from .errors import HostError, refusals
 
-LOCK_WAIT = 300.0  # seconds that a change waits for another one of the same host
-
-
-BACKGROUND_WAIT = 1800.0  # the same where the other one goes on in the background
-
-
-IN_BACKGROUND = "background\n"  # what the lock's file holds then
+LOCK_WAIT = 300.0  # seconds that a change waits for another change of the same host
+BACKGROUND_WAIT = 1800.0  # the same, if the other change runs in the background
+IN_BACKGROUND = "background\n"  # content of the lock's file then
 
 
 @contextlib.contextmanager
 def host_lock(wait: float = LOCK_WAIT, *, background: bool = False) -> Iterator[None]:
-    """One change of this host at a time; HostError when another run holds it for `wait` s.
+    """Hold the host's lock; HostError if another run holds it for longer than `wait` s.
 
-    `background` is for switches that go on while a run is busy elsewhere: they wait for one
-    another, and everybody waits for them, as long as they may take. What the system refuses during
-    the change is a HostError, too.
+    `background` marks switches that continue in the background: they wait for one another, and
+    other changes wait for them, up to BACKGROUND_WAIT. OSErrors within are HostErrors.
     """
     with refusals():
         paths.STATE.mkdir(parents=True, exist_ok=True)
@@ -38,15 +33,15 @@ def host_lock(wait: float = LOCK_WAIT, *, background: bool = False) -> Iterator[
                     break
                 except OSError:
                     handle.seek(0)
-                    held = background or handle.read() == IN_BACKGROUND
-                    limit = max(wait, BACKGROUND_WAIT) if held else wait
+                    patient = background or handle.read() == IN_BACKGROUND
+                    limit = max(wait, BACKGROUND_WAIT) if patient else wait
                     if time.monotonic() - started > limit:
                         raise HostError(
                             f"another run has been changing this host for over {limit:.0f} s; "
-                            "wait for it, or look for a hanging one: fuser /var/lib/cairn/lock"
+                            "wait for it, or find a hanging process: fuser /var/lib/cairn/lock"
                         ) from None
                     time.sleep(0.5)
-            with contextlib.suppress(OSError):  # on a full disk the lock holds without it
+            with contextlib.suppress(OSError):  # on a full disk the lock works without it
                 os.truncate(handle.fileno(), 0)
                 os.write(handle.fileno(), IN_BACKGROUND.encode() if background else b"")
             yield

@@ -1,7 +1,6 @@
-"""Text that people see, without secrets, as far as names of options and URLs tell.
+"""Masking of secrets by the names of their options, and of passwords in URLs.
 
-`mask_pair` works on files of a host, where an older secret may stand that nobody knows any more.
-`mask_urls` takes the passwords out of URLs.
+`mask_pair` works on files of a host, which may hold an older secret whose value is unknown.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ SECRET_NAMES = re.compile(
     r"|cluster_cookie|wsrep_sst_auth|swift_hash_path_prefix|swift_hash_path_suffix)$",
     re.IGNORECASE,
 )
-"""Names of options that hold secrets, as oslo.config, MariaDB, HAProxy and keepalived call them."""
+"""Names of options that hold secrets in oslo.config, MariaDB, HAProxy and keepalived."""
 PLACES = ("_file", "_path", "_dir", "_folder", "_repository", "_name", "_id")
 PATH = re.compile(r"[\"']?/(?:etc|usr|var|opt|run|srv|home|root)/[\w./-]*[\"']?;?")
-"""What names a file holds no secret: `ssl_key = /etc/cairn/tls/host.key`."""
+"""A path is no secret: `ssl_key = /etc/cairn/tls/host.key`."""
 
 
 def mask_urls(text: str) -> str:
@@ -48,12 +47,12 @@ def mask_urls(text: str) -> str:
         masked = URL_PASSWORD.sub(lambda m: f"{m['head']}{MASK}@", text)
         if masked == text:
             return text
-        text = masked  # transport_url names several hosts, each with the password
+        text = masked  # transport_url repeats the password for each host
 
 
 @functools.cache
 def names_secret(name: str) -> bool:
-    """Whether an option or a variable of this name holds a secret, and not the place of one."""
+    """Whether an option or variable of this name holds a secret, and not a path to one."""
     return bool(SECRET_NAMES.search(name)) and not name.lower().endswith(PLACES)
 
 
@@ -67,16 +66,17 @@ def _secret_value(line: str) -> tuple[str, str] | None:
 
 def _mask_environment(line: str) -> str:
     def one(match: re.Match[str]) -> str:
-        known = names_secret(match["name"]) and not PATH.fullmatch(match["value"])
-        return f"{match['head']}{MASK}" if known else match[0]
+        secret = names_secret(match["name"]) and not PATH.fullmatch(match["value"])
+        return f"{match['head']}{MASK}" if secret else match[0]
 
     return ENVIRONMENT.sub(one, line)
 
 
 def mask_pair(before: str, after: str) -> tuple[str, str]:
-    """Two versions of a file for a diff: secrets masked, a changed one told as changed.
+    """Two versions of a file for a diff, with secrets masked and changed ones marked.
 
-    Goes by the names of options, since a host knows no values; see Masker for what goes by value.
+    Finds secrets by the names of their options; a host does not know their values. On the control
+    node `cairn.masking.Masker` finds them by value.
     """
     old = {pair for line in before.splitlines() if (pair := _secret_value(line))}
 

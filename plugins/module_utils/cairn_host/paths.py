@@ -1,4 +1,4 @@
-"""Where Cairn keeps things on a managed host; the one place that knows these paths."""
+"""Cairn's paths on a managed host."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ ARCHIVES = Path("/var/cache/cairn/archives")
 UNITS = Path("/etc/systemd/system")
 SUDOERS = Path("/etc/sudoers.d")
 POLICY = Path("/usr/sbin/policy-rc.d")
-"""Keeps daemons from starting while packages are installed; Ansible's apt writes it."""
+"""Prevents daemons from starting while packages are installed; Ansible's apt module writes it."""
 
 VENV_COMPLETE = ".cairn-complete"
-"""Written last into a virtualenv: without it the virtualenv is half-made and is made anew."""
-
+"""Written last into a virtualenv: a virtualenv without it is incomplete and is rebuilt."""
 
 FORMER = {"pki": "trust"}
-"""Services that the last release of Cairn knew by another name, each with that name."""
+"""Services that were renamed since the previous release: name to former name."""
 
 
 def service(role: str) -> Path:
-    """The folder that holds all generations of a service: under its former name until it moves."""
+    """The folder of all generations of a service; a former name's folder until it is moved."""
     folder = SERVICES / role
     former = SERVICES / FORMER.get(role, role)
     return former if former.is_dir() and not folder.is_dir() else folder
 
 
 def due(role: str) -> str:
-    """The record of the time from which a service has something to renew."""
+    """The name of the record with the time from which a service has something to renew."""
     return f"due-{role}"
 
 
@@ -43,7 +42,7 @@ def generation(role: str, ident: str) -> Path:
 
 
 def current(role: str) -> Path:
-    """The symlink to the generation in force; flipping it is the switch."""
+    """The symlink to the generation in force; a switch replaces it."""
     return service(role) / "current"
 
 
@@ -63,10 +62,10 @@ def running(role: str) -> Path:
 
 
 def ahead(role: str) -> Path:
-    """JSON of what a switch did that went on while the run was busy elsewhere."""
+    """JSON with the result of a switch that ran in the background."""
     return service(role) / "ahead.json"
 
 
 def etc(role: str) -> Path:
-    """Where a service looks for its configuration: a link into the current generation."""
+    """The link through which a service reads the configuration of its current generation."""
     return Path("/etc") / role

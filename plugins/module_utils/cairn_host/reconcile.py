@@ -1,4 +1,4 @@
-"""The frame of modules that keep in one system what all services declare there."""
+"""The frame of modules that reconcile a system with what all services declare in it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from . import errors, records
 
 
 def keep(module: Any, name: str, work: Callable[[dict[str, Any], bool], list[str]]) -> None:
-    """Do a module's work, note its success under the record `name`, and end the module.
+    """Run a module's work, write the record `name` on success, and end the module.
 
-    `work` takes the module's parameters and whether it is only to tell; it returns the changes as
-    sentences. The parameter `record` says what to note; the next run then need not ask.
+    `work` takes the module's parameters and check mode, and returns the changes as sentences. The
+    parameter `record` is the record's value; while it is unchanged, runs skip the call.
     """
     try:
         changes = work(module.params, module.check_mode)

@@ -1,4 +1,4 @@
-"""Small facts that roles keep on the host, and who is changing the site."""
+"""Records, small facts that roles keep on the host, and the lease of the run in progress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import files, paths
 
 
 def record(name: str, value: str) -> bool:
-    """Keep a small fact on the host; True when it was another before."""
+    """Write a record; True if its value changed."""
     paths.RECORDS.mkdir(parents=True, exist_ok=True)
     path = paths.RECORDS / name
     if path.exists() and path.read_text() == value:
@@ -19,20 +19,20 @@ def record(name: str, value: str) -> bool:
 
 
 def read_records() -> dict[str, str]:
-    """Small facts that roles keep on the host, by name."""
+    """The host's records by name."""
     if not paths.RECORDS.is_dir():
         return {}
-    found = {p.name: p.read_text() for p in paths.RECORDS.iterdir() if p.is_file()}
+    records = {p.name: p.read_text() for p in paths.RECORDS.iterdir() if p.is_file()}
     for role, former in paths.FORMER.items():
-        if (value := found.pop(paths.due(former), None)) is not None:
-            found.setdefault(paths.due(role), value)
-    return found
+        if (value := records.pop(paths.due(former), None)) is not None:
+            records.setdefault(paths.due(role), value)
+    return records
 
 
 def read_lease() -> dict[str, Any] | None:
-    """Who is changing the site, as this controller was told; None where nobody is."""
+    """The lease that this controller keeps; None if no run is in progress."""
     try:
-        found = json.loads(paths.LEASE.read_text())
+        lease = json.loads(paths.LEASE.read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "token" in found else None
+    return lease if isinstance(lease, dict) and "token" in lease else None

@@ -1,4 +1,4 @@
-"""Commands on a host: run to their end, with a bare environment."""
+"""Commands on a host, run to completion with a bare environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 BARE_ENVIRONMENT = {"PATH": SYSTEM_PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-"""What commands get of the environment: nothing of the administrator's, no proxy above all."""
+"""The environment of commands: nothing of the administrator's, and above all no proxy."""
 
 
 def run(
@@ -26,9 +26,9 @@ def run(
     stdin: str | None = None,
     timeout: float = 1800,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end with a bare environment; never raises on its exit code.
+    """Run a command to completion with a bare environment, whatever its exit code.
 
-    HostError when it does not end within `timeout` seconds, and for a user that is not there.
+    HostError if it exceeds `timeout` seconds, or the user does not exist.
     """
     extra: dict[str, Any] = {}
     home = BARE_ENVIRONMENT["HOME"]
@@ -51,25 +51,25 @@ def run(
             **extra,
         )
     except subprocess.TimeoutExpired as late:
-        said = b"".join(text for text in (late.stdout, late.stderr) if isinstance(text, bytes))
+        output = b"".join(text for text in (late.stdout, late.stderr) if isinstance(text, bytes))
         raise HostError(
             f"timed out after {timeout:g} s: {shown(command)}\n"
-            f"{tail(said.decode(errors='replace'))}"
+            f"{tail(output.decode(errors='replace'))}"
         ) from None
 
 
 def account_of(user: str) -> pwd.struct_passwd:
-    """A user's entry among the accounts; HostError for one that is not there."""
+    """A user's passwd entry; HostError if the user does not exist."""
     try:
         return pwd.getpwnam(user)
     except KeyError:
         raise HostError(
-            f"there is no user {user}: the package or the service that makes it is missing"
+            f"there is no user {user}: the package or service that creates it is missing"
         ) from None
 
 
 def shown(command: list[str]) -> str:
-    """A command as an error names it, without the programs among its words."""
+    """A command for an error message, without arguments of several lines such as programs."""
     return " ".join(word for word in command if "\n" not in word)
 
 
@@ -79,7 +79,7 @@ def tail(text: str, lines: int = 25) -> str:
 
 
 def must(command: list[str], what: str, **how: Any) -> str:
-    """Run a command that has to succeed; HostError with its last words otherwise."""
+    """Run a command that must succeed; otherwise HostError with the end of its output."""
     done = run(command, **how)
     if done.returncode:
         raise HostError(

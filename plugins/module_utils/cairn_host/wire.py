@@ -1,4 +1,4 @@
-"""How data and files travel between the control node and a host: as text."""
+"""Data and files as text, for the way between the control node and a host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def pack(value: Any) -> str:
-    """Data as one opaque string: it travels as a single module argument that is never logged."""
+    """Data as one opaque string, passed as a single module argument that is never logged."""
     return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
 
 
@@ -24,5 +24,5 @@ def encode(content: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """The file that `encode` made text of."""
+    """The content that `encode` encoded."""
     return base64.b64decode(text)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from plugins.callback.cairn_summary import DEEDS, plan_differences
+from cairn.report import ACTIONS, plan_differences
 from tests.lab.deployed import ROOT, Cloud
 
 pytestmark = pytest.mark.lab
@@ -64,7 +64,7 @@ class Lab:
         run = self.report(SITE)
         left = {name: host["changed"] for name, host in run["hosts"].items() if host["changed"]}
         assert left == {}
-        assert all(host[key] == [] for host in run["hosts"].values() for key in DEEDS)
+        assert all(host[key] == [] for host in run["hosts"].values() for key in ACTIONS)
 
     def describe(self, role: str, change: Callable[[dict[str, Any]], Any]) -> None:
         """Change a role's description in the copy, starting from the project's own."""
@@ -148,7 +148,7 @@ def test_a_file_a_unit_and_a_mount_come_change_stop_and_go(
 
     described(with_more("started", "0600"))
     mode = lab.same()["hosts"][HOST]
-    assert all(mode[key] == [] for key in DEEDS), "a mode restarts nothing"
+    assert all(mode[key] == [] for key in ACTIONS), "a mode restarts nothing"
     assert lab.cloud.on(HOST, "stat --format %a /etc/cairn-plan.conf") == "600"
 
     described(with_more("stopped", "0600"))

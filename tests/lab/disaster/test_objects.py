@@ -134,7 +134,7 @@ def test_disks_that_have_all_copies_cannot_be_given_up_for_lost(cloud: Cloud) ->
     lost = [f"{HOST}/{disk['name']}" for disk in disks(cloud)]
     code, text = cloud.run("playbooks/swift-rings.yml", *variables(swift_disks=[], swift_lost=lost))
     assert code
-    assert "would lose their last sure copy with storage1/d1, storage1/d2, storage1/d3" in (
+    assert "would lose their last reliable copy with storage1/d1, storage1/d2, storage1/d3" in (
         " ".join(text.split())
     )
     assert builders(cloud) == before

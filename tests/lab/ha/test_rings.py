@@ -103,7 +103,7 @@ def test_a_disk_comes_weighs_more_is_drained_and_goes(cloud: Cloud, objects: lis
     # What has just moved is left where it is until the time that copies need has passed.
     code, text = cloud.run(RINGS, *disks(cloud, d1=100, d2=100, d3=100, d4=100), "--check")
     assert code == 0, text
-    assert "more is to move, not before" in flat(text)
+    assert "more partitions have to move, not before" in flat(text)
     assert stored(cloud, objects) == objects
 
     heavier = disks(cloud, d1=100, d2=100, d3=100, d4=100)

@@ -123,7 +123,7 @@ def test_a_wrong_vlan_reverts_and_names_who_did_not_answer(play: Play, shell: Sh
     assert done.returncode != 0
     said = " ".join(done.stdout.split())
     assert "no answer from east (198.18.20.11) on plane storage at 1500 bytes" in said
-    assert "The old configuration is back and the host is reachable" in said
+    assert "The old configuration is restored and the host is reachable" in said
     shell("west", "ping -c1 -W2 198.18.20.11")
     assert "stor0.21" not in shell("west", "ip -br link; ls /etc/systemd/network")
 

@@ -213,7 +213,7 @@ def test_a_disk_that_fills_up_during_a_change_costs_nobody_the_old_network(
     try:
         done = machines.play(ASKED | variables, "--limit", "west")
         assert done.returncode != 0
-        assert "The old configuration is back and the host is reachable" in " ".join(
+        assert "The old configuration is restored and the host is reachable" in " ".join(
             done.stdout.split()
         ), done.stdout
         wait(60, lambda: machines.ssh("west", "true").returncode == 0, "west did not come back")

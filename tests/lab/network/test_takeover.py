@@ -180,7 +180,7 @@ def test_what_cannot_be_reached_gets_its_own_network_back(installed: Machines) -
     assert done.returncode != 0
     said = " ".join(done.stdout.split())
     assert "did not get through over the new network within 25 s" in said
-    assert said.count("The old configuration is back and the host is reachable") >= len(HOSTS)
+    assert said.count("The old configuration is restored and the host is reachable") >= len(HOSTS)
     as_installed(installed)
 
 

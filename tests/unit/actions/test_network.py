@@ -1,4 +1,4 @@
-"""The controller's side of commit-confirm, against a host that is only answers."""
+"""Commit-confirm on the control node, against a host that is only answers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+
+from cairn.actions import network
 
 Data = dict[str, Any]
 NAMES = ("a", "b")
@@ -27,11 +29,9 @@ APPLIED = {"started": 1000.0, "window": 30, "rest": 12, "connect": 5}
 
 
 @pytest.fixture
-def action(
-    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ModuleType]:
-    """The action plugin; its clock goes on by a second with each pause."""
-    module = script("plugins/action/cairn_network.py")
+def action(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The action's module; its clock advances by a second with each pause."""
+    module = network
     clock = [1000.0]
     monkeypatch.setattr(module.time, "time", lambda: clock[0])
     monkeypatch.setattr(
@@ -53,24 +53,25 @@ def task_vars() -> Data:
         for number, name in enumerate(NAMES, start=11)
     }
     nics = {"eth0": {"addresses": ["192.0.2.200/24"]}}
-    network = {"hash": "old", "drift": [], "trial": False}
+    present = {"hash": "old", "drift": [], "unconfirmed": False}
     return {
         "inventory_hostname": "a",
         "ansible_host": "192.0.2.200",
         "ansible_forks": 20,
         "ansible_play_hosts_all": list(NAMES),
-        "cairn_host": {"nics": nics, "network": network},
+        "cairn_host": {"nics": nics, "network": present},
         "cairn_site": {"hosts": hosts, "planes": {"management": {"mtu": 1500, "vip": None}}},
         "hostvars": {"a": {"cairn_host": {"os": {}}}, "b": {"cairn_host": {"os": {}}}},
     }
 
 
 @pytest.fixture
-def plugin(action: ModuleType) -> Callable[..., Any]:
+def plugin(script: Callable[[str], ModuleType], action: ModuleType) -> Callable[..., Any]:
     """Make the plugin, with the host's answers to each `state` in turn; the last one stays."""
+    action_class = script("plugins/action/cairn_network.py").ActionModule
 
     def make(check: bool = False, **answers: list[Any]) -> Any:
-        made = object.__new__(action.ActionModule)
+        made = object.__new__(action_class)
         made.asked = []
         made._task = type("Task", (), {"check_mode": check})()
 
@@ -222,12 +223,12 @@ def test_an_unchanged_network_costs_no_call(plugin: Any, task_vars: Data) -> Non
 
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_a_plan_says_what_the_run_says(plugin: Any, task_vars: Data, by_hand: bool) -> None:
-    network = task_vars["cairn_host"]["network"]
-    network |= {"hash": "wanted", "drift": ["x was changed"]} if by_hand else {}
+    if by_hand:
+        task_vars["cairn_host"]["network"] |= {"hash": "wanted", "drift": ["x was changed"]}
     made = plugin(check=True, read=[PREVIEW])
     plan = made._applied({"window": 30, "keep": []}, task_vars)
     assert made.asked == ["read"]
-    run = plugin(begin=[PREVIEW], status=[status(applied=True)])._applied(
+    run = plugin(arm=[PREVIEW], status=[status(applied=True)])._applied(
         {"window": 30, "keep": []}, task_vars
     )
     assert plan == {key: run[key] for key in plan}
@@ -253,26 +254,20 @@ def test_networkd_that_does_not_run_yet_is_started(plugin: Any, task_vars: Data)
 
 
 @pytest.mark.parametrize("state", ["asked", "confirmed"])
-def test_a_plan_ends_with_what_is_to_be_applied(
-    plugin: Any, task_vars: Data, state: str, monkeypatch: pytest.MonkeyPatch, action: ModuleType
-) -> None:
+def test_a_plan_ends_with_what_is_to_be_applied(plugin: Any, task_vars: Data, state: str) -> None:
     made = plugin(check=True)
-    monkeypatch.setattr(action.ActionBase, "run", lambda *_: {})
-    made.validate_argument_spec = lambda _spec: (
-        None,
-        {"state": state, "applied": {"changed": True}},
-    )
-    assert made.run(None, task_vars) == {"changed": False, "missing": [], "off": []}
+    arguments = {"state": state, "applied": {"changed": True}}
+    assert made.step(arguments, task_vars) == {"changed": False, "missing": [], "off": []}
     assert made.asked == []
 
 
 def test_a_change_is_followed_to_the_new_address(plugin: Any, task_vars: Data) -> None:
     answers = [None, status(), status(applied=True)]
-    made = plugin(begin=[PREVIEW], status=answers)
+    made = plugin(arm=[PREVIEW], status=answers)
     result = made._applied({"window": 30, "keep": []}, task_vars)
     # Not there yet; still where it was, where nothing has begun; there.
     looked = ["status", "at 192.0.2.200", "status", "status"]
-    assert made.asked == ["begin", "fresh 192.0.2.11", *looked]
+    assert made.asked == ["arm", "fresh 192.0.2.11", *looked]
     assert (result["address"], result["former_address"]) == ("192.0.2.11", "192.0.2.200")
     # The rest of the run knows its key by the name that known_hosts has.
     assert result["ssh_extra_args"] == "-J bastion -o HostKeyAlias=192.0.2.200"
@@ -281,18 +276,18 @@ def test_a_change_is_followed_to_the_new_address(plugin: Any, task_vars: Data) -
 
 def test_a_host_that_is_back_at_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:
     back = status(applied=True, armed=False) | {"linkless": ["bond0"]}
-    made = plugin(begin=[PREVIEW], status=[None, None, None, back])
+    made = plugin(arm=[PREVIEW], status=[None, None, None, back])
     with pytest.raises(AnsibleActionFail, match=r"within 30 s; bond0 had no link\. The old"):
         made._applied({"window": 30, "keep": []}, task_vars)
 
 
 def test_a_change_that_a_killed_run_left_behind_is_waited_for(plugin: Any, task_vars: Data) -> None:
     busy = {"busy": True, "msg": "a change waits"}
-    made = plugin(begin=[busy, busy, PREVIEW], status=[status(applied=True)])
+    made = plugin(arm=[busy, busy, PREVIEW], status=[status(applied=True)])
     made._applied({"window": 30, "keep": []}, task_vars)
-    assert made.asked[:3] == ["begin"] * 3
+    assert made.asked[:3] == ["arm"] * 3
     with pytest.raises(AnsibleActionFail, match="a change waits"):
-        plugin(begin=[busy])._applied({"window": 30, "keep": []}, task_vars)
+        plugin(arm=[busy])._applied({"window": 30, "keep": []}, task_vars)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +309,7 @@ def test_a_change_that_a_killed_run_left_behind_is_waited_for(plugin: Any, task_
 def test_a_change_that_did_not_come_up(
     plugin: Any, task_vars: Data, answer: Data | None, text: str
 ) -> None:
-    made = plugin(begin=[PREVIEW], status=[answer])
+    made = plugin(arm=[PREVIEW], status=[answer])
     with pytest.raises(AnsibleActionFail, match=text):
         made._applied({"window": 30, "keep": []}, task_vars)
 

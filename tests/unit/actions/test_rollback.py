@@ -16,19 +16,19 @@ import pytest
 import yaml
 
 from cairn.service.model import contract_record, migration_record
+from cairn.service.rollback import rollback_obstacle, rollback_targets
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTROLLERS = ["c1", "c2"]
 
 
 @pytest.fixture
-def obstacle(script: Callable[[str], ModuleType]) -> Callable[..., str]:
+def obstacle() -> Callable[..., str]:
     """Ask whether keystone may go back on hosts that say this of themselves."""
-    module = script("filter_plugins/generations.py")
 
     def ask(**states: dict[str, Any] | None) -> str:
         hostvars = {name: {"cairn_host": s} if s else {} for name, s in states.items()}
-        return str(module.rollback_obstacle(hostvars, "keystone", CONTROLLERS))
+        return str(rollback_obstacle(hostvars, "keystone", CONTROLLERS))
 
     return ask
 
@@ -70,23 +70,19 @@ def test_a_controller_that_does_not_answer_may_know_more(obstacle: Any) -> None:
 # --- where each host goes ---
 
 
-def test_a_rollback_that_failed_half_way_is_finished_by_the_next(
-    script: Callable[[str], ModuleType],
-) -> None:
-    targets = script("filter_plugins/generations.py").rollback_targets
-
+def test_a_rollback_that_failed_half_way_is_finished_by_the_next() -> None:
     def ask(**rolled_back: bool | None) -> Any:
         hosts: dict[str, Any] = {"silent": {}, "other": {"cairn_host": {"services": {}}}}
         for name, back in rolled_back.items():
             known = {"current": "a" if back else "b", "previous": "b" if back else "a"}
             hosts[name] = {"cairn_host": {"services": {"nova": {**known, "rolled_back": back}}}}
-        return targets(hosts, "nova")
+        return rollback_targets(hosts, "nova")
 
     assert ask(c1=False, c2=False) == {"c1": "a", "c2": "a"}
     assert ask(c1=True, c2=False) == {"c1": "a", "c2": "a"}, "c1 must not go forward again"
     assert ask(c1=True, c2=True) == {"c1": "b", "c2": "b"}
     first = {"current": "a", "previous": None, "rolled_back": False}
-    assert targets({"c1": {"cairn_host": {"services": {"nova": first}}}}, "nova") == {}
+    assert rollback_targets({"c1": {"cairn_host": {"services": {"nova": first}}}}, "nova") == {}
 
 
 # --- contract waits -------------------------------------------------------------------------------

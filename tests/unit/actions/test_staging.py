@@ -29,7 +29,6 @@ def plan(script, tmp_path, monkeypatch):
 
     def ask(missing, services=None):
         action = object.__new__(module.ActionModule)
-        action._task = type("Task", (), {"args": {"services": services}})
         hostvars = {
             host: {
                 "cairn_host": HERE,
@@ -39,7 +38,7 @@ def plan(script, tmp_path, monkeypatch):
             }
             for host, roles in missing.items()
         }
-        return action.plan({"ansible_play_hosts": list(missing), "hostvars": hostvars})
+        return action.plan(services, {"ansible_play_hosts": list(missing), "hostvars": hostvars})
 
     return ask
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import bench, many, on_host
+from bench import bench, floor, scale
 from cairn.site.planes import read_site
 
 RUN: dict[str, Any] = {
@@ -181,7 +181,7 @@ def test_from_nothing_and_with_caches_stand_side_by_side(
 
 def test_simulated_hosts_stand_in_the_table_by_their_number() -> None:
     cost = {"seconds": 31.5, "processor_seconds": 58.0, "memory_mb": 80}
-    assert bench.rows({"many": {"100": cost}}) == [
+    assert bench.rows({"scale": {"100": cost}}) == [
         (
             "100 idle compute hosts",
             "31.5 s, 58.0 s of processor, 80 MiB",
@@ -191,7 +191,7 @@ def test_simulated_hosts_stand_in_the_table_by_their_number() -> None:
 
 
 def test_simulated_hosts_are_a_valid_site() -> None:
-    made = many.inventory(100)
+    made = scale.inventory(100)
     groups = made["hosts"]["all"]["children"]
     variables = {
         host: {**made["variables"], **own}
@@ -221,14 +221,14 @@ def test_a_floor_that_fails_leaves_the_lab_running_and_no_other(
 ) -> None:
     done: list[tuple[str, ...]] = []
 
-    def on_host_(lab: str, host: str, call: str) -> dict[str, Any]:
+    def call_(lab: str, host: str, call: str) -> dict[str, Any]:
         if call.startswith("install"):
             raise bench.BenchError("no mirror")
         return {"keystone": 1.0} if call == "schemas()" else {"starts": 1.0, "packages": ["acl"]}
 
     monkeypatch.delenv("CAIRN_LAB", raising=False)
     monkeypatch.setattr(bench, "lab_hosts", lambda: ("c1", ["c1", "n1"]))
-    monkeypatch.setattr(bench, "on_host", on_host_)
+    monkeypatch.setattr(bench, "on_floor", call_)
     monkeypatch.setattr(bench, "lab_command", lambda *words: done.append(words))
     with pytest.raises(bench.BenchError, match="no mirror"):
         bench.measure_floor()
@@ -261,14 +261,14 @@ def test_a_schema_that_fails_leaves_no_database_right_or_configuration(
         "migrations": [{"command": "{venv}/bin/keystone-manage db_sync"}],
     }
     copied = tmp_path / "copy"
-    monkeypatch.setattr(on_host, "SERVICES", tmp_path)
-    monkeypatch.setattr(on_host, "current", lambda: [made])
-    monkeypatch.setattr(on_host, "Path", lambda path: copied if "floor-" in path else Path(path))
-    monkeypatch.setattr(on_host, "database_user", lambda role: f"`{role}`@`10.0.0.0/24`")
-    monkeypatch.setattr(on_host, "timed", timed)
-    monkeypatch.setattr(on_host.os, "chown", lambda *_: None)
+    monkeypatch.setattr(floor, "SERVICES", tmp_path)
+    monkeypatch.setattr(floor, "current", lambda: [made])
+    monkeypatch.setattr(floor, "Path", lambda path: copied if "floor-" in path else Path(path))
+    monkeypatch.setattr(floor, "database_user", lambda role: f"`{role}`@`10.0.0.0/24`")
+    monkeypatch.setattr(floor, "timed", timed)
+    monkeypatch.setattr(floor.os, "chown", lambda *_: None)
     with pytest.raises(SystemExit, match="schema failed"):
-        on_host.schemas()
+        floor.schemas()
     assert asked == [
         "CREATE OR REPLACE DATABASE `bench_keystone`",
         "GRANT ALL ON `bench_keystone`.* TO `keystone`@`10.0.0.0/24`",
@@ -285,7 +285,7 @@ def test_archives_are_unpacked_beside_one_another(
     for name in ("nova-1", "glance-2"):
         (tmp_path / "file").write_text(name)
         subprocess.run(["tar", "-czf", f"{name}.tar.gz", "file"], cwd=tmp_path, check=True)
-    on_host.unpack(str(tmp_path))
+    floor.unpack(str(tmp_path))
     assert json.loads(capsys.readouterr().out)["virtualenvs"] > 0
     assert {path.read_text() for path in tmp_path.glob("*/file")} == {"nova-1", "glance-2"}
 
@@ -301,7 +301,7 @@ def test_a_missing_record_names_the_command_that_makes_it(
 
 def test_an_unknown_measurement_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["speed"]) == 2
-    assert "use lab, again, option, instance, many, floor" in capsys.readouterr().err
+    assert "use lab, again, option, instance, scale, floor" in capsys.readouterr().err
 
 
 def test_schemas_are_timed_beside_the_real_databases() -> None:
@@ -309,7 +309,7 @@ def test_schemas_are_timed_beside_the_real_databases() -> None:
         "connection = mysql+pymysql://nova:pw@10.0.0.1/nova_api?charset=utf8\n"
         "connection = mysql+pymysql://nova:pw@10.0.0.1/nova\ntransport_url = rabbit://x//nova\n"
     )
-    renamed, names = on_host.bench_urls(text)
+    renamed, names = floor.bench_urls(text)
     assert names == {"bench_nova_api", "bench_nova"}
     assert "/bench_nova_api?charset=utf8" in renamed
     assert "rabbit://x//nova" in renamed
@@ -318,11 +318,11 @@ def test_schemas_are_timed_beside_the_real_databases() -> None:
 def test_a_few_simulated_hosts_are_measured_in_full_and_cost_two_tasks_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "FOLDER", tmp_path)
-    found = many.measure((3,))["3"]
+    monkeypatch.setattr(scale, "FOLDER", tmp_path)
+    found = scale.measure((3,))["3"]
     assert found["seconds"] > 0 and found["processor_seconds"] > 0
-    log = (tmp_path / "many-3.log").read_text()
-    hosts = sum(many.OTHERS.values()) + 3
+    log = (tmp_path / "scale-3.log").read_text()
+    hosts = sum(scale.OTHERS.values()) + 3
     for line in re.findall(r"^\S+ +: (ok=.*)$", log, re.M):
         assert "changed=0" in line and "failed=0" in line and "unreachable=0" in line
     assert len(re.findall(r"^\S+ +: ok=", log, re.M)) == hosts
@@ -333,8 +333,8 @@ def test_a_few_simulated_hosts_are_measured_in_full_and_cost_two_tasks_each(
     (line,) = re.findall(r"^compute2 +: (ok=.*)$", log, re.M)
     assert "ok=2 " in line and "skipped=0" in line
     # With these hosts at hand: what comes every day finds nothing due, and ends well.
-    many.run(tmp_path / "many-3", record=False, playbook="renew.yml")
-    log = (tmp_path / "many-3.log").read_text()
+    scale.run(tmp_path / "scale-3", record=False, playbook="renew.yml")
+    log = (tmp_path / "scale-3.log").read_text()
     assert "failed=0" in log and "changed=1" not in log
 
 
@@ -391,21 +391,21 @@ def test_an_instance_is_measured_as_verify_saw_it(
 def test_a_floor_is_the_sum_of_its_parts(
     measure: str, virtualenvs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on_host_(lab: str, host: str, call: str) -> dict[str, Any]:
+    def call_(lab: str, host: str, call: str) -> dict[str, Any]:
         if call == "schemas()":
             return {"keystone": 1.0, "nova": 2.0}
         return {"starts": 3.0, "packages": 4.0}
 
     monkeypatch.delenv("CAIRN_LAB", raising=False)
     monkeypatch.setattr(bench, "lab_hosts", lambda: ("c1", ["c1", "n1"]))
-    monkeypatch.setattr(bench, "on_host", on_host_)
+    monkeypatch.setattr(bench, "on_floor", call_)
     monkeypatch.setattr(bench, "lab_command", lambda *_: None)
     # Bound as the default when the module was read.
     seconds = {"c1": 5.0, "n1": 6.0}
     if measure == "measure_floor":
-        floor = bench.measure_floor(lambda host, _: seconds[host])
+        measured = bench.measure_floor(lambda host, _: seconds[host])
     else:
         monkeypatch.setattr(bench, virtualenvs, lambda host, _: seconds[host])
-        floor = bench.measure_floor_built()
-    assert floor["seconds"] == 3.0 + 3.0 + 4.0 + 6.0
-    assert floor["by_schema"] == {"keystone": 1.0, "nova": 2.0}
+        measured = bench.measure_floor_built()
+    assert measured["seconds"] == 3.0 + 3.0 + 4.0 + 6.0
+    assert measured["by_schema"] == {"keystone": 1.0, "nova": 2.0}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.callback import cairn_progress
+from cairn.progress import Progress
 
 from .conftest import Clock
 
@@ -31,44 +31,36 @@ PLAY = """
 
 
 @pytest.fixture
-def progress(clock: Clock) -> cairn_progress.Progress:
+def progress(clock: Clock) -> Progress:
     """A task under way on two hosts since just now."""
-    made = cairn_progress.Progress(clock)
+    made = Progress(clock)
     made.start("task")
     made.work("compute1")
     made.work("compute2")
     return made
 
 
-def test_a_short_task_prints_nothing_of_its_own(
-    progress: cairn_progress.Progress, clock: Clock
-) -> None:
+def test_a_short_task_prints_nothing_of_its_own(progress: Progress, clock: Clock) -> None:
     clock.now += 1.9
     assert progress.due() == (None, "")
 
 
-def test_a_task_is_named_while_it_is_under_way(
-    progress: cairn_progress.Progress, clock: Clock
-) -> None:
+def test_a_task_is_named_while_it_is_under_way(progress: Progress, clock: Clock) -> None:
     clock.now += 2
     assert progress.due() == ("task", "")
 
 
-def test_each_minute_tells_the_hosts_that_are_waited_for(
-    progress: cairn_progress.Progress, clock: Clock
-) -> None:
+def test_each_minute_tells_the_hosts_that_are_waited_for(progress: Progress, clock: Clock) -> None:
     clock.now += 60
-    assert progress.due() == ("task", "... 1 min, still at it: compute1, compute2")
+    assert progress.due() == ("task", "... 1 min, still running on: compute1, compute2")
     clock.now += 1
     progress.done("compute1")
     assert progress.due() == ("task", "")
     clock.now += 59
-    assert progress.due() == ("task", "... 2 min, still at it: compute2")
+    assert progress.due() == ("task", "... 2 min, still running on: compute2")
 
 
-def test_a_rack_of_hosts_is_not_listed_whole(
-    progress: cairn_progress.Progress, clock: Clock
-) -> None:
+def test_a_rack_of_hosts_is_not_listed_whole(progress: Progress, clock: Clock) -> None:
     for number in range(3, 13):
         progress.work(f"compute{number}")
     clock.now += 61
@@ -76,7 +68,7 @@ def test_a_rack_of_hosts_is_not_listed_whole(
 
 
 def test_nothing_is_told_of_a_task_that_all_hosts_have_ended(
-    progress: cairn_progress.Progress, clock: Clock
+    progress: Progress, clock: Clock
 ) -> None:
     progress.done("compute1")
     progress.done("compute2")
@@ -84,7 +76,7 @@ def test_nothing_is_told_of_a_task_that_all_hosts_have_ended(
     assert progress.due() == (None, "")
 
 
-def test_nothing_is_told_between_plays(progress: cairn_progress.Progress, clock: Clock) -> None:
+def test_nothing_is_told_between_plays(progress: Progress, clock: Clock) -> None:
     progress.start(None)
     clock.now += 300
     assert progress.due() == (None, "")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 
+from cairn.preflight.gather import operator_findings
 from cairn.site import fact
 
 from .conftest import Write
@@ -69,17 +69,16 @@ def test_foreign_hosts_need_nothing_of_cairns(problems: Callable[..., list[str]]
 
 
 def test_an_operator_that_has_only_what_is_said_for_all(
-    script: Callable[[str], ModuleType], hostvars: Write
+    hostvars: Write,
 ) -> None:
     """ansible_host of the example is counted by a number that the operator's machine has not."""
     files = {k: v for k, v in EXAMPLE.items() if k != "group_vars/operator.yml"}
     init_plugin_loader()
     filter_loader.add_directory(str(ROOT / "filter_plugins"))
     found = hostvars(files)
-    action = script("plugins/action/cairn_preflight.py")
     groups = found._inventory.get_groups_dict()
     task_vars = {"hostvars": found, "groups": groups, "cairn_site": {"hosts": {}}}
-    (finding,) = action.operator_findings(task_vars)
+    (finding,) = operator_findings(task_vars)
     assert (finding.host, finding.severity) == ("localhost", "error")
     assert "'cairn_host_number' is undefined" in finding.text
     assert "inventories/example/group_vars/operator.yml" in finding.remedy

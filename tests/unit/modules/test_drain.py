@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from cairn.service.clusters import who_drained
+
 NAME = "keystone-api/controller1"
 
 
@@ -251,14 +253,11 @@ def test_going_back_from_what_the_inventory_asks_for_is_drained_too(
     assert asked("keystone", "before", generation="before") == []
 
 
-def test_only_those_who_drained_are_told_to_go_back(
-    script: Callable[[str], ModuleType],
-) -> None:
-    who = script("filter_plugins/clusters.py").who_drained
+def test_only_load_balancers_that_drained_are_restored() -> None:
     results = [
         {"item": "controller1", "drained": ["keystone-api/controller1"]},
         {"item": "controller2", "drained": []},
         {"item": "controller3", "failed": True},
     ]
-    assert who({"results": results}) == ["controller1"]
-    assert who({"skipped": True}) == []
+    assert who_drained({"results": results}) == ["controller1"]
+    assert who_drained({"skipped": True}) == []

@@ -80,7 +80,7 @@ def test_a_node_built_anew_takes_the_place_of_the_old_one(module: ModuleType) ->
     rabbits.vhosts[PEER] = ["/nova"]
     found, done = module.join(ME, [PEER, THIRD], rabbits)
     assert found == [PEER, ME, THIRD]
-    assert done[0] == f"{PEER} forgot the {ME} that was before"
+    assert done[0] == f"{PEER} forgot the former {ME}"
     assert rabbits.said[:4] == [
         "stop_app",
         f"{PEER} forget_cluster_node {ME}",

@@ -64,7 +64,7 @@ def healthy(number: int) -> dict[str, Any]:
             {"port": 22, "protocol": "tcp", "address": "0.0.0.0", "unit": "ssh.service"}  # noqa: S104
         ],
         "folders": {},
-        "network": {"hash": f"hash{number}", "trial": False, "drift": []},
+        "network": {"hash": f"hash{number}", "unconfirmed": False, "drift": []},
         "time": 1000.5,
         "clock": [1000.0, 1001.0],
         "mirrors": {"http://mirror.example/debian": ""},

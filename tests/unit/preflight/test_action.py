@@ -15,16 +15,12 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
+from cairn.preflight import gather
 from cairn.preflight.inventory import check_secrets
 from cairn.service import registry
-from cairn.site import secrets
+from cairn.site import renamed, secrets
 
 Data = dict[str, Any]
-
-
-@pytest.fixture
-def action(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("plugins/action/cairn_preflight.py")
 
 
 @pytest.fixture
@@ -65,40 +61,36 @@ def task_vars(site: Data, hosts: Data, tmp_path: Path, authority: tuple[str, str
     }
 
 
-def texts(action: ModuleType, task_vars: Data) -> list[str]:
-    return [f.text for f in action.inventory_findings(task_vars) + action.host_findings(task_vars)]
+def texts(task_vars: Data) -> list[str]:
+    return [f.text for f in gather.inventory_findings(task_vars) + gather.host_findings(task_vars)]
 
 
-def test_a_healthy_site_has_no_finding(action: ModuleType, task_vars: Data) -> None:
-    assert texts(action, task_vars) == []
+def test_a_healthy_site_has_no_finding(task_vars: Data) -> None:
+    assert texts(task_vars) == []
 
 
-def test_a_misspelt_variable_is_found_in_its_file(
-    action: ModuleType, task_vars: Data, tmp_path: Path
-) -> None:
+def test_a_misspelt_variable_is_found_in_its_file(task_vars: Data, tmp_path: Path) -> None:
     (tmp_path / "group_vars/compute.yml").write_text("nova_confg: {}\n")
     task_vars["hostvars"]["compute1"]["nova_confg"] = {}
-    (text,) = texts(action, task_vars)
+    (text,) = texts(task_vars)
     assert "nova_confg is unknown; did you mean nova_config?" in text
     assert "group_vars/compute.yml" in text
 
 
 def test_a_name_from_the_command_line_is_told_when_it_has_a_prefix_of_cairns(
-    action: ModuleType, task_vars: Data, tmp_path: Path
+    task_vars: Data, tmp_path: Path
 ) -> None:
     (tmp_path / "host_vars").mkdir()
     (tmp_path / "host_vars/compute1.yml").write_text("# not here\n")
     # Ansible's own names may look like anything.
     task_vars["hostvars"]["compute1"] |= {"nova_wokers": 1, "play_hosts": 1}
-    assert texts(action, task_vars) == [
-        "variable nova_wokers is unknown; did you mean nova_workers?"
-    ]
+    assert texts(task_vars) == ["variable nova_wokers is unknown; did you mean nova_workers?"]
 
 
-def test_what_hosts_of_other_groups_say_is_their_own(action: ModuleType, task_vars: Data) -> None:
+def test_what_hosts_of_other_groups_say_is_their_own(task_vars: Data) -> None:
     task_vars["groups"] |= {"switches": ["leaf1"], "all": [*task_vars["groups"]["all"], "leaf1"]}
     task_vars["hostvars"]["leaf1"] = {"cairn_planez": {}, "nova_confg": {}}
-    assert texts(action, task_vars) == []
+    assert texts(task_vars) == []
 
 
 @pytest.mark.parametrize(
@@ -115,14 +107,14 @@ def test_what_hosts_of_other_groups_say_is_their_own(action: ModuleType, task_va
     ],
 )
 def test_a_file_for_no_group_or_host_is_told(
-    name: str, text: str | None, action: ModuleType, task_vars: Data, tmp_path: Path
+    name: str, text: str | None, task_vars: Data, tmp_path: Path
 ) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{}\n")
-    found = action.inventory_findings(task_vars)
+    found = gather.inventory_findings(task_vars)
     whose = path.parent if path.parent.parent.name == "group_vars" else path
-    assert [f.text for f in found] == ([f"{whose} is read by nobody: {text}"] if text else [])
+    assert [f.text for f in found] == ([f"Ansible does not read {whose}: {text}"] if text else [])
     # A host may be away for a while; a group is not.
     severity = "error" if name.startswith("group_vars") else "warning"
     assert {f.severity for f in found} <= {severity}
@@ -131,31 +123,31 @@ def test_a_file_for_no_group_or_host_is_told(
 @pytest.mark.parametrize(
     ("names", "text", "remedy"),
     [
-        (["all.yml"], "group_vars/all.yml is read by nobody: Ansible reads", "move it into"),
-        (["compute/a.yml", "compute.json"], "compute.json is read by nobody", "move it into"),
-        (["compute.yml", "compute.yaml"], "compute.yaml is read by nobody", "join the two"),
+        (["all.yml"], "group_vars/all.yml: it reads", "move it into"),
+        (["compute/a.yml", "compute.json"], "compute.json: it reads", "move it into"),
+        (["compute.yml", "compute.yaml"], "compute.yaml: it reads", "join the two"),
     ],
 )
 def test_a_file_that_ansible_passes_over_is_told(
-    names: list[str], text: str, remedy: str, action: ModuleType, task_vars: Data, tmp_path: Path
+    names: list[str], text: str, remedy: str, task_vars: Data, tmp_path: Path
 ) -> None:
     for name in names:
         path = tmp_path / "group_vars" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("{}\n")
-    (finding,) = action.inventory_findings(task_vars)
+    (finding,) = gather.inventory_findings(task_vars)
     assert text in finding.text
     assert remedy in finding.remedy
 
 
 def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
-    action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
+    task_vars: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"swift": {"optional": True, "secrets": {"swift_hash": "password"}, "groups": []}}
     monkeypatch.setattr(registry, "descriptions", lambda *_: told)
-    assert texts(action, task_vars) == []
+    assert texts(task_vars) == []
     task_vars["cairn_site"]["services"] = ["swift"]
-    assert texts(action, task_vars) == ["cairn_secrets lacks swift_hash"]
+    assert texts(task_vars) == ["cairn_secrets lacks swift_hash"]
 
 
 VALUES = {
@@ -168,11 +160,17 @@ VALUES = {
     "service_nova: 2026-01-01": ("YAML reads a date there, not text", "put it in quotes"),
     "service_nova: [a]": ("YAML reads a list there, not text", "put it in quotes"),
     "service_nova: {a: b}": ("YAML reads a mapping there, not text", "put it in quotes"),
-    "service_nova: 'a{{b'": ("{{ begins a template of Ansible's; write it as !unsafe", "as said"),
-    "service_nova: 'a{{ 1 }}b'": ("{{ begins a template of Ansible's", "as said"),
-    "service_nova: 'a{# 1 #}b'": ("{# begins a template of Ansible's", "as said"),
-    "service_nova: 'a{% b'": ("{% begins a template of Ansible's", "as said"),
-    "service_nova: '{{ not_there }}'": ("Ansible makes no text of it: 'not_there' is", "as said"),
+    "service_nova: 'a{{b'": (
+        "{{ begins a template of Ansible's; write it as !unsafe",
+        "as described",
+    ),
+    "service_nova: 'a{{ 1 }}b'": ("{{ begins a template of Ansible's", "as desc"),
+    "service_nova: 'a{# 1 #}b'": ("{# begins a template of Ansible's", "as desc"),
+    "service_nova: 'a{% b'": ("{% begins a template of Ansible's", "as desc"),
+    "service_nova: '{{ not_there }}'": (
+        "Ansible makes no text of it: 'not_there' is",
+        "as described",
+    ),
     "service_nova: '{{ 1 + 1 }}'": ("YAML reads a number there, not text", "put it in quotes"),
     "service_nova: 'a\\$b'": (r"oslo.config reads \$ as $", "another value"),
     'service_nova: "a\\nb"': ("a line break cannot stand in a line of a file", "another value"),
@@ -188,9 +186,7 @@ VALUES = {
 
 
 @pytest.fixture
-def told_by_ansible(
-    action: ModuleType, tmp_path: Path, task_vars: Data
-) -> Callable[[str], dict[str, tuple[str, str]]]:
+def told_by_ansible(tmp_path: Path, task_vars: Data) -> Callable[[str], dict[str, tuple[str, str]]]:
     """Give what preflight finds about a site's secrets, which Ansible itself reads from a file."""
 
     def read(line: str) -> dict[str, tuple[str, str]]:
@@ -202,7 +198,7 @@ def told_by_ansible(
         manager = InventoryManager(loader=loader, sources=[str(tmp_path / "hosts.yml")])
         hostvars = HostVars(manager, VariableManager(loader, manager), loader)
         templar = Templar(loader=loader, variables=hostvars.raw_get("controller1"))
-        values, wrong = action.secret_values(hostvars, "controller1", templar.template)
+        values, wrong = gather.secret_values(hostvars, "controller1", templar.template)
         assert set(values) == {line.partition(":")[0]}
         found = check_secrets([], None, "inventories/site", wrong)
         return {f.text.partition(": ")[0]: (f.text.partition(": ")[2], f.remedy) for f in found}
@@ -244,23 +240,23 @@ def test_all_other_secrets_are_taken(
     assert told_by_ansible(line) == {}
 
 
-def test_an_unusable_secret_is_no_missing_one(action: ModuleType, task_vars: Data) -> None:
+def test_an_unusable_secret_is_no_missing_one(task_vars: Data) -> None:
     secret = task_vars["hostvars"]["controller1"]["cairn_secrets"]
     secret["keystone_admin"] = False
     secret["of_my_own"] = 5
-    assert texts(action, task_vars) == [
+    assert texts(task_vars) == [
         "cairn_secrets.keystone_admin: YAML reads a boolean there, not text"
     ]
 
 
-def test_secrets_in_the_clear(action: ModuleType, task_vars: Data, tmp_path: Path) -> None:
+def test_secrets_in_the_clear(task_vars: Data, tmp_path: Path) -> None:
     (tmp_path / "group_vars/all/secrets.yml").write_text("cairn_secrets: {}\n")
-    assert texts(action, task_vars) == ["group_vars/all/secrets.yml is not encrypted"]
+    assert texts(task_vars) == ["group_vars/all/secrets.yml is not encrypted"]
 
 
-def test_a_sites_own_minimum_counts(action: ModuleType, task_vars: Data) -> None:
+def test_a_sites_own_minimum_counts(task_vars: Data) -> None:
     task_vars["hostvars"]["compute1"]["cairn_minimum_memory_mb"] = {"compute": 10**6}
-    (text,) = texts(action, task_vars)
+    (text,) = texts(task_vars)
     assert text.endswith("a compute host needs 1000000")
 
 
@@ -282,11 +278,11 @@ def storage(task_vars: Data) -> Data:
         ({"cinder_volume_disks": ["/dev/vdb"]}, None),
         ({"cinder_volume_disks": [{"device": "/dev/vdb", "erase": "9a11"}]}, None),
         ({"cinder_volume_disks": ["/dev/vdx"]}, "has no disk /dev/vdx; it has none"),
-        ({}, "has no volume group cinder-volumes, and no disk to make it of"),
+        ({}, "has no volume group cinder-volumes, and no disk for it"),
         ({"cinder_backends": ["nfs"], "cinder_nfs_shares": ["192.0.2.9:/volumes"]}, None),
         (
             {"cinder_backends": ["nfs"]},
-            "is to keep volumes on NFS (cinder_backends), and cinder_nfs_shares is empty",
+            "cinder_backends includes nfs, but cinder_nfs_shares is empty",
         ),
         (
             {"cinder_volume_disks": ["/dev/vdb"], "swift_disks": [{"device": "/dev/vdb"}]},
@@ -295,10 +291,10 @@ def storage(task_vars: Data) -> Data:
     ],
 )
 def test_disks_for_volumes(
-    variables: Data, text: str | None, action: ModuleType, task_vars: Data, storage: Data
+    variables: Data, text: str | None, task_vars: Data, storage: Data
 ) -> None:
     storage |= variables
-    found = [t for t in texts(action, task_vars) if "cairn_secrets" not in t]
+    found = [t for t in texts(task_vars) if "cairn_secrets" not in t]
     assert found == ([text] if text else [])
 
 
@@ -319,19 +315,19 @@ def test_disks_for_volumes(
     ],
 )
 def test_udp_ports_of_the_flows(
-    where: str, port: int, unit: str, text: str | None, action: ModuleType, task_vars: Data
+    where: str, port: int, unit: str, text: str | None, task_vars: Data
 ) -> None:
     task_vars["hostvars"][where]["cairn_host"]["listening"] = [
         {"port": port, "protocol": "udp", "address": "::", "unit": unit}
     ]
-    assert texts(action, task_vars) == ([text] if text else [])
+    assert texts(task_vars) == ([text] if text else [])
 
 
-def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Data) -> None:
+def test_hosts_outside_the_run_are_not_judged(task_vars: Data) -> None:
     task_vars["hostvars"]["compute1"]["cairn_host"]["os"]["version"] = "12"
-    assert texts(action, task_vars) == ["runs debian 12"]
+    assert texts(task_vars) == ["runs debian 12"]
     task_vars["ansible_play_hosts_all"] = ["controller1"]
-    assert texts(action, task_vars) == []
+    assert texts(task_vars) == []
 
 
 @pytest.mark.parametrize(
@@ -339,24 +335,25 @@ def test_hosts_outside_the_run_are_not_judged(action: ModuleType, task_vars: Dat
     [
         ({"ansible_connection": "local", "ansible_host": "localhost"}, None),
         ({"ansible_host": "192.0.2.9"}, None),  # another machine, by SSH
-        ({}, "is the machine that runs Ansible, but its ansible_connection is not local"),
+        ({}, "is the control node, but its ansible_connection is not local"),
     ],
 )
 def test_the_operator_has_a_connection_of_its_own(
-    variables: Data, text: str | None, action: ModuleType, task_vars: Data
+    variables: Data, text: str | None, task_vars: Data
 ) -> None:
     name = "elsewhere1" if "ansible_host" in variables else "localhost"
     task_vars["groups"]["operator"] = [name]
     task_vars["hostvars"][name] = variables
-    found = action.operator_findings(task_vars)
+    found = gather.operator_findings(task_vars)
     assert [f.text for f in found] == ([text] if text else [])
 
 
 @pytest.fixture
 def run(
-    action: ModuleType, task_vars: Data, monkeypatch: pytest.MonkeyPatch
+    script: Callable[[str], ModuleType], task_vars: Data, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], tuple[Data, list[str]]]:
     """Run the action; its result, and what it showed."""
+    action = script("plugins/action/cairn_preflight.py")
     shown: list[str] = []
     monkeypatch.setattr(action.ActionBase, "run", lambda *_: {})
     monkeypatch.setattr(action.Display, "display", lambda _self, text, *_: shown.append(text))
@@ -402,21 +399,21 @@ def test_certificates_are_looked_at(
 
 
 def test_a_variable_under_its_former_name_is_a_warning_and_under_both_an_error(
-    action: ModuleType, task_vars: Data, tmp_path: Path
+    task_vars: Data, tmp_path: Path
 ) -> None:
-    (former, (name, _)), *_ = action.renamed.table().items()
+    (former, (name, _)), *_ = renamed.table().items()
     (tmp_path / "group_vars/compute.yml").write_text(f"{former}: 1\n")
     task_vars["hostvars"]["compute1"][former] = 1
-    assert texts(action, task_vars) == []  # it is known, and says so once
-    (one,) = action.renamed_findings(task_vars)
+    assert texts(task_vars) == []  # it is known, and says so once
+    (one,) = gather.renamed_findings(task_vars)
     assert one.severity == "warning" and f"{former} is called {name} now" in one.text
     assert "group_vars/compute.yml" in one.text
-    (both,) = action.renamed_findings(task_vars, {name: 1})
+    (both,) = gather.renamed_findings(task_vars, {name: 1})
     assert both.severity == "error" and f"{name}, and both are set" in both.text
     del task_vars["hostvars"]["compute1"][former]
-    (given,) = action.renamed_findings(task_vars, {former: 1})
+    (given,) = gather.renamed_findings(task_vars, {former: 1})
     assert given.text == f"variable {former} is called {name} now"
-    assert action.renamed_findings(task_vars) == []
+    assert gather.renamed_findings(task_vars) == []
 
 
 def test_another_run_is_told_before_anything_is_touched(
@@ -432,10 +429,10 @@ def test_another_run_is_told_before_anything_is_touched(
     assert run()[0]["findings"] == []
 
 
-def test_names_of_hosts_and_apis_are_looked_at(action: ModuleType, task_vars: Data) -> None:
+def test_names_of_hosts_and_apis_are_looked_at(task_vars: Data) -> None:
     site = task_vars["cairn_site"]
     site["hosts"]["ctl_01"] = {}
     task_vars["hostvars"]["ctl_01"] = {}
     site["names"]["public"] = "https://cloud.example.org"
-    found = [f for f in action.inventory_findings(task_vars) if f.check == "names"]
+    found = [f for f in gather.inventory_findings(task_vars) if f.check == "names"]
     assert [f.host for f in found] == ["ctl_01", ""]

@@ -126,8 +126,11 @@ def test_a_certificate_without_its_key(issuing: Made, top: Made) -> None:
     said = "pki_public_key is not the key of pki_public_certificate"
     assert public(made, issuing, key=top.key_pem()) == [(ERROR, said)]
     assert public(made, issuing, key=made.key_pem(b"word"))[0][1] == "pki_public_key is encrypted"
-    assert public(made, issuing, key="nonsense")[0][1].endswith("holds no private key in PEM")
-    assert "holds no certificate" in check_public("nonsense", made.key_pem(), [NAME], NOW)[0].text
+    assert public(made, issuing, key="nonsense")[0][1].endswith("contains no PEM private key")
+    assert (
+        "contains no PEM certificate"
+        in check_public("nonsense", made.key_pem(), [NAME], NOW)[0].text
+    )
 
 
 def test_a_chain_out_of_order(issuing: Made, top: Made) -> None:
@@ -179,14 +182,14 @@ def test_an_authority_leads_up_to_its_root(top: Made, issuing: Made) -> None:
     assert authority(top) == []
     assert authority(issuing, top) == []
     ((severity, text),) = authority(issuing)
-    assert (severity, "leads up to CN=Root, which is not in it" in text) == (ERROR, True)
+    assert (severity, "lacks its issuer CN=Root" in text) == (ERROR, True)
     assert len(authority(issuing, make("Root"))) == 1, "another of the same name"
 
 
 def test_an_authority_that_cannot_sign(top: Made) -> None:
     leaf = make("c", top, [NAME])
     assert authority(leaf, top) == [
-        (ERROR, "cairn_secrets.ca_certificate is not an authority's certificate")
+        (ERROR, "cairn_secrets.ca_certificate is no certificate of an authority")
     ]
     said = "cairn_secrets.ca_key is not the key of cairn_secrets.ca_certificate"
     assert authority(top, key=leaf.key_pem()) == [(ERROR, said)]

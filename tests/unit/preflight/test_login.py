@@ -37,12 +37,12 @@ REFUSED: dict[str, tuple[Data, str, str]] = {
     ),
     "no sudo": (
         {"msg": "MODULE FAILURE", "module_stderr": "/bin/sh: 1: sudo: not found\n"},
-        "there is no sudo on the host",
+        "sudo is not installed on the host",
         "apt-get install sudo",
     ),
     "no terminal": (
         {"module_stderr": "sudo: sorry, you must have a tty to run sudo"},
-        "sudo on the host wants a terminal",
+        "sudo on the host requires a terminal",
         "requiretty",
     ),
     "no answer": (

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cairn.service.iscsi import initiator_name
 from cairn.service.model import Model
 
 Ini = Callable[..., dict[str, dict[str, str]]]
@@ -65,10 +66,8 @@ def test_each_host_is_known_to_targets_by_a_name_of_its_own(content: Content) ->
     assert len({found[1] for found in names if found}) == 3
 
 
-def test_an_initiators_name_stays_and_is_no_other_clouds(
-    script: Callable[[str], ModuleType],
-) -> None:
-    name = script("filter_plugins/iscsi.py").initiator_name
+def test_an_initiators_name_stays_and_is_no_other_clouds() -> None:
+    name = initiator_name
     here = {"region": "RegionOne", "vips": {"internal": "192.0.2.10"}}
     there = {**here, "vips": {"internal": "192.0.2.20"}}
     assert name(here, "compute1") == name(here, "compute1") != name(there, "compute1")

@@ -10,20 +10,21 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
+
+from cairn.errors import CairnError
+from cairn.service.clusters import galera_founder, others_with
 
 CONTROLLERS = ["c1", "c2", "c3"]
 
 
 @pytest.fixture
-def founder(script: Callable[[str], ModuleType]) -> Callable[..., str]:
+def founder() -> Callable[..., str]:
     """Ask the filter; keywords say what a controller reports, others are bare."""
-    module = script("filter_plugins/clusters.py")
 
     def ask(**reported: dict[str, Any]) -> str:
         bare: dict[str, Any] = {"services": {}, "records": {}}
         hostvars = {name: {"cairn_host": reported.get(name, bare)} for name in CONTROLLERS}
-        return str(module.galera_founder(CONTROLLERS, hostvars))
+        return str(galera_founder(CONTROLLERS, hostvars))
 
     return ask
 
@@ -50,19 +51,19 @@ def test_the_one_that_was_alone_brings_its_databases(founder: Callable[..., str]
 def test_databases_elsewhere_than_on_the_first_are_not_overrun(
     founder: Callable[..., str],
 ) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"c2 holds the databases.*first in the group"):
+    with pytest.raises(CairnError, match=r"c2 holds the databases.*first in the group"):
         founder(c2=holding())
 
 
 def test_two_sets_of_databases_are_for_a_person_to_choose_from(
     founder: Callable[..., str],
 ) -> None:
-    with pytest.raises(AnsibleFilterError, match="c1 and c2 each hold databases"):
+    with pytest.raises(CairnError, match="c1 and c2 each hold databases"):
         founder(c1=holding(), c2=holding())
 
 
 def test_an_unknown_controller_stops_it(founder: Callable[..., str]) -> None:
-    with pytest.raises(AnsibleFilterError, match="c3: nothing is known"):
+    with pytest.raises(CairnError, match="c3: the state of this controller is unknown"):
         founder(c3={})
 
 
@@ -72,12 +73,11 @@ def test_an_unknown_controller_is_no_matter_where_there_is_a_cluster(
     assert founder(c1={}, c2=holding(**{"mysql-cluster": "x"})) == ""
 
 
-def test_a_service_is_joined_where_it_runs(script: Callable[[str], ModuleType]) -> None:
-    module = script("filter_plugins/clusters.py")
+def test_a_service_is_joined_where_it_runs() -> None:
     hostvars = {"c1": {"cairn_host": holding()}, "c2": {"cairn_host": holding()}, "c3": {}}
-    assert module.others_with(CONTROLLERS, "mysql", hostvars, "c2") == ["c1"]
-    assert module.others_with(CONTROLLERS, "mysql", hostvars, "c3") == ["c1", "c2"]
-    assert module.others_with(CONTROLLERS, "rabbitmq", hostvars, "c3") == []
+    assert others_with(CONTROLLERS, "mysql", hostvars, "c2") == ["c1"]
+    assert others_with(CONTROLLERS, "mysql", hostvars, "c3") == ["c1", "c2"]
+    assert others_with(CONTROLLERS, "rabbitmq", hostvars, "c3") == []
 
 
 # --- galera-health ---------------------------------------------------------------------------

@@ -11,24 +11,19 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import requests
-from ansible.errors import AnsibleFilterError
 
+from cairn.errors import CairnError
+from cairn.service.django import django_settings
 from cairn.service.manifest import Manifest
 from cairn.service.model import Model
 from cairn_host import errors, files, paths
 from cairn_host.service import staging
 
 MakeModel = Callable[..., Model]
-
-
-@pytest.fixture
-def filters(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("filter_plugins/horizon.py")
 
 
 def rendered(make_model: MakeModel, **how: Any) -> Manifest:
@@ -141,25 +136,25 @@ def test_it_is_behind_the_load_balancer_on_the_public_vip_only(content: Callable
 # --- the filter
 
 
-def test_an_operators_setting_wins_and_null_takes_one_away(filters: ModuleType) -> None:
-    text = filters.django_settings({"A": 1, "B": 2}, {"A": 3, "B": None})
+def test_an_operators_setting_wins_and_null_takes_one_away() -> None:
+    text = django_settings({"A": 1, "B": 2}, {"A": 3, "B": None})
     assert text == "A = 3"
 
 
-def test_a_mapping_adds_to_cairns_and_to_horizons_own(filters: ModuleType) -> None:
-    text = filters.django_settings({"A": {"x": 1, "y": 2}}, {"A": {"y": 3}})
+def test_a_mapping_adds_to_cairns_and_to_horizons_own() -> None:
+    text = django_settings({"A": {"x": 1, "y": 2}}, {"A": {"y": 3}})
     assert text == "A = {**globals().get('A', vars(_settings).get('A', {})), **{'x': 1, 'y': 3}}"
 
 
 @pytest.mark.parametrize("name", ["session_timeout", "A-B", "import os\nX"])
-def test_a_name_that_is_no_setting_is_refused(filters: ModuleType, name: str) -> None:
-    with pytest.raises(AnsibleFilterError, match="no Django setting"):
-        filters.django_settings({}, {name: 1})
+def test_a_name_that_is_no_setting_is_refused(name: str) -> None:
+    with pytest.raises(CairnError, match="no Django setting"):
+        django_settings({}, {name: 1})
 
 
-def test_a_setting_that_the_role_needs_is_refused(filters: ModuleType) -> None:
-    with pytest.raises(AnsibleFilterError, match="SECRET_KEY is Cairn's own"):
-        filters.django_settings({}, {"SECRET_KEY": "mine"})
+def test_a_setting_that_the_role_needs_is_refused() -> None:
+    with pytest.raises(CairnError, match="SECRET_KEY is set by Cairn"):
+        django_settings({}, {"SECRET_KEY": "mine"})
 
 
 # --- horizon itself

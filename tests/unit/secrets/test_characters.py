@@ -494,7 +494,7 @@ def test_a_secret_in_a_unit_is_refused(place: str) -> None:
     "value", ["a ~cairn-secret~x~", ["~cairn-secret~x~"], {"a": "~cairn-secret~x~"}]
 )
 def test_a_secret_within_another_text_is_refused(value: Any) -> None:
-    with pytest.raises(DescriptionError, match="secret x must be all of a value"):
+    with pytest.raises(DescriptionError, match="secret x must be the whole value"):
         dialects.option(value, "oslo", {"x": "y"})
 
 

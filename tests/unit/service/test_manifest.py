@@ -10,7 +10,7 @@ import pytest
 from cairn.errors import DescriptionError
 from cairn.service.model import migration_record, migration_value, stale
 from cairn.service.registry import descriptions
-from cairn.service.units import PILLARS
+from cairn.service.units import BACKENDS
 
 
 def units(model):
@@ -127,12 +127,12 @@ def test_units_run_from_the_current_generation_as_their_own_user(make_model):
 def test_units_stop_before_what_they_may_be_waiting_for(make_model):
     text = units(make_model())["example-worker"]["text"]
     (after,) = re.findall(r"(?m)^After=(.*)$", text)
-    assert after.split() == ["network-online.target", *PILLARS]
+    assert after.split() == ["network-online.target", *BACKENDS]
     # Such an order with a name that no unit has would say nothing.
     described = {
         f"{name}.service" for told in descriptions().values() for name in told.get("units", {})
     }
-    assert set(PILLARS) <= described
+    assert set(BACKENDS) <= described
 
 
 def test_a_sandbox_can_be_loosened_option_by_option(make_model, edit):

@@ -169,12 +169,12 @@ def test_an_unknown_adapter_is_refused() -> None:
 
 
 def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ini.OsloError, match=r"nova: unknown in oslo: databse; know database"):
+    with pytest.raises(ini.OsloError, match="unknown key in oslo: databse; known are data"):
         derive(databse={})
 
 
 def test_a_missing_secret_says_how_to_make_it() -> None:
-    with pytest.raises(ini.OsloError, match=r"database_nova is missing; `make secrets`"):
+    with pytest.raises(ini.OsloError, match=r"database_nova is missing; add missing secrets"):
         oslo.derive({"database": {"database": "nova"}}, role="nova", site=SITE, secrets={})
 
 
@@ -271,8 +271,8 @@ def test_an_override_wins_adds_and_takes_away() -> None:
 @pytest.mark.parametrize(
     ("sections", "told"),
     [
-        ({"s": {"o": "one\ntwo"}}, r"\[s\] o: a value of more than one line"),
-        ({"s": {"o": [["nested"]]}}, r"\[s\] o: a list or mapping inside another"),
+        ({"s": {"o": "one\ntwo"}}, r"\[s\] o: a value with several lines"),
+        ({"s": {"o": [["nested"]]}}, r"\[s\] o: a list or mapping within another"),
         ({"s]": {"o": 1}}, "no name of a section"),
         ({"s": "o = 1"}, r"\[s\] must hold options"),
     ],

@@ -63,7 +63,7 @@ def test_new_code_needs_all_controllers(host: str) -> None:
 def test_what_new_code_lacks_is_named() -> None:
     (found,) = judge(SITE, run("c2", c1=Member(["controller"], moves=["nova", "glance"])), SERVICES)
     assert found.text == (
-        "nova, glance would get other code or another schema, and c3 is left out of this run"
+        "nova, glance would get other code or another schema, but c3 is left out of this run"
     )
     assert "--limit 'c1,controller'" in found.remedy
 
@@ -72,7 +72,7 @@ def test_a_new_compute_host_needs_the_controllers() -> None:
     new = Member(["compute"], first=["base", "nova"])
     (found,) = judge(SITE, run(n2=new), SERVICES)
     assert found.severity == ERROR
-    assert "c1, c2, c3, which must learn of it, are left out" in found.text
+    assert "c1, c2, c3, which must register it, are left out" in found.text
 
 
 def test_a_new_host_with_all_controllers_is_finished_and_says_who_does_not_know_it() -> None:

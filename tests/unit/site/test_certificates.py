@@ -210,7 +210,7 @@ def test_services_left_untold_are_told_by_the_next_run(
     recorded: list[tuple[str, str]] = []
     monkeypatch.setattr(host, "record", lambda *what: recorded.append(what))
     hook(host, "service", "exit 1")
-    with pytest.raises(host.HostError, match="in place, but not in use"):
+    with pytest.raises(host.HostError, match="is installed, but services still use the old one"):
         host.install(Module())
     assert not host.request(Module())["complete"]
     assert recorded == []

@@ -92,7 +92,7 @@ def test_only_hosts_whose_network_is_another_count() -> None:
     site = {"hosts": {name: {"network": "new"} for name in ("a", "b", "c", "d")}}
 
     def network(**changes: object) -> dict[str, object]:
-        known = {"hash": "new", "drift": [], "trial": False, **changes}
+        known = {"hash": "new", "drift": [], "unconfirmed": False, **changes}
         return {"cairn_host": {"network": known}}
 
     hostvars = {"a": network(), "b": network(hash="old"), "c": network(drift=["x"]), "d": {}}

@@ -73,7 +73,7 @@ MEASUREMENTS = {
     "again": r"bench\.measure_again\(\)",
     "option": r"bench\.measure_option\(\)",
     "instance": r"bench\.measure_instance\(\)",
-    "many": r"many\.measure\(\(3,\)\)",
+    "scale": r"scale\.measure\(\(3,\)\)",
     "floor": r"bench\.measure_floor\(\)",
     "floor-built": r"bench\.measure_floor_built\(\)",
 }

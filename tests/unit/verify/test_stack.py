@@ -140,7 +140,7 @@ def test_a_stack_is_made_changed_and_deleted(stacks: Stacks, run: Run) -> None:
 
 
 def test_a_stack_that_was_begun_before_is_waited_for(stacks: Stacks, run: Run) -> None:
-    assert "stack1 is being created" in verify_stack.begin(None, run, None, 0)
+    assert "stack1 is being created" in verify_stack.create(None, run, None, 0)
     assert [verb for verb, _ in stacks.asked] == ["create"]
     assert "stack created" in prove(run)
     assert [verb for verb, _ in stacks.asked] == ["create", "update", "delete"]

@@ -1,9 +1,9 @@
-"""The first making of a service's tables, which a power cut may leave half-done.
+"""A service's first schema migration, which a power cut may interrupt.
 
-Tables are made without a transaction, and services' migrations fail at one that is there already.
-So a database that is empty before its first migration gets a mark, a table of its own, which is
-taken away when the migrations have ended: before the service is switched to. What is in a database
-that has the mark nobody has ever used; it goes before the migrations begin anew.
+Tables are created outside a transaction, and migrations fail if a table already exists. Before the
+first migration an empty database therefore gets a marker table, which is dropped when the
+migrations have finished, before the switch. No service has used a database that still has the
+marker: its tables are dropped before the migrations run again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection
 from .mariadb import quoted, sql
 
 MARK = "cairn_first_schema"
-COMMENT = "Cairn: no service uses this database yet, and an unfinished first migration begins anew"
+COMMENT = "Cairn: no service uses this database yet; an interrupted first migration starts again"
 
 
 def tables(databases: Collection[str]) -> dict[str, list[str]]:
@@ -23,30 +23,30 @@ def tables(databases: Collection[str]) -> dict[str, list[str]]:
         "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "  # noqa: S608 - quoted
         f"WHERE TABLE_SCHEMA IN ({names}) ORDER BY TABLE_SCHEMA, TABLE_NAME;"
     )
-    found: dict[str, list[str]] = {name: [] for name in databases}
+    by_database: dict[str, list[str]] = {name: [] for name in databases}
     for row in rows:
         database, table = row.split("\t")
-        found[database].append(table)
-    return found
+        by_database[database].append(table)
+    return by_database
 
 
-def begin(databases: Collection[str]) -> tuple[list[str], list[str]]:
-    """Mark what is empty, and empty what has the mark; the marked ones, and those emptied."""
+def mark(databases: Collection[str]) -> tuple[list[str], list[str]]:
+    """Mark empty databases and empty marked ones; returns the marked and the emptied databases."""
     if not databases:
         return [], []
     marked, emptied, statements = [], [], []
-    for database, found in tables(databases).items():
-        rest = [table for table in found if table != MARK]
-        if not found:
+    for database, present in tables(databases).items():
+        rest = [table for table in present if table != MARK]
+        if not present:
             statements.append(
                 f"CREATE TABLE `{database}`.`{MARK}` (id INT PRIMARY KEY) "
                 f"COMMENT = {quoted(COMMENT)};"
             )
-        elif MARK not in found:
+        elif MARK not in present:
             continue
         elif rest:
             doomed = ", ".join(f"`{database}`.`{table}`" for table in rest)
-            # Tables refer to one another in every order.
+            # Foreign keys may refer to any other table.
             statements.append(f"SET foreign_key_checks = 0; DROP TABLE {doomed};")
             emptied.append(database)
         marked.append(database)
@@ -55,7 +55,7 @@ def begin(databases: Collection[str]) -> tuple[list[str], list[str]]:
     return marked, emptied
 
 
-def end(marked: Collection[str]) -> None:
-    """Take the marks away: from now on the databases are in use."""
+def unmark(marked: Collection[str]) -> None:
+    """Drop the marker tables: from now on the databases are in use."""
     if marked:
         sql("\n".join(f"DROP TABLE `{database}`.`{MARK}`;" for database in marked))

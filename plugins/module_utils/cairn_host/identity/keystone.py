@@ -1,7 +1,7 @@
-"""What keystone should know of the cloud's services, compared with what it knows.
+"""Reconciles keystone's services, endpoints, users and roles with those of the site.
 
 Runs on the first controller in keystone's own virtualenv. `api` is any object with the methods of
-`Api`; it alone knows of HTTP.
+`Api`; only `api` uses HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import quote
 DOMAIN = "default"
 DOMAIN_ADMIN_ROLE = "admin"
 INTERFACES = {"public": "public", "internal": "internal", "admin": "internal"}
-"""Interface to which of a service's URLs it has; the admin one is for those who still ask."""
+"""Interface to the service's URL that it gets; admin is for clients that still use it."""
 
 Data = dict[str, Any]
 
@@ -22,11 +22,11 @@ class Api(Protocol):
     """Keystone's identity API, version 3, as an administrator."""
 
     def call(self, method: str, path: str, body: Data | None = None) -> Data:
-        """Make one request; the response's JSON, empty where there is none."""
+        """Send one request; returns the response's JSON, empty if there is none."""
         ...
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything at `path`."""
+        """Whether `path` exists."""
         ...
 
     def password_is(self, user_id: str, password: str) -> bool:
@@ -35,10 +35,10 @@ class Api(Protocol):
 
 
 class Declaration:
-    """Makes keystone know what it should; `changes` says in sentences what was or would be done."""
+    """Reconciles keystone with a declaration; `changes` lists what was or would be done."""
 
     def __init__(self, api: Api, *, check_mode: bool) -> None:
-        """With `check_mode` nothing is written through `api`."""
+        """In check mode nothing is written through `api`."""
         self.api = api
         self.check_mode = check_mode
         self.changes: list[str] = []
@@ -51,12 +51,12 @@ class Declaration:
         domains: Sequence[Data] = (),
         roles: Sequence[str] = (),
     ) -> list[str]:
-        """Declare everything; the changes.
+        """Declare everything; returns the changes.
 
         `services`: name, type, description, internal and public (URLs). `users`: name, password,
-        project, roles. `domains`: name, admin (a user of the domain, who administers it and nothing
-        else) and password. `roles`: those that nobody has yet. What else keystone knows is left
-        alone, but for endpoints of these services in this region: of each interface there is one.
+        project, roles. `domains`: name, admin (a user of the domain who administers only it) and
+        password. `roles`: roles that no user has yet. Other entries of keystone are left alone,
+        except further endpoints of these services in this region: each interface keeps one.
         """
         self._region(region)
         wanted = {*roles, *(role for user in users for role in user["roles"])}
@@ -82,9 +82,9 @@ class Declaration:
         return self.api.call("GET", f"/{what}{'?' if words else ''}{words}")
 
     def _known(self, what: str, key: str, values: Iterable[str], **query: str) -> list[Data]:
-        """All entries of which `key` is one of `values`, and maybe others.
+        """All entries whose `key` is one of `values`, and maybe others.
 
-        One request, unless keystone cuts its answer off (list_limit): then one for each value.
+        One request, unless keystone truncates its answer (list_limit): then one for each value.
         """
         answer = self._answer(what, query)
         if not answer.get("truncated"):
@@ -98,17 +98,17 @@ class Declaration:
     def _named(
         self, kind: str, names: set[str], known: Iterable[Data], body: Data
     ) -> Mapping[str, str]:
-        """Identifiers by name of projects, domains or roles, made where missing.
+        """Ids by name of projects, domains or roles; missing ones are created.
 
-        None in check mode for those that would be made.
+        In check mode the id of an entry that would be created is None.
         """
-        found = {entry["name"]: entry["id"] for entry in known}
-        for name in sorted(names - set(found)):
+        ids = {entry["name"]: entry["id"] for entry in known}
+        for name in sorted(names - set(ids)):
             made = self._write(
                 f"{kind} {name}", "POST", f"/{kind}s", {kind: {"name": name, **body}}
             )
-            found[name] = made.get(kind, {}).get("id")
-        return found
+            ids[name] = made.get(kind, {}).get("id")
+        return ids
 
     def _users(self, users: Sequence[Data], roles: Mapping[str, str]) -> None:
         if not users:
@@ -159,7 +159,7 @@ class Declaration:
         return entry
 
     def _granted(self, entry: Data | None, kind: str, identifier: str | None) -> set[str]:
-        """Identifiers of the roles that a user has in a project or domain (`kind`)."""
+        """Ids of the roles that a user has in a project or domain (`kind`)."""
         if not entry or not identifier:
             return set()
         query = {"user.id": entry["id"], f"scope.{kind}.id": identifier}
@@ -175,7 +175,7 @@ class Declaration:
         place: str,
         identifier: str | None,
     ) -> None:
-        """Give a user `roles` (identifiers by name) in the project or domain (`kind`) `place`."""
+        """Grant a user `roles` (ids by name) in the project or domain (`kind`) `place`."""
         for role, wanted in roles.items():
             if wanted in has:
                 continue

@@ -1,19 +1,19 @@
-"""Changes a host's network so that it changes back unless somebody confirms.
+"""Changes a host's network, and reverts the change unless it is confirmed in time.
 
-Runs on the managed host, as a copy in /var/lib/cairn/network and with the standard library only:
-by then nobody may be able to reach the host. The steps of one trial:
+Runs on the managed host from a copy in /var/lib/cairn/network, with the standard library only: the
+host may be unreachable during the change. The steps of a change:
 
-    begin    save the old configuration, arm a timer that reverts, start `apply` detached
-    apply    old units away, new units in, devices renamed, networkd told; its outcome in a file
-    confirm  the controller came back and all peers answer: disarm, keep
-    revert   the timer's, the next boot's or the controller's: everything as it was before
+    arm      save the old configuration, start a timer that reverts, start `apply` in the background
+    apply    replace the units, rename devices, reload networkd; write the outcome to a file
+    confirm  called over the new network once all peers answer: stop the timer, keep the change
+    revert   called by the timer, at boot or by the control node: restore the old configuration
 
-`trial/armed` exists from the moment the old configuration is safely saved until the trial ends;
-whoever removes it (under the lock) has decided the outcome.
+`trial/armed` exists from the moment the old configuration is safely saved until the change is
+confirmed or reverted; the process that removes it (under the lock) decides the outcome.
 
 A revert works on a full or read-only disk and while commands hang: it restores the kernel's state
-before the files, restores files by hard links, which need no space, and no command outlives its
-time limit. As long as the files are not restored `armed` stays, and systemd tries again.
+before the files, restores files by hard links, which need no space, and kills commands that exceed
+their time limit. `armed` stays until the files are restored, and systemd retries.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ LOOPBACK_ONLY = (
     "# The network is systemd-networkd's: /etc/systemd/network/20-cairn-*.\n"
     "auto lo\niface lo inet loopback\n"
 )
-# Values of such options in others' files are shown to nobody.
+# Options in foreign files whose values are masked.
 SECRET = re.compile(
     r"^([ \t]*[\w.-]*(?:password|passphrase|psk|secret|private-?key|preshared-?key)[\w.-]*[ \t]*"
     r"[:=\s][ \t]*)\S.*$",
     re.I | re.M,
 )
-# How long networkd may take until every address is there, in seconds.
+# Seconds for networkd to configure every address.
 SETTLE = 15.0
-# A DHCP client that finds no server, or somebody's hook, must not hold up the rest for ever.
+# Seconds for ifup and ifdown: a DHCP client without a server, or a hook, must not block the rest.
 IFUPDOWN_LIMIT = 60
-# Any other command that takes longer than this hangs, in seconds.
+# Seconds for any other command.
 COMMAND_LIMIT = 20.0
-# How long a step waits for another one to end, in seconds; a revert goes on without the lock then.
+# Seconds that a step waits for the lock; a revert then continues without it.
 LOCK_LIMIT = 10.0
-# Space that is kept for the revert's own files while a trial is under way.
+# Space reserved for the revert's own files until the change is confirmed or reverted.
 RESERVE_BYTES = 1 << 20
 BOOT_TEXT = """\
 [Unit]
@@ -88,18 +88,18 @@ WantedBy=sysinit.target
 
 
 class NetworkError(Exception):
-    """The change was not made, or was taken back; the text says why."""
+    """The change was not made, or was reverted; the text says why."""
 
 
 class BusyError(NetworkError):
-    """Another change is within its window."""
+    """Another change waits for its confirmation, or holds the lock."""
 
 
 def run(*command: str, check: bool = True, limit: float = 0.0) -> str:
-    """Run a command; return what it printed.
+    """Run a command; return its output.
 
-    limit: seconds until it is killed, with all that it started; COMMAND_LIMIT by default.
-    Raises NetworkError when it fails, is not there or hangs, and `check` is set.
+    limit: seconds until it is killed with its children; COMMAND_LIMIT by default.
+    With `check`, NetworkError if the command fails, does not exist or hangs.
     """
     limit = limit or COMMAND_LIMIT
     output, error = "", ""
@@ -123,7 +123,7 @@ def run(*command: str, check: bool = True, limit: float = 0.0) -> str:
             error = f"it did not end within {limit:g} s"
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            # One that waits for a device cannot even be killed: it is left behind.
+            # A process in uninterruptible sleep cannot be killed: it is left behind.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=1)
     if check and error:
@@ -132,7 +132,7 @@ def run(*command: str, check: bool = True, limit: float = 0.0) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and onto the disk."""
+    """Write a file atomically and flush it to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     with beside.open("w") as file:
@@ -144,7 +144,7 @@ def write(path: Path, text: str) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file or link with owner and mode: netplan's units are for networkd's group only."""
+    """Copy a file or link with owner and mode: only networkd's group may read netplan's units."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink() or target.is_symlink():
         target.unlink(missing_ok=True)
@@ -154,10 +154,10 @@ def copy(source: Path, target: Path) -> None:
 
 
 def put_back(source: Path, target: Path) -> None:
-    """Let a saved file be in its place again, by a hard link where that is possible.
+    """Restore a saved file, by a hard link if possible: a link needs no space.
 
-    A link takes no space. On another file system it is copied beside first, so that `target` is
-    never cut short. OSError when neither is possible.
+    On another file system it is copied beside `target` and renamed, so that `target` is never
+    truncated. OSError if neither works.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.old")
@@ -167,7 +167,7 @@ def put_back(source: Path, target: Path) -> None:
             os.link(source, beside, follow_symlinks=False)
         except OSError:
             copy(source, beside)
-        # Linking a file over itself would do nothing and leave `beside` where it is.
+        # Renaming a link over the same file does nothing and would leave `beside`.
         if os.path.lexists(target) and os.path.samestat(target.lstat(), beside.lstat()):
             beside.unlink()
         else:
@@ -176,29 +176,29 @@ def put_back(source: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
         if error.errno != errno.EBUSY:
             raise
-        copy(source, target)  # something is mounted on it, as on a container's resolv.conf
+        copy(source, target)  # it is a mount point, as a container's resolv.conf is
 
 
 def shown(path: Path) -> str:
-    """A file's text without what is nobody's business."""
+    """A file's text with secrets masked."""
     return SECRET.sub(r"\1********", path.read_text(errors="replace"))
 
 
 def netdev_name(text: str) -> str:
-    """The device's name in the text of a .netdev file; empty if it has none."""
+    """The device's name in the text of a .netdev file; empty if there is none."""
     name = re.search(r"^Name=(\S+)$", text, re.M)
     return name[1] if name else ""
 
 
 def announcement(mac: str, address: str) -> bytes:
-    """An Ethernet frame that tells everybody whose an IPv4 address is (RFC 5227)."""
+    """An Ethernet frame with an ARP announcement of an IPv4 address (RFC 5227)."""
     own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
     arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + ip + bytes(6) + ip
     return b"\xff" * 6 + own + struct.pack("!H", 0x0806) + arp
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries onto the disk."""
+    """Flush a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -218,11 +218,11 @@ class Files:
         self.trial = self.state / "trial"
         self.armed = self.trial / "armed"
         self.old = self.trial / "old"
-        # One on each file system that a revert writes to.
+        # One on each file system to which a revert writes.
         self.reserves = [self.trial / "reserve", self.units / ".cairn-reserve"]
 
     def reserve(self) -> None:
-        """Take space on the disk for the time of a trial; OSError where there is none."""
+        """Reserve disk space until the change has ended; OSError if there is none."""
         for path in self.reserves:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path != self.reserves[0] and path.parent.stat().st_dev == self.trial.stat().st_dev:
@@ -232,13 +232,13 @@ class Files:
                 os.fsync(file.fileno())
 
     def release(self) -> None:
-        """Give the reserved space back."""
+        """Free the reserved space."""
         for path in self.reserves:
             with contextlib.suppress(OSError):
                 path.unlink()
 
     def configuration(self, keep: list[str]) -> list[Path]:
-        """Every file that configures the network now, except units that match `keep`."""
+        """Every file that configures the network now, except units matching `keep`."""
         units = [
             p
             for p in sorted(self.units.glob("*"))
@@ -253,16 +253,16 @@ class Files:
         return units + [p for p in others if p.is_file()]
 
     def save(self, keep: list[str]) -> list[str]:
-        """Copy the present configuration into the trial; returns the paths below the root."""
+        """Copy the present configuration to `old`; returns its paths relative to the root."""
         saved = [path.relative_to(self.root) for path in self.configuration(keep)]
-        # What the DHCP client takes away when it ends is not configuration, but wanted back.
+        # The DHCP client resets resolv.conf when it ends: saved too, though not configuration.
         resolver = [self.resolver.relative_to(self.root)] if self.resolver.exists() else []
         for relative in saved + resolver:
             copy(self.root / relative, self.old / relative)
         return [str(relative) for relative in saved]
 
     def replace(self, units: Mapping[str, str], keep: list[str]) -> None:
-        """Put new units in the place of whatever configured the network before."""
+        """Replace the present configuration with new units."""
         interfaces = self.root / "etc/network/interfaces"
         for path in self.configuration(keep):
             if path != interfaces:
@@ -273,9 +273,9 @@ class Files:
             write(interfaces, LOOPBACK_ONLY)
 
     def restore(self, keep: list[str]) -> None:
-        """Put the saved configuration back and nothing else; may be repeated.
+        """Restore exactly the saved configuration; may be repeated.
 
-        Does as much of it as is possible; the first OSError is raised after that.
+        Continues after errors and raises the first OSError at the end.
         """
         errors = []
         saved = {
@@ -297,18 +297,18 @@ class Files:
             raise errors[0]
 
     def name_servers(self) -> str:
-        """What /etc/resolv.conf says, wherever it lies."""
+        """The content of /etc/resolv.conf; empty if it cannot be read."""
         try:
             return self.resolver.read_text()
         except OSError:
             return ""
 
     def netdevs(self) -> dict[str, str]:
-        """Device name to unit text of the .netdev files, netplan's too."""
+        """Device name to text of the .netdev files, netplan's included."""
         return self._netdevs(self.configuration([]))
 
     def saved_netdevs(self) -> dict[str, str]:
-        """The same of the saved configuration."""
+        """Device name to text of the saved .netdev files."""
         return self._netdevs(self.old.rglob("*.netdev"))
 
     @staticmethod
@@ -318,26 +318,26 @@ class Files:
 
 
 class Kernel:
-    """The devices as they are, by `ip`."""
+    """The kernel's network devices, through `ip`."""
 
     def show(self) -> dict[str, dict[str, Any]]:
-        """Interface name to what `ip address` says about it."""
-        shown = json.loads(run("ip", "-details", "-json", "address"))
-        return {entry["ifname"]: entry for entry in shown if entry}
+        """Interface name to its entry in the output of `ip address`."""
+        entries = json.loads(run("ip", "-details", "-json", "address"))
+        return {entry["ifname"]: entry for entry in entries if entry}
 
     def cards(self) -> dict[str, str]:
         """Permanent MAC address to name of the devices that are no VLAN, bond or bridge."""
-        found = {}
+        names = {}
         for name, entry in self.show().items():
             info = entry.get("linkinfo", {})
             if info.get("info_kind") or "LOOPBACK" in entry.get("flags", []):
                 continue
             permanent = info.get("info_slave_data", {}).get("perm_hwaddr")
-            found[permanent or entry.get("permaddr") or entry.get("address", "")] = name
-        return found
+            names[permanent or entry.get("permaddr") or entry.get("address", "")] = name
+        return names
 
     def rename(self, wanted: Mapping[str, str]) -> None:
-        """Give cards the names of `wanted` (by MAC), also where two swap theirs."""
+        """Rename cards (`wanted` maps MAC to name), even if two swap their names."""
         cards = self.cards()
         moves = {cards[mac]: name for mac, name in wanted.items() if cards.get(mac, name) != name}
         for number, (present, _) in enumerate(list(moves.items())):
@@ -345,21 +345,21 @@ class Kernel:
             run("ip", "link", "set", "dev", present, "name", f"cairn-move{number}")
         shown = self.show()
         for number, name in enumerate(moves.values()):
-            # A name that is an alternative one of the same card already cannot be given.
+            # A card cannot take a name that is one of its own alternative names.
             if name in shown[f"cairn-move{number}"].get("altnames", []):
                 run("ip", "link", "property", "del", "dev", f"cairn-move{number}", "altname", name)
             run("ip", "link", "set", "dev", f"cairn-move{number}", "name", name)
             run("ip", "link", "set", "dev", name, "up")
 
     def delete(self, device: str) -> None:
-        """Remove a VLAN or bond, if it is there."""
+        """Delete a VLAN or bond if it exists."""
         if device in self.show():
             run("ip", "link", "delete", "dev", device)
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Device name to its `addresses` (`a/prefix`, global scope) and `mtu`, where IP matters.
+        """Device name to `addresses` (`a/prefix`, global scope) and `mtu`; cards, VLANs and bonds.
 
-        These are cards, VLANs and bonds; bridges and the ports of virtual machines are others'.
+        Bridges and ports of virtual machines are not Cairn's.
         """
         return {
             name: {
@@ -376,14 +376,14 @@ class Kernel:
         }
 
     def announce(self, devices: Mapping[str, Any]) -> None:
-        """Tell neighbours where addresses are now: a bond has another MAC than its cards had.
+        """Announce addresses to neighbours: a bond's MAC differs from its former cards' MACs.
 
-        Twice, since the kernel heeds none within a second of another change.
+        Twice, because kernels ignore an announcement within a second of another change.
         """
         shown = self.show()
         for pause in (1.1, 0.0):
-            for device, wanted in devices.items():
-                for address in wanted["addresses"]:
+            for device, configuration in devices.items():
+                for address in configuration["addresses"]:
                     if ":" in address or device not in shown:
                         continue
                     frame = announcement(shown[device]["address"], address.partition("/")[0])
@@ -396,27 +396,27 @@ class Kernel:
             time.sleep(pause)
 
     def linkless(self) -> list[str]:
-        """Devices that are up and have no carrier."""
+        """Devices that are up without carrier."""
         return [n for n, entry in self.show().items() if "NO-CARRIER" in entry.get("flags", [])]
 
     def lonely_bonds(self) -> list[str]:
-        """802.3ad bonds without a partner: the switch's ports do not speak LACP."""
-        found = []
+        """802.3ad bonds without a partner: the switch ports do not speak LACP."""
+        lonely = []
         for name, entry in self.show().items():
             bond = entry.get("linkinfo", {}).get("info_data", {})
             if bond.get("mode") == "802.3ad":
                 partner = bond.get("ad_info", {}).get("partner_mac", "")
-                found += [name] if not partner.strip("0:") else []
-        return found
+                lonely += [name] if not partner.strip("0:") else []
+        return lonely
 
     def trigger(self) -> None:
-        """Tell udev of cards as if they were new: ifupdown's allow-hotplug waits for that."""
+        """Trigger udev's `add` for all cards: ifupdown's allow-hotplug waits for that event."""
         run("udevadm", "trigger", "--action=add", "--subsystem-match=net", check=False)
 
     def routes(self) -> list[str]:
-        """Default routes, as arguments to `ip route add`."""
-        shown = json.loads(run("ip", "-4", "-json", "route", "show", "default"))
-        return [f"default via {r['gateway']} dev {r['dev']}" for r in shown if r.get("gateway")]
+        """Default routes, as arguments of `ip route add`."""
+        routes = json.loads(run("ip", "-4", "-json", "route", "show", "default"))
+        return [f"default via {r['gateway']} dev {r['dev']}" for r in routes if r.get("gateway")]
 
     def active(self, unit: str) -> bool:
         """Whether a systemd unit is active."""
@@ -424,27 +424,27 @@ class Kernel:
 
     def networkd(self) -> dict[str, bool]:
         """Whether systemd-networkd runs and whether it starts at boot."""
-        shown = run(
+        properties = run(
             "systemctl", "show", "--property=ActiveState,UnitFileState", "systemd-networkd.service"
         )
         return {
-            "active": "ActiveState=active" in shown,
-            "enabled": "UnitFileState=enabled" in shown,
+            "active": "ActiveState=active" in properties,
+            "enabled": "UnitFileState=enabled" in properties,
         }
 
     def ifupdown(self) -> list[str]:
-        """Interfaces that ifupdown has up, without the loopback; empty where it is not there."""
+        """Interfaces that ifupdown has up, without lo; empty if ifupdown is not installed."""
         if not shutil.which("ifquery"):
             return []
-        shown = run("ifquery", "--state", check=False)
-        return [name for line in shown.split() if (name := line.partition("=")[0]) != "lo"]
+        interfaces = run("ifquery", "--state", check=False)
+        return [name for line in interfaces.split() if (name := line.partition("=")[0]) != "lo"]
 
 
-class Trial:
-    """One change of the network, from `begin` to `confirm` or `revert`."""
+class Transaction:
+    """One network change, from `arm` to `confirm` or `revert`."""
 
     def __init__(self, root: Path = Path("/"), kernel: Kernel | None = None) -> None:
-        """The trial of the host below `root`; `kernel` is replaced in tests."""
+        """A change of the host below `root`; tests replace `kernel`."""
         self.files = Files(root)
         self.kernel = kernel or Kernel()
 
@@ -452,12 +452,13 @@ class Trial:
     def lock(self, force: bool = False) -> Iterator[None]:
         """One of apply, confirm and revert at a time.
 
-        BusyError if another holds it longer than LOCK_LIMIT; with `force` it then goes on without.
+        BusyError if the lock is taken for longer than LOCK_LIMIT; with `force` it then continues
+        without the lock.
         """
         path = self.files.state / "lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # To read, so that it can be opened on a file system that is read-only by now.
+            # Read-only, so that it can be opened on a read-only file system.
             descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
         except OSError as error:
             raise NetworkError(f"{path}: {error.strerror}; the network was not touched") from error
@@ -472,7 +473,7 @@ class Trial:
                         if force:
                             break
                         raise BusyError(
-                            f"another step of a change of the network takes longer than "
+                            f"another step of a network change takes longer than "
                             f"{LOCK_LIMIT:g} s; see journalctl -u 'cairn-network-*'"
                         ) from None
                     time.sleep(0.05)
@@ -481,36 +482,36 @@ class Trial:
             os.close(descriptor)
 
     def load(self, name: str) -> dict[str, Any]:
-        """A JSON file of the trial."""
+        """A JSON file of the change."""
         loaded: dict[str, Any] = json.loads((self.files.trial / name).read_text())
         return loaded
 
-    def begin(self, request: dict[str, Any], source: str) -> dict[str, Any]:
-        """Save, arm, and start applying in the background; returns what `preview` says.
+    def arm(self, request: dict[str, Any], source: str) -> dict[str, Any]:
+        """Save the configuration, start the revert timer and `apply`; returns the preview.
 
         request: `files` (name to text), `hash`, `nics` (name to MAC), `devices` (name to
-            addresses and mtu), `spare` (addresses that are others' to manage), `keep` (patterns of
-            unit files), `window` (seconds).
+            addresses and mtu), `unmanaged` (addresses that Cairn must not touch, such as VIPs),
+            `keep` (patterns of unit files), `window` (seconds).
         source: this program's text.
         """
         if not self.kernel.active(f"{TIMER}.timer"):
-            self.revert("an earlier change was cut off before it was armed")
+            self.revert("an earlier change was interrupted before its timer was started")
         with self.lock():
             if self.files.armed.exists():
                 reverted = self.status()["reverted"]
                 raise BusyError(
-                    "an earlier change of the network is still being taken back; see "
+                    "an earlier network change is still being reverted; see "
                     f"journalctl -u {TIMER}.service"
                     if reverted
-                    else "another change of the network is being tried; it ends by itself within "
-                    f"{self.load('request.json')['window']} s"
+                    else "another network change waits for its confirmation; it reverts by itself "
+                    f"within {self.load('request.json')['window']} s"
                 )
             self._disarm()
             cards = self.kernel.cards()
             missing = [f"{n} ({mac})" for n, mac in request["nics"].items() if mac not in cards]
             if missing:
                 raise NetworkError(
-                    f"no NIC has the MAC address of {', '.join(missing)}; there are "
+                    f"no NIC has the MAC address of {', '.join(missing)}; the host has "
                     + ", ".join(f"{name} ({mac})" for mac, name in sorted(cards.items()))
                 )
             shutil.rmtree(self.files.trial, ignore_errors=True)
@@ -520,10 +521,10 @@ class Trial:
                 write(self.files.state / "netcommit.py", source)
                 self._install_boot_unit()
                 self.files.reserve()
-                # What was saved must be on the disk before it counts.
+                # The saved files must be on the disk before `armed` exists.
                 os.sync()
                 write(self.files.armed, "")
-                self._arm(request["window"])
+                self._start_timers(request["window"])
             except (NetworkError, OSError) as error:
                 self.files.armed.unlink(missing_ok=True)
                 self._disarm()
@@ -535,13 +536,13 @@ class Trial:
 
     @staticmethod
     def _disarm() -> None:
-        """Stop the timers of a trial that is over, and what they started; call under the lock."""
+        """Stop the timers of a finished change and their services; call under the lock."""
         units = [f"{name}.{kind}" for name in (TIMER, APPLIER) for kind in ("timer", "service")]
         run("systemctl", "stop", *units, check=False)
 
     @staticmethod
     def _stop_applier() -> None:
-        """End an applier that hangs, with all of its commands: it holds the lock."""
+        """Kill a hanging applier with its commands: it holds the lock."""
         run("systemctl", "stop", f"{APPLIER}.timer", check=False)
         run("systemctl", "kill", "--signal=KILL", f"{APPLIER}.service", check=False)
 
@@ -563,8 +564,10 @@ class Trial:
 
     @staticmethod
     def _own(addresses: list[str], request: Mapping[str, Any]) -> list[str]:
-        """Addresses without those that somebody else moves about, such as VIPs."""
-        return [a for a in addresses if a.partition("/")[0] not in request["spare"]]
+        """Addresses without the unmanaged ones, such as VIPs."""
+        # "spare": in the request.json of a change that the previous release left armed.
+        unmanaged = request.get("unmanaged", request.get("spare", ()))
+        return [a for a in addresses if a.partition("/")[0] not in unmanaged]
 
     def _install_boot_unit(self) -> None:
         path = self.files.root / "etc/systemd/system" / BOOT_UNIT
@@ -575,7 +578,7 @@ class Trial:
             run("systemctl", "daemon-reload")
             run("systemctl", "enable", BOOT_UNIT)
 
-    def _arm(self, window: int) -> None:
+    def _start_timers(self, window: int) -> None:
         program = ["/usr/bin/python3", str(self.files.state / "netcommit.py")]
         run(
             "systemd-run",
@@ -583,13 +586,13 @@ class Trial:
             "--collect",
             f"--on-active={window}s",
             "--timer-property=AccuracySec=100ms",
-            # Until the old files are back.
+            # Retry until the old files are restored.
             "--property=Restart=on-failure",
             "--property=RestartSec=10s",
             *program,
             "revert",
         )
-        # The second lets this call's answer leave before the network moves.
+        # One second, so that this call's answer leaves before the network changes.
         run(
             "systemd-run",
             f"--unit={APPLIER}",
@@ -602,11 +605,11 @@ class Trial:
         )
 
     def preview(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What `begin` with this request would change; changes nothing.
+        """What `arm` with this request would change; changes nothing.
 
         Returns `before` and `after` (path to text of every file that configures the network,
-        without secrets), `links_before` and `links_after` (a line for each device of the planes)
-        and `networkd`: whether it is only to be reloaded.
+        secrets masked), `links_before` and `links_after` (a line for each device of the planes)
+        and `networkd` (whether it runs, and is reloaded instead of started).
         """
         present = self.files.configuration(request["keep"])
         before = {f"/{path.relative_to(self.files.root)}": shown(path) for path in present}
@@ -649,7 +652,7 @@ class Trial:
         return f"{name}{card}: {', '.join([*parts, *sorted(device['addresses'])])}"
 
     def apply(self) -> None:
-        """Make the new configuration real; on any failure take it back at once."""
+        """Apply the new configuration; revert it at once if that fails."""
         with self.lock():
             if not self.files.armed.exists():
                 return
@@ -669,7 +672,7 @@ class Trial:
 
     def _apply(self, request: dict[str, Any], old: dict[str, Any]) -> None:
         before = self.files.netdevs()
-        # What stands on another comes up after it: down in the opposite order.
+        # Devices come up after those they depend on; they go down in reverse order.
         for interface in reversed(old["ifupdown"]):
             ifdown = ("timeout", str(IFUPDOWN_LIMIT), "ifdown", "--force", interface)
             run(*ifdown, limit=IFUPDOWN_LIMIT + 5)
@@ -687,9 +690,9 @@ class Trial:
     def _switch_devices(
         self, before: Mapping[str, str], after: Mapping[str, str], names: Mapping[str, str]
     ) -> None:
-        """Remove VLANs and bonds that are other now or not wanted; give cards their names.
+        """Delete VLANs and bonds that change or disappear, and rename cards.
 
-        Also one of a wanted name that somebody else made: networkd would take it as it is.
+        A foreign device of a new device's name goes as well: networkd would keep it as it is.
         """
         for device in sorted({*before, *after}):
             if after.get(device) != before.get(device):
@@ -705,7 +708,7 @@ class Trial:
             run("systemctl", "start", "systemd-networkd.service")
 
     def _settle(self, request: dict[str, Any]) -> None:
-        """Wait until every address and MTU is there, then remove addresses nobody asked for."""
+        """Wait for every address and MTU, then delete all other addresses."""
         deadline = time.monotonic() + SETTLE
         while lacking := self.lacking(request["devices"]):
             if time.monotonic() > deadline:
@@ -713,33 +716,34 @@ class Trial:
                 raise NetworkError(f"after {SETTLE:.0f} s still: {'; '.join(reasons)}")
             time.sleep(0.3)
         present = self.kernel.state()
-        for device, wanted in request["devices"].items():
-            others = set(present[device]["addresses"]) - set(wanted["addresses"])
+        for device, configuration in request["devices"].items():
+            others = set(present[device]["addresses"]) - set(configuration["addresses"])
             for address in self._own(sorted(others), request):
                 run("ip", "address", "delete", address, "dev", device)
 
     def lacking(self, devices: Mapping[str, Any]) -> list[str]:
-        """What the kernel does not have yet of `devices`, as sentences."""
-        found = []
+        """Addresses and MTUs of `devices` that the kernel does not have yet, as sentences."""
+        sentences = []
         present = self.kernel.state()
-        for device, wanted in devices.items():
+        for device, configuration in devices.items():
             if device not in present:
-                found.append(f"there is no {device}")
+                sentences.append(f"there is no {device}")
                 continue
-            lacks = set(wanted["addresses"]) - set(present[device]["addresses"])
-            found += [f"{device} lacks {address}" for address in sorted(lacks)]
-            if present[device]["mtu"] != wanted["mtu"]:
-                found.append(f"{device} has MTU {present[device]['mtu']}, not {wanted['mtu']}")
-        return found
+            lacks = set(configuration["addresses"]) - set(present[device]["addresses"])
+            sentences += [f"{device} lacks {address}" for address in sorted(lacks)]
+            mtu = configuration["mtu"]
+            if present[device]["mtu"] != mtu:
+                sentences.append(f"{device} has MTU {present[device]['mtu']}, not {mtu}")
+        return sentences
 
     def unlinked(self, nics: Mapping[str, str]) -> list[str]:
-        """Which of the cards have no link, as sentences: they are up by now, so they can tell.
+        """Cards without link, as sentences.
 
-        Before the first run most are down, and preflight cannot know.
+        Preflight cannot check this: before the first run most cards are down.
         """
         linkless = self.kernel.linkless()
         return [
-            f"{name} ({mac}) has no link: check its cable and the switch's port"
+            f"{name} ({mac}) has no link: check its cable and switch port"
             for name, mac in nics.items()
             if name in linkless
         ]
@@ -763,9 +767,9 @@ class Trial:
     def confirm(self, wanted: str = "") -> dict[str, Any]:
         """Keep the new configuration.
 
-        wanted: the hash of its units; a change that was confirmed already, but whose answer was
-            lost, is known by it.
-        NetworkError when it was never applied, was reverted before, or cannot be recorded.
+        wanted: the hash of its units. It identifies a change that is already confirmed, if the
+            answer of the first call was lost.
+        NetworkError if the change was not applied, was reverted, or cannot be recorded.
         """
         with self.lock():
             if wanted and self._is_confirmed(wanted):
@@ -794,10 +798,10 @@ class Trial:
                 write(self.files.state / "confirmed.json", json.dumps(confirmed))
                 self.files.armed.unlink()
             except FileNotFoundError:
-                raise NetworkError("too late to confirm: the change was just taken back") from None
+                raise NetworkError("too late to confirm: the change was just reverted") from None
             except OSError as error:
                 raise NetworkError(
-                    f"the change cannot be recorded, so that it will be taken back: {error}"
+                    f"the change cannot be recorded and will be reverted: {error}"
                 ) from error
             sync_folder(self.files.trial)
             self._disarm()
@@ -805,7 +809,7 @@ class Trial:
         return {"confirmed": True, "lonely_bonds": self.kernel.lonely_bonds()}
 
     def _is_confirmed(self, wanted: str) -> bool:
-        """Whether the last trial ended by being kept: one that was reverted leaves its folder."""
+        """Whether the last change was confirmed; a reverted one leaves its folder."""
         if self.files.trial.exists():
             return False
         try:
@@ -815,7 +819,7 @@ class Trial:
         return bool(confirmed["hash"] == wanted)
 
     def _retire(self, saved: list[str]) -> None:
-        """Keep what configured the network before Cairn did, for whoever wants it back."""
+        """Keep the network configuration from before Cairn in `retired`."""
         for relative in saved:
             if not Path(relative).name.startswith(PREFIX) and not relative.startswith("run/"):
                 target = self.files.state / "retired" / relative
@@ -823,14 +827,14 @@ class Trial:
                     copy(self.files.old / relative, target)
 
     def revert(self, reason: str, error: str = "", applier: bool = True) -> None:
-        """Everything as it was before `begin`, in the kernel and in files.
+        """Restore the state before `arm`, in the kernel and in files.
 
-        No step depends on the success of another one.
+        No step depends on the success of another.
 
         error: why applying failed, if it did.
-        applier: whether an applier may be at work; False in the applier itself.
-        Raises NetworkError, after everything else, when the old files could not be restored; then
-        the trial stays armed, to be reverted again.
+        applier: whether an applier may be running; False in the applier itself.
+        NetworkError, after all other steps, if the old files could not be restored; the change then
+        stays armed, and the revert is retried.
         """
         if applier and self.files.armed.exists():
             self._stop_applier()
@@ -840,8 +844,8 @@ class Trial:
             request, old = self.load("request.json"), self.load("old.json")
             error = error or self.status()["error"]
             self.files.release()
-            # The old address answers before all of this has ended: what is asked over it from
-            # here on must not pass for an answer over the new network.
+            # The old address answers before the revert has finished: from here on a status that
+            # is read over it must not pass for one over the new network.
             with contextlib.suppress(OSError):
                 self._note_outcome(applied=False, error=error)
             linkless = self._linkless(request["devices"])
@@ -858,7 +862,7 @@ class Trial:
             run("systemctl", "stop", f"{TIMER}.timer", check=False)
 
     def _revert_kernel(self, request: dict[str, Any], old: dict[str, Any]) -> None:
-        """Bring names and addresses back before any file: this needs neither disk nor manager."""
+        """Restore names and addresses before any file: this needs neither disk nor networkd."""
         made = [text for name, text in request["files"].items() if name.endswith(".netdev")]
         with contextlib.suppress(NetworkError, OSError):
             saved = self.files.saved_netdevs()
@@ -868,7 +872,7 @@ class Trial:
             self._restore_kernel(request, old)
 
     def _restore_files(self, request: dict[str, Any]) -> str:
-        """Restore the old files; why it was not possible, or nothing."""
+        """Restore the old files; returns the error, or an empty string."""
         try:
             self.files.restore(request["keep"])
         except OSError as error:
@@ -878,26 +882,26 @@ class Trial:
         return ""
 
     def _end_revert(self, reverted: dict[str, Any], failure: str) -> None:
-        """Note how a revert ended, and end the trial if the files are restored."""
+        """Write the revert's outcome, and disarm the change if the files are restored."""
         with contextlib.suppress(OSError):
             write(self.files.trial / "reverted.json", json.dumps(reverted))
         if failure:
-            raise NetworkError(f"{failure}; the kernel has the old network")
+            raise NetworkError(f"{failure}; the kernel uses the old network configuration")
         try:
             self.files.armed.unlink(missing_ok=True)
             sync_folder(self.files.trial)
         except OSError as error:
-            raise NetworkError(f"the trial could not be ended: {error}") from error
+            raise NetworkError(f"the change could not be disarmed: {error}") from error
 
     def _linkless(self, devices: Mapping[str, Any]) -> list[str]:
-        """Planes' devices without carrier: why nobody may have got through."""
-        found: set[str] = set()
+        """Planes' devices without carrier: a possible reason for the missing confirmation."""
+        linkless: set[str] = set()
         with contextlib.suppress(NetworkError):
-            found = set(self.kernel.linkless())
-        return [d for d, wanted in devices.items() if wanted["addresses"] and d in found]
+            linkless = set(self.kernel.linkless())
+        return [d for d, plane in devices.items() if plane["addresses"] and d in linkless]
 
     def _restart_old(self, request: dict[str, Any], old: dict[str, Any]) -> None:
-        """Let the old files' managers act on them; a failure must not stop the rest."""
+        """Have networkd or ifupdown apply the old files; a failure does not stop the rest."""
         networkd = old["networkd"]
         if networkd["active"]:
             with contextlib.suppress(NetworkError):
@@ -907,12 +911,12 @@ class Trial:
         if not networkd["enabled"]:
             run("systemctl", "disable", "--quiet", "systemd-networkd.service", check=False)
         for interface in old["ifupdown"]:
-            # To ifup, an address or route that is there already is an error.
+            # ifup fails if an address or route already exists.
             present = self.kernel.state().get(interface, {"addresses": []})
             for address in self._own(present["addresses"], request):
                 run("ip", "address", "delete", address, "dev", interface, check=False)
             run("ip", "-4", "route", "flush", "default", "dev", interface, check=False)
-            # A DHCP client that it starts is to outlive this program's unit.
+            # A DHCP client that ifup starts must outlive this program's unit.
             run(
                 *("systemd-run", "--quiet", "--scope", "--collect"),
                 *("timeout", str(IFUPDOWN_LIMIT), "ifup", "--force", interface),
@@ -923,16 +927,16 @@ class Trial:
     def _restore_kernel(
         self, request: dict[str, Any], old: dict[str, Any], patience: float = 0.0
     ) -> None:
-        """The snapshot's addresses, MTUs and default routes, whoever had set them, and no others.
+        """Restore exactly the saved addresses, MTUs and default routes, whatever had set them.
 
-        Managers get a moment (`patience`, seconds) first; a host configured by hand has none.
+        networkd or ifupdown get `patience` seconds first; a host configured by hand has neither.
         """
-        wanted = old["devices"]
+        saved = old["devices"]
         deadline = time.monotonic() + patience
-        while self.lacking(wanted) and time.monotonic() < deadline:
+        while self.lacking(saved) and time.monotonic() < deadline:
             time.sleep(0.3)
         for device, present in self.kernel.state().items():
-            had = wanted.get(device, {"addresses": [], "mtu": present["mtu"]})
+            had = saved.get(device, {"addresses": [], "mtu": present["mtu"]})
             if had["mtu"] != present["mtu"]:
                 run("ip", "link", "set", "dev", device, "mtu", str(had["mtu"]), check=False)
             for address in sorted(set(had["addresses"]) - set(present["addresses"])):
@@ -945,12 +949,12 @@ class Trial:
             run("ip", "route", "add", *route.split(), check=False)
 
     def revert_now(self) -> None:
-        """Let systemd revert at once, so that it is done even if the connection breaks."""
+        """Have systemd revert now, so that the revert survives a broken connection."""
         if self.files.armed.exists():
             run("systemctl", "start", "--no-block", f"{TIMER}.service")
 
     def boot(self) -> None:
-        """Revert before anything manages the network: files, and names udev has given by then."""
+        """Revert before the network starts: restore the files, and the names udev has changed."""
         with self.lock():
             if not self.files.armed.exists():
                 return
@@ -960,9 +964,9 @@ class Trial:
             if not old["networkd"]["enabled"]:
                 run("systemctl", "disable", "--quiet", "systemd-networkd.service", check=False)
                 if not old["networkd"]["active"]:
-                    # This boot was to start it, and to wait two minutes for what it brings up.
+                    # This boot has queued it, and would wait two minutes for its devices.
                     run("systemctl", "stop", "--no-block", *NETWORKD, check=False)
-            # udev may be naming cards by the new files at this moment.
+            # udev may still be renaming cards by the new files.
             run("udevadm", "settle", "--timeout=30", check=False, limit=35)
             with contextlib.suppress(NetworkError):
                 self.kernel.rename(old["names"])
@@ -972,14 +976,14 @@ class Trial:
 
 
 def main(arguments: list[str]) -> None:
-    """What systemd starts: apply, revert (the window has passed) or boot."""
-    trial = Trial()
+    """Entry of the systemd units: apply, revert (the window has passed) or boot."""
+    transaction = Transaction()
     if arguments == ["apply"]:
-        trial.apply()
+        transaction.apply()
     elif arguments == ["revert"]:
-        trial.revert(NOBODY)
+        transaction.revert(NOBODY)
     elif arguments == ["boot"]:
-        trial.boot()
+        transaction.boot()
     else:
         raise SystemExit("apply, revert or boot")
 

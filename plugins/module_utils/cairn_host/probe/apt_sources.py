@@ -1,7 +1,7 @@
-"""Where a host's packages come from, as apt itself understands it, and whether that answers.
+"""A host's package sources, as apt itself reads them, and whether they answer.
 
-Runs on the managed host. apt is asked for its sources and its configuration: nothing else knows all
-the forms they may have. Neither needs the network or downloaded lists.
+Runs on the managed host. The sources and the configuration come from apt, which alone knows all
+their forms. Neither needs the network or downloaded lists.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..masking import mask_urls
 
-# Independent of downloaded lists and of installed packages, which would cost apt half a second.
+# Without downloaded lists and installed packages, which would cost apt half a second.
 SOURCES = (
     *("apt-get", "-o", "Dir::State=/nonexistent", "-o", "Dir::State::status=/dev/null"),
     *("indextargets", "--no-release-info", "--format", "$(REPO_URI)", "Created-By: Packages"),
@@ -40,7 +40,7 @@ PROXY_FAILURES = {407: "wants a login", 502: "", 503: "", 504: ""}
 
 @dataclass(frozen=True)
 class Apt:
-    """What apt says: the sources in force, its options (names in lower case) and its complaint."""
+    """Apt's sources, its options (names in lower case), and its error if it refuses them."""
 
     uris: list[str] = field(default_factory=list)
     options: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Apt:
 
 
 def ask_apt() -> Apt:
-    """Ask apt for its sources and options; nothing of it where there is no apt."""
+    """Read apt's sources and options; empty if apt is not installed."""
     environment = {**os.environ, "LC_ALL": "C"}
 
     def ask(command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
@@ -82,28 +82,28 @@ def ask_apt() -> Apt:
 
 
 def fingerprint(folder: Path) -> str:
-    """A hash that changes with anything in apt's configuration folder, or with APT_CONFIG."""
+    """A hash over apt's configuration folder and the file named by APT_CONFIG."""
     paths = [folder, *sorted(folder.rglob("*"))]
     if other := os.environ.get("APT_CONFIG"):
         paths.append(Path(other))
     parts = []
     for path in paths:
         with contextlib.suppress(OSError):
-            found = path.stat()
-            parts.append((str(path), found.st_mtime_ns, found.st_size))
+            status = path.stat()
+            parts.append((str(path), status.st_mtime_ns, status.st_size))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def read_apt() -> Apt:
-    """What `ask_apt` says, remembered until the next boot as long as its configuration is the same.
+    """The result of `ask_apt`, cached until the next boot while the configuration is unchanged.
 
-    Two commands are nothing to one host, but every run asks every host.
+    Every run probes every host: this saves two commands each time.
     """
     key = fingerprint(CONFIGURATION_FOLDER)
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        kept = json.loads(REMEMBERED.read_text())
-        if kept["key"] == key:
-            return Apt(**kept["apt"])
+        cached = json.loads(REMEMBERED.read_text())
+        if cached["key"] == key:
+            return Apt(**cached["apt"])
     apt = ask_apt()
     if not apt.problem:
         with contextlib.suppress(OSError):
@@ -112,7 +112,7 @@ def read_apt() -> Apt:
 
 
 def remember(path: Path, data: Mapping[str, object]) -> None:
-    """Write JSON that only root can read: a URL may hold a password."""
+    """Write JSON that only root can read: URLs may hold passwords."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
@@ -128,9 +128,9 @@ def remember(path: Path, data: Mapping[str, object]) -> None:
 
 
 def proxy_of(uri: str, apt: Apt, environment: Mapping[str, str] = os.environ) -> str:
-    """The proxy that apt takes for a URI, "" for none, in the order of apt's own http method.
+    """The proxy that apt uses for a URI, "" for none, in the order of apt's http method.
 
-    For https, options of http count where https has none (apt-transport-https(1)).
+    For https the options of http apply if https has none (apt-transport-https(1)).
     """
     parts = urlsplit(uri)
     host = (parts.hostname or "").lower()
@@ -140,24 +140,24 @@ def proxy_of(uri: str, apt: Apt, environment: Mapping[str, str] = os.environ) ->
         named = (apt.options.get(f"acquire::{scheme}::{name}", "") for scheme in schemes)
         return next(filter(None, named), "")
 
-    found = option(f"proxy::{host}")
-    if not found and any(option(name) for name in ("proxy-auto-detect", "proxyautodetect")):
-        found = auto_detected(uri)
-    found = found or option("proxy")
-    if not found:
-        found = environment.get("http_proxy", "")
+    proxy = option(f"proxy::{host}")
+    if not proxy and any(option(name) for name in ("proxy-auto-detect", "proxyautodetect")):
+        proxy = auto_detected(uri)
+    proxy = proxy or option("proxy")
+    if not proxy:
+        proxy = environment.get("http_proxy", "")
         if parts.scheme == "https":
-            found = environment.get("https_proxy", found)
+            proxy = environment.get("https_proxy", proxy)
     excepted = environment.get("no_proxy", "").lower().split(",")
-    if found.upper() == "DIRECT" or any(end and host.endswith(end) for end in excepted):
+    if proxy.upper() == "DIRECT" or any(end and host.endswith(end) for end in excepted):
         return ""
-    return found
+    return proxy
 
 
 def auto_detected(uri: str) -> str:
-    """What the command of Acquire::http::Proxy-Auto-Detect says: a proxy, DIRECT, or ""."""
+    """The output of the command in Acquire::http::Proxy-Auto-Detect: a proxy, DIRECT, or ""."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        said = subprocess.run(
+        output = subprocess.run(
             [*AUTO_DETECT, uri],
             capture_output=True,
             text=True,
@@ -165,7 +165,7 @@ def auto_detected(uri: str) -> str:
             timeout=COMMAND_TIMEOUT,
             check=False,
         ).stdout
-        if named := re.search(r"'([^']*)' for", said):
+        if named := re.search(r"'([^']*)' for", output):
             return named[1]
     return ""
 
@@ -174,22 +174,22 @@ def auto_detected(uri: str) -> str:
 
 
 def problem_of(uri: str, apt: Apt) -> str:
-    """Why packages cannot be had from a source, "" if nothing speaks against it."""
+    """Why a source cannot be used, "" if it can."""
     scheme, _, rest = uri.partition(":")
     if scheme == "cdrom":
-        return "it is a CD, which nobody inserts"
+        return "it is a CD"
     if scheme in ("file", "copy"):
         path = Path(unquote("/" + rest.lstrip("/")))
         return "" if path.is_dir() else "there is no such folder"
     if not Path(apt.options.get("dir::bin::methods", METHODS), scheme).exists():
-        return f"apt has no method {scheme}; a package such as apt-transport-{scheme} brings it"
+        return f"apt has no method {scheme}; install a package such as apt-transport-{scheme}"
     if scheme in ("mirror+file", "mirror+copy"):
         return _list_problem(Path(unquote("/" + rest.strip("/"))), apt)
     if scheme in ("mirror", "mirror+http", "mirror+https"):
-        # The list itself; which mirrors it names is apt's affair.
+        # Check the list itself; apt chooses among its mirrors.
         uri = f"{scheme.partition('+')[2] or 'http'}:{rest.rstrip('/')}"
     elif scheme not in ("http", "https"):
-        return ""  # a method of its own, which cannot be judged from outside
+        return ""  # another method, which cannot be checked
     return ask(uri, proxy_of(uri, apt))
 
 
@@ -212,9 +212,9 @@ def _list_problem(path: Path, apt: Apt) -> str:
 
 
 def ask(url: str, proxy: str = "") -> str:
-    """Whether a mirror answers over HTTP or HTTPS: "" if so, else what went wrong, in a few words.
+    """Why a mirror does not answer over HTTP or HTTPS, "" if it does.
 
-    Any answer to a request of its own counts; so does a connection, where that would need TLS.
+    Any HTTP answer counts; with TLS a connection is enough.
     """
     wanted, server = urlsplit(url), urlsplit(proxy or url)
     host = server.hostname or ""
@@ -238,12 +238,12 @@ def ask(url: str, proxy: str = "") -> str:
     code = int(status[1])
     if not proxy or (code not in PROXY_FAILURES and not (code >= 400 and wanted.scheme == "https")):
         return ""
-    said = PROXY_FAILURES.get(code) or "does not get through"
-    return f"the proxy {host} port {port} {said} (HTTP {code})"
+    failure = PROXY_FAILURES.get(code) or "does not get through"
+    return f"the proxy {host} port {port} {failure} (HTTP {code})"
 
 
 def _request(wanted: SplitResult, proxy: SplitResult | None) -> str:
-    """What to ask a mirror or its proxy; nothing where a connection has to do."""
+    """The request to a mirror or its proxy; empty if a connection is enough."""
     host = (wanted.netloc.rpartition("@")[2]) or ""
     path = wanted.path or "/"
     if proxy is None:
@@ -265,7 +265,7 @@ def _request(wanted: SplitResult, proxy: SplitResult | None) -> str:
 
 
 def read_mirrors() -> Iterator[tuple[str, str]]:
-    """Every source, as it may be shown, with what speaks against it ("" for nothing)."""
+    """Every source, with passwords masked, and why it cannot be used ("" if it can)."""
     apt = read_apt()
     if apt.problem:
         yield "/etc/apt", f"apt cannot read it: {apt.problem}"

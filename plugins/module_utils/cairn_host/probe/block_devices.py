@@ -1,6 +1,6 @@
-"""What is on a host's disks: signatures of file systems and partition tables, users, labels.
+"""The contents of a host's disks: signatures of file systems and partition tables, use, labels.
 
-Runs on the managed host; standard library and util-linux only.
+Runs on the managed host, with the standard library and util-linux only.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ LABELS = Path("/dev/disk/by-label")
 PROC = Path("/proc")
 END_BYTES = 1 << 20
 UNKNOWN = "unknown"
-"""Type of data that has no signature; its `uuid` is a hash of the disk's ends."""
-SAID = {"label": "labelled", "uuid": "with UUID"}
+"""Type of data without a signature; its `uuid` is a hash of both ends of the disk."""
+WORDS = {"label": "labelled", "uuid": "with UUID"}
 
 
 def read_labels(folder: Path = LABELS) -> dict[str, str]:
-    """Label of every file system that udev knows, with its device."""
+    """Label to device of every file system that udev knows."""
     if not folder.is_dir():
         return {}
-    # udev writes what is no plain character as \\x and its number.
+    # udev escapes special characters as \\x and their number.
     return {
         path.name.encode().decode("unicode_escape"): str(path.resolve())
         for path in sorted(folder.iterdir())
@@ -35,11 +35,10 @@ def read_labels(folder: Path = LABELS) -> dict[str, str]:
 
 
 def read_device(path: str) -> dict[str, Any] | None:
-    """A block device: its real path, size_mb, what uses it, its signatures and what is wrong.
+    """A block device: its `real` path, `size_mb`, `used`, `signatures` and `error`.
 
-    `used` and `error` are sentences, empty if there is nothing to say. Signatures are wipefs':
-    type, perhaps label and uuid; partition tables are among them, and UNKNOWN. None where there is
-    no such block device.
+    `used` and `error` are phrases, or empty. Signatures are those of wipefs (type, optionally label
+    and uuid), including partition tables, or UNKNOWN. None if there is no such block device.
     """
     try:
         info = Path(path).stat()
@@ -60,7 +59,7 @@ def read_device(path: str) -> dict[str, Any] | None:
 
 
 def mounts(proc: Path = PROC) -> Iterator[tuple[str, str]]:
-    """Source and place of every mount, without the kernel's escapes for blanks and the like."""
+    """Source and target of every mount, with the kernel's escapes of blanks decoded."""
     for line in os.fsdecode((proc / "self/mounts").read_bytes()).strip("\n").split("\n"):
         device, where = (
             re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), word)
@@ -70,9 +69,9 @@ def mounts(proc: Path = PROC) -> Iterator[tuple[str, str]]:
 
 
 def _mounted(device: str, where: str) -> int | None:
-    """The number of the device that is mounted there; None if it cannot be found out."""
+    """The number of the mounted device; None if it is unknown."""
     try:
-        # By number: the kernel may call what it started from /dev/root.
+        # By number: the kernel may call its root device /dev/root.
         return Path(where).stat().st_dev
     except OSError:
         pass
@@ -83,7 +82,7 @@ def _mounted(device: str, where: str) -> int | None:
 
 
 def _used(real: str, system: Path, proc: Path = PROC) -> str:
-    """What uses a device or one of its partitions, in words; empty when nothing does."""
+    """What uses a device or one of its partitions, as a phrase; empty if nothing does."""
     major, _, minor = (system / "dev").read_text().strip().partition(":")
     number = os.makedev(int(major), int(minor))
     for device, where in mounts(proc):
@@ -101,10 +100,10 @@ def _used(real: str, system: Path, proc: Path = PROC) -> str:
 
 
 def read_signatures(path: str) -> tuple[list[dict[str, str]], str]:
-    """What is on a device, and why that could not be seen; nothing is written.
+    """The signatures on a device, and the error if they cannot be read; writes nothing.
 
-    It is what wipefs would find, or else UNKNOWN where the ends of the disk are not all zero: not
-    everything has a signature.
+    Without a signature of wipefs it is UNKNOWN, unless both ends of the disk are zero: not all data
+    has a signature.
     """
     done = subprocess.run(
         ["wipefs", "--no-act", "--json", path], capture_output=True, text=True, check=False
@@ -126,7 +125,7 @@ def read_signatures(path: str) -> tuple[list[dict[str, str]], str]:
 
 
 def read_ends(path: str) -> bytes:
-    """The first and the last MiB of a device, where labels, tables and superblocks are."""
+    """The first and the last MiB of a device, with labels, tables and superblocks."""
     with Path(path).open("rb") as disk:
         first = disk.read(END_BYTES)
         size = disk.seek(0, os.SEEK_END)
@@ -138,25 +137,25 @@ def read_ends(path: str) -> bytes:
 
 
 def contents(device: Mapping[str, Any]) -> str:
-    """What is on a device, in words."""
+    """The contents of a device, in words."""
     return ", ".join(dict.fromkeys(map(_content, device["signatures"])))
 
 
 def _content(found: Mapping[str, str]) -> str:
     if found["type"] == UNKNOWN:
         return f"{UNKNOWN} ({found['uuid']})"
-    named = (f"{said} {found[key]}" for key, said in SAID.items() if found.get(key))
+    named = (f"{said} {found[key]}" for key, said in WORDS.items() if found.get(key))
     return " ".join([found["type"], *named])
 
 
 def name_of(signatures: Sequence[Mapping[str, str]]) -> str:
-    """By what `erase` names these contents: a UUID if there is one, the type otherwise."""
+    """The name of these contents for `erase`: a UUID if there is one, else the type."""
     uuids = (found["uuid"] for found in signatures if found.get("uuid"))
     return next(uuids, signatures[0]["type"])
 
 
 def is_named(signatures: Sequence[Mapping[str, str]], erase: str) -> bool:
-    """Whether `erase` names these contents; a type does where there is nothing else."""
+    """Whether `erase` names these contents: a UUID, or the type of a single signature."""
     names = {found.get("uuid") for found in signatures}
     if len(signatures) == 1:
         names.add(signatures[0]["type"])

@@ -1,7 +1,6 @@
-"""What a host says about its hardware, system and network; standard library and one `ip` call.
+"""Facts about a host's hardware, system and network; standard library and one call of `ip`.
 
-Runs on the managed host. Every reader takes the root of the file system, so that tests can give
-it a made-up one.
+Runs on the managed host. Every reader takes the root of the file system, which tests replace.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .network import read_network
 RESOLVED = {"127.0.0.53", "127.0.0.54"}
 FILESYSTEMS = ("/", "/opt", "/var", "/var/lib")
 VIRTUALISATION_FLAGS = ("vmx", "svm")
-# The state, in /proc/net, of a socket that waits for whoever comes: UDP's is just not connected.
+# The state, in /proc/net, of listening sockets; for UDP, of unconnected ones.
 WAITING = {"tcp": "0A", "udp": "07"}
 
 
@@ -41,39 +40,39 @@ def read_os(root: Path) -> dict[str, str]:
 
 
 def read_memory_mb(root: Path) -> int:
-    """All of the host's memory, in MiB."""
-    found = re.search(r"^MemTotal:\s+(\d+) kB", (root / "proc/meminfo").read_text(), re.M)
-    return int(found[1]) // 1024 if found else 0
+    """The host's total memory, in MiB."""
+    total = re.search(r"^MemTotal:\s+(\d+) kB", (root / "proc/meminfo").read_text(), re.M)
+    return int(total[1]) // 1024 if total else 0
 
 
 def read_cpu_flags(root: Path) -> list[str]:
-    """Those flags of the processor that tell of hardware virtualisation."""
-    found = re.search(r"^flags\s*:(.*)$", (root / "proc/cpuinfo").read_text(), re.M)
-    flags = found[1].split() if found else []
+    """The processor's flags for hardware virtualisation."""
+    line = re.search(r"^flags\s*:(.*)$", (root / "proc/cpuinfo").read_text(), re.M)
+    flags = line[1].split() if line else []
     return [flag for flag in VIRTUALISATION_FLAGS if flag in flags]
 
 
 def read_filesystems(paths: Iterable[str] = FILESYSTEMS) -> dict[str, dict[str, int]]:
     """Mount point to its `size_mb` and `free_mb`, each file system once."""
-    seen: dict[int, None] = {}
-    found = {}
+    devices: set[int] = set()
+    filesystems = {}
     for path in paths:
         try:
             device, stat = os.stat(path).st_dev, os.statvfs(path)  # noqa: PTH116
         except OSError:
             continue
-        if device not in seen:
-            seen[device] = None
+        if device not in devices:
+            devices.add(device)
             unit = stat.f_frsize / 2**20
-            found[path] = {
+            filesystems[path] = {
                 "size_mb": int(stat.f_blocks * unit),
                 "free_mb": int(stat.f_bavail * unit),
             }
-    return found
+    return filesystems
 
 
 def read_disks(root: Path) -> dict[str, dict[str, Any]]:
-    """Block device to its size and whether anything (partition, holder, mount) is on it."""
+    """Block device to its size and whether it is used (by a partition, a holder or a mount)."""
     mounted = {line.split()[0] for line in (root / "proc/self/mounts").read_text().splitlines()}
     disks = {}
     for path in sorted((root / "sys/block").glob("*")):
@@ -89,7 +88,7 @@ def read_disks(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def read_addresses() -> list[dict[str, Any]]:
-    """`ip -details -json address`; empty where iproute2 is not installed."""
+    """The output of `ip -details -json address`; empty if iproute2 is not installed."""
     try:
         shown = subprocess.run(
             ["ip", "-details", "-json", "address"], capture_output=True, text=True, check=True
@@ -103,7 +102,7 @@ def read_addresses() -> list[dict[str, Any]]:
 def read_nics(shown: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Interface name to mac (the permanent one), kind, mtu, up, link and addresses.
 
-    `link` is None while the interface is down: only an interface that is up sees its cable.
+    `link` is None while the interface is down: only an interface that is up detects its cable.
     """
     nics = {}
     for entry in shown:
@@ -129,9 +128,9 @@ def read_nics(shown: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def read_listening(root: Path) -> list[dict[str, Any]]:
-    """Ports somebody listens on: port, protocol, address and the systemd unit (or the command).
+    """Listening sockets: port, protocol, address and the systemd unit (or the command).
 
-    The unit is empty where no process has the socket: the kernel does, a tunnel's for one.
+    The unit is empty for sockets of the kernel, such as a tunnel's.
     """
     sockets: list[tuple[int, str, str, str]] = []
     for protocol, state in WAITING.items():
@@ -143,10 +142,10 @@ def read_listening(root: Path) -> list[dict[str, Any]]:
                     address, _, port = fields[1].partition(":")
                     sockets.append((int(port, 16), protocol, _address(address, family), fields[9]))
     owners = _socket_owners(root, {inode for *_, inode in sockets})
-    found = {(port, kind, where, owners.get(inode, "")) for port, kind, where, inode in sockets}
+    listening = {(port, kind, where, owners.get(inode, "")) for port, kind, where, inode in sockets}
     return [
         {"port": port, "protocol": protocol, "address": address, "unit": unit}
-        for port, protocol, address, unit in sorted(found)
+        for port, protocol, address, unit in sorted(listening)
     ]
 
 
@@ -158,7 +157,7 @@ def _address(text: str, family: socket.AddressFamily) -> str:
 
 
 def _socket_owners(root: Path, inodes: set[str]) -> dict[str, str]:
-    """Socket inode to the unit of the process that holds it, for the inodes asked for."""
+    """Socket inode to the unit of the process that has it open, for these inodes."""
     owners: dict[str, str] = {}
     for process in (root / "proc").iterdir():
         if not process.name.isdigit() or len(owners) == len(inodes):
@@ -170,7 +169,7 @@ def _socket_owners(root: Path, inodes: set[str]) -> dict[str, str]:
                 if inode in inodes and inode not in owners:
                     owners[inode] = _unit(process)
         except OSError:
-            continue  # the process ended meanwhile
+            continue  # the process has ended
     return owners
 
 
@@ -182,10 +181,10 @@ def _unit(process: Path) -> str:
 
 
 def read_name_servers(root: Path) -> dict[str, list[str]]:
-    """Where names are asked: `servers` of resolv.conf, and those of systemd-resolved if it is used.
+    """The name servers: `servers` of resolv.conf, and those of systemd-resolved if it is used.
 
-    `lent` are the ones that resolved has from links (by DHCP, netplan or networkd's units), `kept`
-    those of its own configuration, as resolved.conf(5) has them.
+    `lent` are those that resolved has from links (by DHCP, netplan or networkd's units), `kept`
+    those of its own configuration, see resolved.conf(5).
     """
 
     def servers(name: str) -> list[str]:
@@ -195,9 +194,9 @@ def read_name_servers(root: Path) -> dict[str, list[str]]:
             return []
         return re.findall(r"^\s*nameserver\s+(\S+)", text, re.M)
 
-    found: dict[str, list[str]] = {"servers": servers("etc/resolv.conf"), "lent": [], "kept": []}
-    if not RESOLVED & set(found["servers"]):
-        return found
+    answer: dict[str, list[str]] = {"servers": servers("etc/resolv.conf"), "lent": [], "kept": []}
+    if not RESOLVED & set(answer["servers"]):
+        return answer
     lists: dict[str, list[str]] = {}
     folders = ("usr/lib/systemd", "run/systemd", "etc/systemd")
     paths = [root / folder / "resolved.conf" for folder in folders]
@@ -210,17 +209,17 @@ def read_name_servers(root: Path) -> dict[str, list[str]]:
         for key, value in re.findall(r"^((?:Fallback)?DNS)=(.*)$", text, re.M):
             # An empty assignment resets the list.
             lists[key] = [*lists.get(key, []), *value.split()] if value.strip() else []
-    found["kept"] = kept = [server for values in lists.values() for server in values]
+    answer["kept"] = kept = [server for values in lists.values() for server in values]
     lent = servers("run/systemd/resolve/resolv.conf")
-    found["lent"] = [server for server in lent if server not in kept]
-    return found
+    answer["lent"] = [server for server in lent if server not in kept]
+    return answer
 
 
 def read_cloud_init(root: Path) -> list[str]:
-    """Where data of the instance tell cloud-init to write /etc/hosts at every boot.
+    """The instance data that make cloud-init write /etc/hosts at every boot.
 
-    They go over /etc/cloud/cloud.cfg.d (cloudinit.helpers.ConfigMerger). Empty where cloud-init is
-    not installed, or switched off.
+    They override /etc/cloud/cloud.cfg.d (cloudinit.helpers.ConfigMerger). Empty if cloud-init is
+    not installed, or disabled.
     """
     off = (root / "etc/cloud/cloud-init.disabled").exists()
     if off or not (root / "usr/bin/cloud-init").exists():
@@ -228,19 +227,19 @@ def read_cloud_init(root: Path) -> list[str]:
     for name in ("cloud-config.txt", "vendor2-cloud-config.txt", "vendor-cloud-config.txt"):
         path = root / "var/lib/cloud/instance" / name
         text = path.read_text(errors="replace") if path.is_file() else ""
-        said = re.search(r"""^["']?manage_etc_hosts["']?:\s*["']?([A-Za-z0-9]+)""", text, re.M)
-        if said:  # the first one that says anything counts
-            value = said[1].lower()
+        setting = re.search(r"""^["']?manage_etc_hosts["']?:\s*["']?([A-Za-z0-9]+)""", text, re.M)
+        if setting:  # the first file with the setting wins
+            value = setting[1].lower()
             return [] if value in ("false", "no", "off", "0") else [f"/{path.relative_to(root)}"]
     return []
 
 
 def read_service_proxy(root: Path) -> dict[str, str]:
-    """A proxy that systemd gives every service (DefaultEnvironment=): `file` and its `no_proxy`.
+    """A proxy that systemd sets for every service (DefaultEnvironment=): `file` and `no_proxy`.
 
-    Empty without one. The proxy itself stays out of it: its URL may hold a password.
+    Empty without one. The proxy's URL is left out, as it may hold a password.
     """
-    found: dict[str, str] = {}
+    proxy: dict[str, str] = {}
     folders = ("usr/lib/systemd", "etc/systemd")
     paths = [root / folder / "system.conf" for folder in folders]
     paths += sorted(
@@ -251,50 +250,50 @@ def read_service_proxy(root: Path) -> dict[str, str]:
         text = path.read_text(errors="replace") if path.is_file() else ""
         for line in re.findall(r"^DefaultEnvironment=(.*)$", text, re.M):
             if not line.strip():
-                found = {}  # an empty assignment resets the list
+                proxy = {}  # an empty assignment resets the list
             pairs = dict(re.findall(r"""(?i)\b((?:https?|all|no)_proxy)=([^"'\s]*)""", line))
             named = {name.lower(): value for name, value in pairs.items()}
             if set(named) - {"no_proxy"}:
-                found["file"] = "/" + str(path.relative_to(root))
+                proxy["file"] = "/" + str(path.relative_to(root))
             if "no_proxy" in named:
-                found["no_proxy"] = named["no_proxy"]
-    return {"no_proxy": "", **found} if "file" in found else {}
+                proxy["no_proxy"] = named["no_proxy"]
+    return {"no_proxy": "", **proxy} if "file" in proxy else {}
 
 
 def resolve(name: str) -> list[str]:
-    """The IPv4 addresses of a name as this host resolves it."""
+    """The IPv4 addresses to which this host resolves a name."""
     try:
-        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
     except OSError:
         return []
-    return sorted({str(entry[4][0]) for entry in found})
+    return sorted({str(entry[4][0]) for entry in entries})
 
 
 def read_folders(root: Path, names: Iterable[str]) -> dict[str, list[str]]:
-    """Folders of /etc that are no links to a generation and hold something.
+    """Non-empty folders of /etc that are not links to a generation, with their Debian packages.
 
-    Each with the Debian packages that have it, none where it was made by hand.
+    A folder that was created manually has no package.
     """
-    found: dict[str, list[str]] = {
+    folders: dict[str, list[str]] = {
         name: []
         for name in names
         if (path := root / "etc" / name).is_dir() and not path.is_symlink() and any(path.iterdir())
     }
-    lists = (root / "var/lib/dpkg/info").glob("*.list") if found else ()
+    lists = (root / "var/lib/dpkg/info").glob("*.list") if folders else ()
     for path in sorted(lists):
         lines = set(path.read_text(errors="replace").splitlines())
-        for name in found:
+        for name in folders:
             if f"/etc/{name}" in lines:
-                found[name].append(path.stem.partition(":")[0])
-    return found
+                folders[name].append(path.stem.partition(":")[0])
+    return folders
 
 
 def read_host(
     root: Path = Path("/"), names: Iterable[str] = (), etc: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Everything of the contract's `cairn_host` that is about the machine.
+    """The part of `cairn_host` that describes the machine.
 
-    names: host names to resolve. etc: names of /etc folders that are to be links to a generation.
+    names: host names to resolve. etc: folders of /etc that will be links to a generation.
     """
     names = list(names)
     with ThreadPoolExecutor(max_workers=16) as pool:

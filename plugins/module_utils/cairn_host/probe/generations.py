@@ -1,7 +1,7 @@
-"""What a managed host says about its generations, read in one go by `cairn_probe`.
+"""The generations, records, packages and drift of a managed host, read at once by `cairn_probe`.
 
-Runs on hosts with nothing but Python's standard library. It costs a few file reads, one hash per
-managed file and two lists of systemd's.
+Runs on hosts with the standard library only. It costs a few file reads, one hash per managed file
+and two calls of systemctl.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ UNFINISHED = re.compile(
     r"^Status: \S+ \S+ (?:half-installed|unpacked|half-configured|triggers-awaited)", re.M
 )
 
-# What ansible's apt writes while packages are installed, so that no daemon starts.
+# Ansible's apt module writes this while it installs packages, so that no daemon starts.
 POLICY, POLICY_TEXT = Path("/usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n"
 
 INSTALLED = re.compile(r"^Package: (\S+)\n(?:[^\n]+\n)*?Status: \S+ ok installed$", re.M)
 
 
 def sha256_file(path: Path) -> str | None:
-    """The file's SHA-256 in hex, or None where there is no such readable file."""
+    """The file's SHA-256 in hex; None if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -42,7 +42,7 @@ def sha256_file(path: Path) -> str | None:
 
 
 def link_name(path: Path) -> str | None:
-    """The last part of what a symlink points at, or None when it is no symlink."""
+    """The last component of a symlink's target; None if it is no symlink."""
     try:
         return path.readlink().name
     except OSError:
@@ -50,7 +50,7 @@ def link_name(path: Path) -> str | None:
 
 
 def load_manifest(role: str, ident: str) -> dict[str, Any] | None:
-    """The manifest of a staged generation; None when it is missing or damaged."""
+    """The manifest of a staged generation; None if it is missing or damaged."""
     try:
         loaded = json.loads((paths.generation(role, ident) / "manifest.json").read_text())
     except (OSError, ValueError):
@@ -59,7 +59,7 @@ def load_manifest(role: str, ident: str) -> dict[str, Any] | None:
 
 
 def load_running(role: str) -> dict[str, str]:
-    """Unit name to the fingerprint it was last started with; empty when never started."""
+    """Unit name to the fingerprint with which it was last started."""
     try:
         loaded = json.loads(paths.running(role).read_text())
     except (OSError, ValueError):
@@ -70,15 +70,15 @@ def load_running(role: str) -> dict[str, str]:
 def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
     """ActiveState, SubState and UnitFileState of each unit.
 
-    `systemctl show` would make systemd add up what each unit uses of processor, memory and disks
-    before it answers, seconds for a controller; lists cost a tenth. A unit that systemd has not
-    loaded is in no list, so `show` is asked for it.
+    `systemctl show` would make systemd compute each unit's processor, memory and disk usage, which
+    takes seconds on a controller; lists cost a tenth. A unit that systemd has not loaded is in no
+    list and is queried by `show`.
     """
     if not units:
         return {}
     active = {words[0]: words[2:4] for words in _listed(units)}
     enabled = _systemctl("is-enabled", *units)
-    if len(enabled) != len(units):  # one of them made systemctl stop or say more
+    if len(enabled) != len(units):  # systemctl stopped at a unit or printed more lines
         enabled = ["".join(_systemctl("is-enabled", unit)[:1]) for unit in units]
     states = {}
     for unit, file_state in zip(units, enabled, strict=True):
@@ -88,10 +88,10 @@ def unit_states(units: list[str]) -> dict[str, dict[str, str]]:
 
 
 def loaded_units(units: list[str]) -> set[str]:
-    """Those of the units that systemd keeps in memory, with the text that it read then.
+    """The units that systemd has loaded, with the text of that time.
 
-    Of any other it reads the text when it is asked to start it, also where it looked for it before
-    in vain (since systemd 246); `daemon-reload`, which reads all units of the host, is not due.
+    systemd reads the text of other units when it starts them, even if it did not find them before
+    (since systemd 246); these need no `daemon-reload`, which reads all units of the host.
     """
     if not units:
         return set()
@@ -99,25 +99,25 @@ def loaded_units(units: list[str]) -> set[str]:
 
 
 def _listed(units: list[str]) -> list[list[str]]:
-    """Of each unit that systemd has in memory: its name, LoadState, ActiveState and SubState."""
+    """Name, LoadState, ActiveState and SubState of each loaded unit."""
     lines = _systemctl("list-units", "--all", "--full", "--plain", "--no-legend", *units)
     return [words for words in map(str.split, lines) if len(words) > 3]
 
 
 def _asked(unit: str) -> str:
-    """ActiveState of one unit, by whichever of its names."""
+    """ActiveState of one unit, which may be named by an alias."""
     return "".join(_systemctl("show", "--property=ActiveState", "--value", unit)[:1])
 
 
 def _systemctl(*words: str) -> list[str]:
-    """Lines that systemctl prints; its exit code only repeats some of them."""
+    """The output lines of systemctl; its exit code adds no information."""
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     return done.stdout.splitlines()
 
 
 @functools.cache
 def user_name(number: int) -> str:
-    """The name of a user, or its number where it has none."""
+    """The name of a user, or its number if it has none."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
@@ -126,7 +126,7 @@ def user_name(number: int) -> str:
 
 @functools.cache
 def group_name(number: int) -> str:
-    """The name of a group, or its number where it has none."""
+    """The name of a group, or its number if it has none."""
     try:
         return grp.getgrgid(number).gr_name
     except KeyError:
@@ -134,9 +134,9 @@ def group_name(number: int) -> str:
 
 
 def file_state(path: Path, *, follow: bool = False) -> FileState | None:
-    """A file's hash, mode and owner; None where there is no plain file that can be read.
+    """A file's hash, mode and owner; None if it is no readable regular file.
 
-    A link in its place counts as nothing, but for units, which are links (`follow`).
+    Links are not followed, except for units, which are links (`follow`).
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -152,7 +152,7 @@ def file_state(path: Path, *, follow: bool = False) -> FileState | None:
 
 
 def link_target(path: Path) -> str | None:
-    """What a symlink points at; an empty string for anything else, None where there is nothing."""
+    """A symlink's target; empty for anything else, None if there is nothing."""
     try:
         return str(path.readlink())
     except FileNotFoundError:
@@ -167,21 +167,21 @@ def dropin(unit: str) -> Path:
 
 
 def wants(unit: Mapping[str, Any]) -> Path | None:
-    """The link by which a unit of Cairn's starts at boot; None for a unit without."""
+    """The link that starts a generated unit at boot; None if it has none."""
     target = transition.wants_target(unit)
     return paths.UNITS / f"{target}.wants" / unit["unit"] if target else None
 
 
 def places(role: str) -> transition.Places:
-    """Where links of a service lead."""
+    """The targets of a service's links."""
     base = paths.current(role)
     return transition.Places(f"{base}/etc", f"{base}/units", str(paths.UNITS))
 
 
 def read_own(role: str, ident: str, manifest: Mapping[str, Any]) -> dict[str, FileState | None]:
-    """Files of a staged generation by their place in it, those that do not belong there included.
+    """Files of a staged generation by path, including files that do not belong there.
 
-    What Python and editors leave behind counts as little as folders do.
+    Folders and Python's caches do not count.
     """
     base = paths.generation(role, ident)
     named = [transition.kept_path(file["path"]) for file in manifest["files"]]
@@ -198,12 +198,12 @@ def look(
     new: Mapping[str, Any],
     states: Mapping[str, Mapping[str, str]],
 ) -> Seen:
-    """What the host shows of a service whose generation in force is `old` and is to be `new`.
+    """The observed state of a service, for a switch from the generation `old` to `new`.
 
-    `states` are unit_states of the new one's units. Nothing needs to be there yet.
+    `states` are unit_states of the new generation's units. Nothing needs to exist yet.
     """
-    known = (old, new) if old is not None else (new,)
-    outside = {f["path"] for one in known for f in one["files"] if f["path"].startswith("/")}
+    manifests = (old, new) if old is not None else (new,)
+    outside = {f["path"] for one in manifests for f in one["files"] if f["path"].startswith("/")}
     names = [unit["unit"] for unit in new["units"]]
     links = {unit["unit"]: wants(unit) for unit in new["units"]}
     return Seen(
@@ -220,7 +220,7 @@ def look(
 
 
 def originals(role: str, ident: str, file: Mapping[str, Any]) -> list[Path]:
-    """Where a file of a staged generation may be read: in use, and kept aside for restoring it."""
+    """The paths of a staged generation's file: the one in use, and the copy for a restore."""
     base = paths.generation(role, ident)
     path = file["path"]
     kept = base / transition.kept_path(path)
@@ -228,13 +228,13 @@ def originals(role: str, ident: str, file: Mapping[str, Any]) -> list[Path]:
 
 
 def restorable(role: str, ident: str, file: Mapping[str, Any]) -> Path | None:
-    """A place that has a file of a staged generation unharmed; None where no place has it."""
+    """A path with an intact copy of a staged generation's file; None if there is none."""
     digest = transition.file_digest(file)
     return next((p for p in originals(role, ident, file) if sha256_file(p) == digest), None)
 
 
 def beyond_repair(role: str, manifest: Mapping[str, Any]) -> list[str]:
-    """Paths of a staged generation's files of which the host has no unharmed copy."""
+    """Paths of a staged generation's files without an intact copy on the host."""
     ident = manifest["id"]
     return [f["path"] for f in manifest["files"] if restorable(role, ident, f) is None]
 
@@ -245,42 +245,42 @@ def role_drift(
     installed: Collection[str],
     states: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, str]]:
-    """What the host lacks of the generation in force: {kind, what, text}.
+    """How the host differs from the generation in force: a list of {kind, what, text}.
 
-    What a switch to this very generation would mend, and what has to be staged before (kinds
+    Differences that a switch to this generation would repair, and those that need staging (kinds
     `generation`, `venv` and `package`).
     """
     seen = look(role, manifest, manifest, states)
     made = transition.decide(manifest, manifest, seen, places(role))
-    found = transition.drift(manifest, seen, made)
+    differences = transition.drift(manifest, seen, made)
     if made.own or made.files:
-        found += [
-            cause("generation", path, f"{path} cannot be restored from what the host has")
+        differences += [
+            cause("generation", path, f"{path} has no intact copy on the host")
             for path in beyond_repair(role, manifest)
         ]
-    found += [
+    differences += [
         cause("package", package, f"package {package} is not installed")
         for package in manifest["packages"]
         if package not in installed
     ]
     venv = manifest.get("venv")
     if venv and not (paths.VENVS / venv["name"] / paths.VENV_COMPLETE).exists():
-        found.append(cause("venv", venv["name"], f"virtualenv {venv['name']} is missing"))
-    return found
+        differences.append(cause("venv", venv["name"], f"virtualenv {venv['name']} is missing"))
+    return differences
 
 
 def cause(kind: str, what: str, text: str) -> dict[str, str]:
-    """One reason why a service is not as it should be."""
+    """One reason why a service is stale."""
     return {"kind": kind, "what": what, "text": text}
 
 
 def read_state() -> dict[str, Any]:
-    """Everything the controller needs to decide what is stale on this host.
+    """The state from which the control node decides what is stale on this host.
 
-    Returns `services` (see read_services), `records`, `venvs` (complete ones), `uv` (versions
-    present), `packages` (installed ones), `dpkg_unfinished` (an interrupted package run must be
-    mended first) and `policy_left` (it has left behind what keeps daemons from starting)
-    and `lease` (see read_lease).
+    Returns `services` (see read_services), `records`, `venvs` (complete ones), `uv` (installed
+    versions), `packages` (installed ones), `dpkg_unfinished` (a package run was interrupted and
+    must be finished first), `policy_left` (it has left a policy-rc.d that prevents daemons from
+    starting) and `lease` (see read_lease).
     """
     packages, unfinished = dpkg_state()
     return {
@@ -296,7 +296,7 @@ def read_state() -> dict[str, Any]:
 
 
 def deployed_roles() -> list[str]:
-    """Services of which the host has a generation, by their present names."""
+    """Services with a generation on the host, by their present names."""
     if not paths.SERVICES.is_dir():
         return []
     present = {former: role for role, former in paths.FORMER.items()}
@@ -305,7 +305,7 @@ def deployed_roles() -> list[str]:
 
 
 def read_change(roles: Collection[str]) -> dict[str, Any]:
-    """What is other after a change of some roles: `services` of these alone, and `venvs`."""
+    """The state that a change of some roles affects: their `services`, and `venvs`."""
     packages, _unfinished = dpkg_state()
     return {"services": read_services(sorted(roles), packages), "venvs": read_venvs()}
 
@@ -316,21 +316,21 @@ def read_venvs() -> list[str]:
 
 
 def is_rolled_back(role: str) -> bool:
-    """Whether the generation in force came by a rollback, so that the previous one is the newer."""
+    """Whether a rollback led to the generation in force, so that `previous` is the newer one."""
     try:
-        led = paths.rolled_back(role).read_text().split()
+        note = paths.rolled_back(role).read_text().split()
     except OSError:
         return False
-    return led == [link_name(paths.current(role)), link_name(paths.previous(role))]
+    return note == [link_name(paths.current(role)), link_name(paths.previous(role))]
 
 
 def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str, Any]:
-    """What the host has of each role: current, previous and staged generations, drift.
+    """The state of each role: current, previous and staged generations, and drift.
 
-    `running` has the fingerprint of each unit, `drift` what is not as the generation in force says
+    `running` has the fingerprint of each unit, `drift` the differences from the generation in force
     ({kind, what, text}), `release` and `previous_release` the OpenStack releases of both
-    generations, `venv` the name of the current one's virtualenv, `rolled_back` whether the last
-    change was a rollback; `packages` are those installed.
+    generations, `venv` the name of the current virtualenv, `rolled_back` whether the last change
+    was a rollback. `packages` are the installed ones.
     """
     services: dict[str, Any] = {}
     manifests: dict[str, dict[str, Any]] = {}
@@ -366,7 +366,7 @@ def read_services(roles: Collection[str], packages: Collection[str]) -> dict[str
 
 
 def policy_left(path: Path = paths.POLICY) -> bool:
-    """Whether daemons are kept from starting, though no package run is under way."""
+    """Whether an interrupted package run has left its policy-rc.d."""
     try:
         return path.read_text() == POLICY_TEXT
     except OSError:
@@ -374,9 +374,9 @@ def policy_left(path: Path = paths.POLICY) -> bool:
 
 
 def dpkg_state(root: Path = Path("/var/lib/dpkg")) -> tuple[list[str], bool]:
-    """Installed Debian packages, and whether a package run was cut off (by a power loss).
+    """Installed Debian packages, and whether a package run was interrupted (by a power loss).
 
-    After a cut-off run `dpkg --configure -a` is due before anything can be installed.
+    After an interrupted run `dpkg --configure -a` is needed before anything can be installed.
     """
     try:
         status = (root / "status").read_text(errors="replace")

@@ -1,7 +1,6 @@
-"""What one host can tell about a request: lines of its journal, and libvirt's domain.
+"""A host's evidence of a request: lines of its journal, and libvirt's domain.
 
-Runs on managed hosts with nothing but Python's standard library; libvirt's bindings are there on
-compute hosts.
+Runs on managed hosts with the standard library only, and libvirt's bindings on compute hosts.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def command(since: float, until: float, units: Sequence[str]) -> list[str]:
 
 
 def text_of(record: dict[str, Any]) -> str:
-    """A journal record's message; journald gives bytes that are not text as a list of numbers."""
+    """A journal record's message; journald exports non-text bytes as a list of numbers."""
     message = record.get("MESSAGE") or ""
     if isinstance(message, list):
         message = bytes(message).decode("utf-8", "replace")
@@ -44,8 +43,8 @@ def text_of(record: dict[str, Any]) -> str:
 def select(
     output: Iterable[str], ids: Sequence[str], patterns: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """From journalctl's JSON lines: `lines` with an id or pattern, and the last `errors`."""
-    wanted = re.compile("|".join([*map(re.escape, ids), *patterns]))
+    """From journalctl's JSON lines: `lines` that match an id or pattern, and the last `errors`."""
+    matching = re.compile("|".join([*map(re.escape, ids), *patterns]))
     lines: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for raw in output:
@@ -56,7 +55,7 @@ def select(
             "unit": str(record.get("_SYSTEMD_UNIT", "")).removesuffix(".service"),
             "text": text,
         }
-        if wanted.search(text):
+        if matching.search(text):
             lines.append(line)
         if FAULT.search(text):
             errors.append(line)
@@ -66,7 +65,7 @@ def select(
 def read(
     since: float, until: float, units: Sequence[str], ids: Sequence[str], patterns: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """What `select` keeps of this host's journal; raises OSError or CalledProcessError."""
+    """The selection from this host's journal; raises OSError or CalledProcessError."""
     done = subprocess.run(
         command(since, until, units), capture_output=True, text=True, errors="replace", check=True
     )
@@ -74,9 +73,9 @@ def read(
 
 
 def domain(uuid: str, connect: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """What libvirt says about the domain `uuid`: state, memory_mb, vcpus, name; {} if it has none.
+    """Libvirt's domain `uuid`: state, memory_mb, vcpus, name; empty if there is none.
 
-    `connect` gives a libvirt connection; by default a read-only one to this host's own.
+    `connect` returns a libvirt connection; the default is a read-only one to this host.
     """
     try:
         import libvirt
@@ -85,15 +84,15 @@ def domain(uuid: str, connect: Callable[[], Any] | None = None) -> dict[str, Any
     with_libvirt = connect or (lambda: libvirt.openReadOnly("qemu:///system"))
     try:
         connection = with_libvirt()
-    except libvirt.libvirtError:  # bindings, but no libvirt: nothing runs here
+    except libvirt.libvirtError:  # no libvirt daemon: no domain runs here
         return {}
     try:
-        found = connection.lookupByUUIDString(uuid)
+        machine = connection.lookupByUUIDString(uuid)
     except libvirt.libvirtError:
         return {}
     else:
-        state, _, memory, vcpus, _ = found.info()
+        state, _, memory, vcpus, _ = machine.info()
         name = STATES[state] if state < len(STATES) else str(state)
-        return {"state": name, "memory_mb": memory // 1024, "vcpus": vcpus, "name": found.name()}
+        return {"state": name, "memory_mb": memory // 1024, "vcpus": vcpus, "name": machine.name()}
     finally:
         connection.close()

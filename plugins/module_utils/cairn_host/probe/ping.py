@@ -1,4 +1,4 @@
-"""ICMP echo to many peers at once, unfragmented, with nothing but sockets; needs root."""
+"""ICMP echo to many peers in parallel, unfragmented, with sockets only; needs root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = 64
 
 @dataclass
 class Question:
-    """One echo to one address: `size` is that of the whole IP packet, in bytes."""
+    """One echo to one address; `size` of the whole IP packet, in bytes."""
 
     address: str
     size: int
@@ -40,7 +40,7 @@ def checksum(data: bytes) -> int:
 
 
 def echo(identifier: int, sequence: int, size: int) -> bytes:
-    """An echo request which makes an IP packet of `size` bytes."""
+    """An echo request in an IP packet of `size` bytes."""
     payload = bytes(size - IP_HEADER - ICMP_HEADER)
     unsigned = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, identifier, sequence)
     check = checksum(unsigned + payload)
@@ -48,17 +48,17 @@ def echo(identifier: int, sequence: int, size: int) -> bytes:
 
 
 def reply_sequence(packet: bytes, identifier: int) -> int | None:
-    """The sequence number that an IP packet answers, if it is an answer to `identifier`."""
+    """The sequence number of an echo reply to `identifier`; None for other packets."""
     header = (packet[0] & 0x0F) * 4
     kind, _, _, its_identifier, sequence = struct.unpack_from("!BBHHH", packet, header)
     return int(sequence) if kind == ECHO_REPLY and its_identifier == identifier else None
 
 
 def ask(questions: list[Question], timeout: float, tries: int = 2) -> None:
-    """Send every question, again where no answer came, and note the answers in place.
+    """Send every question, repeat unanswered ones, and record the answers in place.
 
-    timeout: seconds for everything. A packet larger than the device's MTU is an error at once.
-    The device is forced, so that no other route can answer for a plane.
+    timeout: seconds in total. A packet larger than the device's MTU is an immediate error. Packets
+    are bound to the device, so that no other route can answer for a plane.
     """
     identifier = os.getpid() & 0xFFFF
     # A raw socket sees every ICMP packet of the host; one per device keeps planes apart.
@@ -88,7 +88,7 @@ def ask(questions: list[Question], timeout: float, tries: int = 2) -> None:
 def _socket(device: str) -> socket.socket:
     opened = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     try:
-        # "Probe" sets the don't-fragment bit and heeds no path MTU learnt earlier.
+        # IP_PMTUDISC_PROBE sets the don't-fragment bit and ignores the cached path MTU.
         opened.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         if device:
@@ -126,19 +126,19 @@ def _receive(
 
 
 def link_error(device: str, folder: Path = Path("/sys/class/net")) -> str:
-    """That a device has no carrier: the cable, or a bond whose switch speaks no LACP."""
+    """`<device> has no link` if it has no carrier (cable, or a switch without LACP), else empty."""
     try:
         carrier = (folder / device / "carrier").read_text().strip()
     except OSError:
-        return ""  # it is down, or the question named none
+        return ""  # the device is down, or the question has none
     return f"{device} has no link" if carrier == "0" else ""
 
 
 def ask_peers(peers: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
-    """Ask each peer (host, plane, address, device, size) with a small and a full-size packet.
+    """Ping each peer (host, plane, address, device, size) with a small and a full-size packet.
 
-    Returns each peer with `small`, `full` (whether it answered) and `error`, which is also that
-    the device has no link.
+    Returns each peer with `small` and `full` (whether it answered) and `error`, which also names a
+    device without link.
     """
     pairs = [
         (

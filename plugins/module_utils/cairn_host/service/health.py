@@ -1,4 +1,4 @@
-"""Is a unit doing its work? Checks that wait for a state, with a time limit. Host side."""
+"""Health checks of units, which wait for a state up to a time limit. Runs on managed hosts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..system import BARE_ENVIRONMENT
 
 PAUSE = 0.3  # seconds between looks at a unit
 ASK = 2.0
-"""Seconds between questions to systemd of a unit that starts: each takes a tenth of a second of the
-processor on which it starts, and five units of a service are waited for at once."""
+"""Seconds between calls of systemctl for a starting unit: each call costs a tenth of a second of
+processor time, and a service may have five units."""
 PATIENCE = 3
-"""So many restarts by systemd while we wait mean that the unit will not get well by itself."""
+"""Restarts by systemd after which a unit is considered broken."""
 
 
 def http_problem(address: str, port: int, path: str) -> str | None:
-    """What is wrong with GET http://address:port/path; None when the answer is below 500."""
+    """Why GET http://address:port/path fails; None if its status is below 500."""
     connection = http.client.HTTPConnection(address, port, timeout=30)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
@@ -33,7 +33,7 @@ def http_problem(address: str, port: int, path: str) -> str | None:
 
 
 def tcp_problem(address: str, port: int) -> str | None:
-    """What is wrong with connecting to address:port; None when it is accepted."""
+    """Why connecting to address:port fails; None if it succeeds."""
     try:
         with socket.create_connection((address, port), timeout=5):
             return None
@@ -42,7 +42,7 @@ def tcp_problem(address: str, port: int) -> str | None:
 
 
 def command_problem(command: list[str]) -> str | None:
-    """What a check command complains of; None when it exits with 0."""
+    """Why a check command fails; None if it exits with 0."""
     try:
         done = subprocess.run(
             command,
@@ -71,9 +71,9 @@ def unit_properties(unit: str) -> dict[str, str]:
 
 
 def steady_problem(unit: str, seconds: float) -> str | None:
-    """Whether a unit stays up, as one process, for that long; None when it does.
+    """Why a unit does not stay up for `seconds` with one main process; None if it does.
 
-    What it has been up already counts: it may have started long before the others of its service.
+    The time since its start counts: it may have started long before the service's other units.
     """
     first = unit_properties(unit)
     if first.get("ActiveState") != "active":
@@ -90,7 +90,7 @@ def steady_problem(unit: str, seconds: float) -> str | None:
 
 
 def problem(unit: str, check: Mapping[str, Any]) -> str | None:
-    """One look at a unit by the check that its description asks for; None when all is well."""
+    """The result of one health check of a unit: a problem, or None."""
     if "http" in check:
         return http_problem(check["address"], int(check["port"]), check["http"])
     if "tcp" in check:
@@ -103,9 +103,9 @@ def problem(unit: str, check: Mapping[str, Any]) -> str | None:
 
 
 def wait(unit: str, check: Mapping[str, Any]) -> str | None:
-    """Wait until the check finds nothing wrong; the last complaint at its `timeout` (seconds).
+    """Wait until the check succeeds; returns the last problem after its `timeout` (seconds).
 
-    A unit that systemd has given up on, or starts again and again, is told within seconds.
+    A unit that has failed, or that systemd restarts repeatedly, is reported within seconds.
     """
     now = time.monotonic()
     deadline, ask = now + float(check.get("timeout", 240)), now + ASK

@@ -1,14 +1,13 @@
-"""Hold INI files against a service's code: `oslo-config-validator` for all files in one process.
+"""Validate INI files with a service's code: `oslo-config-validator` for all files in one process.
 
-Run by the Python of a staged virtualenv, with this file's text as its program; importing the code
-is what costs, and it is paid once. Input: JSON of path to {namespaces, like} on standard input.
-Output: JSON of path to what is wrong with the file (an empty text when nothing is). The rule is
-oslo.config's own, with warnings as errors: no unknown and no deprecated option. `like` is for
-sections of which the code does not tell all that may stand in them, such as one of cinder's back
-ends, whose name is the operator's: section to sections whose options it has too.
+The Python of a staged virtualenv runs this file's text as a program, so that the code is imported
+once. Input: JSON of path to {namespaces, like} on standard input. Output: JSON of path to
+complaints, empty if the file is valid. As oslo-config-validator with warnings as errors it refuses
+unknown and deprecated options. `like` maps a section to others whose options it accepts as well,
+for sections that the code does not know, such as cinder's back ends, named by the operator.
 
-Importing all the code that has options takes a small host a quarter of a minute. What it told is
-kept in the virtualenv, which never changes once it is made.
+Importing all code with options takes a small host 15 seconds. The options are cached in the
+virtualenv, which never changes.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Any
 
 
 def described(namespaces: list[str]) -> dict[str, Any]:
-    """All options of the namespaces, as oslo.config's generator describes them to its validator."""
+    """All options of the namespaces, in the form that oslo.config's validator reads."""
     from oslo_config import cfg, generator
 
     conf = cfg.ConfigOpts()
@@ -36,13 +35,13 @@ def described(namespaces: list[str]) -> dict[str, Any]:
 
 
 def remembered(namespaces: list[str], folder: Path) -> dict[str, Any]:
-    """What `described` tells, from a file of the folder once it has told it."""
+    """The result of `described`, cached in a file of the folder."""
     names = "\n".join(sorted(namespaces))
     path = folder / f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.json"
     with contextlib.suppress(OSError, ValueError):
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    # Through JSON here too, so that the first answer is made of the same as all others.
+        cached: dict[str, Any] = json.loads(path.read_text())
+        return cached
+    # Through JSON, so that the first result equals the cached ones.
     text = json.dumps(described(namespaces), default=str)
     with contextlib.suppress(OSError):
         folder.mkdir(exist_ok=True)
@@ -54,7 +53,7 @@ def remembered(namespaces: list[str], folder: Path) -> dict[str, Any]:
 
 
 def known(namespaces: list[str], like: dict[str, list[str]]) -> dict[str, Any]:
-    """All options of the namespaces, those of sections that are `like` others among them."""
+    """All options of the namespaces; sections that are `like` others have these options, too."""
     data = remembered(namespaces, Path(sys.prefix) / "cairn-options")
     options, deprecated = data["options"], data["deprecated_options"]
     for section, others in like.items():
@@ -66,7 +65,7 @@ def known(namespaces: list[str], like: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def refused(path: str, namespaces: list[str], like: dict[str, list[str]]) -> str:
-    """What `oslo-config-validator --fatal-warnings` says against a file; empty when nothing."""
+    """The complaints of `oslo-config-validator --fatal-warnings` about a file; empty if valid."""
     from oslo_config import cfg, validator
 
     def load(conf: cfg.ConfigOpts) -> dict[str, Any]:
@@ -75,20 +74,20 @@ def refused(path: str, namespaces: list[str], like: dict[str, list[str]]) -> str
     validator.load_opt_data = load
     words = [f"--input-file={path}", "--opt-data=known", "--fatal-warnings"]
     sys.argv = ["oslo-config-validator", *words]
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
+    output = io.StringIO()
+    handler = logging.StreamHandler(output)
     handler.setLevel(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:
-        return said.getvalue() or "refused" if validator.main() else ""
+        return output.getvalue() or "refused" if validator.main() else ""
     finally:
         logging.getLogger().removeHandler(handler)
 
 
 def main() -> None:
-    """Answer for every file."""
+    """Validate every file."""
     with contextlib.redirect_stdout(io.StringIO()):
-        answers = {path: refused(path, **told) for path, told in json.load(sys.stdin).items()}
+        answers = {path: refused(path, **file) for path, file in json.load(sys.stdin).items()}
     json.dump(answers, sys.stdout)
 
 

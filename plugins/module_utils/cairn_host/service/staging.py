@@ -1,6 +1,6 @@
-"""Generations: written beside what runs, judged by their own code, shown and cleared away.
+"""Generations: write them beside the running one, validate, compare, repair and prune them.
 
-Standard library only, on the managed host.
+Runs on the managed host, with the standard library only.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..probe import generations
 from . import oslo_validator, transition
 from .transition import kept_path
 
-EXCHANGE = 2  # renameat2(2): both names change places in one step
+EXCHANGE = 2  # renameat2(2): swap both names atomically
 HERE = -100  # AT_FDCWD
 
 
 def file_content(file: Mapping[str, Any], venv: Mapping[str, Any] | None) -> bytes:
-    """A file's content, from the manifest or from the virtualenv that brings it."""
+    """A file's content, from the manifest or from its virtualenv."""
     if "from_venv" in file:
         source = Path(paths.VENVS / (venv or {})["name"] / file["from_venv"])
         try:
@@ -40,16 +40,16 @@ def file_content(file: Mapping[str, Any], venv: Mapping[str, Any] | None) -> byt
 
 
 def stage(manifest: dict[str, Any]) -> bool:
-    """Write a generation beside the running one; True when it was written now.
+    """Write a generation beside the running one; True if it was written now.
 
-    The folder appears under its name only when it is whole and the new code's own validator has
-    accepted it. Nothing that runs refers to it yet. A generation that is there stays as it is, what
-    was changed in it by hand too, as long as the host itself can restore it (see `repair`).
+    The folder gets its name only when it is complete and the new code's validator has accepted it.
+    Nothing that runs refers to it yet. An existing generation is left alone, including manual
+    changes, as long as the host itself can restore it (see `repair`).
     """
     role, ident = manifest["role"], manifest["id"]
     target = paths.generation(role, ident)
-    known = generations.load_manifest(role, ident)
-    if known and not generations.beyond_repair(role, known):
+    existing = generations.load_manifest(role, ident)
+    if existing and not generations.beyond_repair(role, existing):
         return False
     draft = target.with_name(f".{ident}.draft")
     if draft.exists():
@@ -89,26 +89,27 @@ def stage(manifest: dict[str, Any]) -> bool:
 
 
 def service_group(manifest: Mapping[str, Any]) -> str:
-    """The group that may read a service's configuration; HostError where there is none yet."""
+    """The group that may read a service's configuration; HostError if it does not exist."""
     account = manifest["user"].get("name", "root")
     try:
         return grp.getgrnam(account).gr_name if account != "root" else "root"
     except KeyError:
         raise errors.HostError(
-            f"{manifest['role']}: there is no group {account}; its package or user is missing"
+            f"{manifest['role']}: there is no group {account}; the package or service that "
+            "creates it is missing"
         ) from None
 
 
 def make_parents(etc: Path, path: str, group: str) -> None:
-    """Make the folders below a generation's etc/ that a file of the service's own lies in."""
+    """Create the parent folders of a service's file below a generation's etc/."""
     for parent in reversed(Path(path).parents[:-1]):
         files.ensure_directory({"path": str(etc / parent), "group": group, "mode": "0750"})
 
 
 def put_in_place(role: str, draft: Path, target: Path) -> None:
-    """Give a whole draft its name, in one step also where a damaged generation has it.
+    """Give a complete draft its name, atomically even if a damaged generation has that name.
 
-    Units that may run with what was damaged are struck off what is known to run.
+    Units that may run with damaged files are removed from `running.json`.
     """
     if not target.exists():
         draft.rename(target)
@@ -120,9 +121,9 @@ def put_in_place(role: str, draft: Path, target: Path) -> None:
 
 
 def strike_edited(role: str, ident: str) -> None:
-    """Forget with what units of the generation in force run that may run with what was edited.
+    """Remove units of the generation in force from `running.json` that may run with edited files.
 
-    All of them where nobody can tell any more: its manifest is damaged.
+    All of them if the manifest is damaged.
     """
     manifest = generations.load_manifest(role, ident)
     if manifest is None:
@@ -135,16 +136,16 @@ def strike_edited(role: str, ident: str) -> None:
 
 
 def strike(running: Mapping[str, str], made: transition.Decision) -> dict[str, str]:
-    """What is known to run, without units that are edited or of which systemd reads another text.
+    """`running` without edited units, and with a restart due for units with a changed text.
 
-    Whatever ends a switch after this, the next one restarts them.
+    If a switch is interrupted after this, the next one restarts these units.
     """
     left = {name: value for name, value in running.items() if name not in made.edited_units}
     return left | dict.fromkeys(made.rewritten, transition.RESTART)
 
 
 def save_running(role: str, running: Mapping[str, str]) -> None:
-    """Write down with which inputs each unit was last started."""
+    """Save the inputs with which each unit was last started."""
     content = json.dumps(running, indent=1, sort_keys=True).encode()
     path = paths.running(role)
     if not path.exists() or path.read_bytes() != content:
@@ -152,9 +153,9 @@ def save_running(role: str, running: Mapping[str, str]) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two folders change their names in one step.
+    """Swap the names of two folders atomically.
 
-    On a file system that cannot, the second is away for a moment.
+    On a file system that cannot do so, `other` does not exist for a moment.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0:
@@ -169,10 +170,10 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def repair(role: str, manifest: Mapping[str, Any]) -> None:
-    """Make a staged generation what its manifest says, from what the host keeps of it.
+    """Restore a staged generation to its manifest, from the copies that the host keeps.
 
-    Files and units get their content, mode and owner back one by one; what does not belong there
-    goes. HostError names what has no unharmed copy.
+    Restores content, mode and owner of files and units, and removes files that do not belong there.
+    HostError names files without an intact copy.
     """
     ident = manifest["id"]
     base = paths.generation(role, ident)
@@ -186,10 +187,10 @@ def repair(role: str, manifest: Mapping[str, Any]) -> None:
     lost = [path for path, source in sources.items() if source is None]
     if lost:
         if generations.link_name(paths.current(role)) != ident:
-            (base / "manifest.json").unlink()  # the host no longer says that it has it
+            (base / "manifest.json").unlink()  # the host no longer reports it as staged
         raise errors.HostError(
             f"{role}: {', '.join(lost)} of generation {ident} were changed on the host, and no "
-            "unharmed copy is left; run site.yml again, which stages what the inventory asks for"
+            "intact copy is left; run site.yml, which stages the generation again"
         )
     for file in manifest["files"]:
         if source := sources.get(file["path"]):
@@ -208,9 +209,9 @@ def repair(role: str, manifest: Mapping[str, Any]) -> None:
 
 
 def keep_age(place: Path, running: Path) -> None:
-    """Give a unit's file the age of the one that runs, where nothing but the age differs.
+    """Give a unit file the times of the running one if their contents are equal.
 
-    Whoever restarts the unit by hand would else be told that systemd has not read it.
+    Otherwise a manual restart warns that the unit file changed on disk.
     """
     with contextlib.suppress(OSError):
         if running.read_bytes() == place.read_bytes():
@@ -219,10 +220,10 @@ def keep_age(place: Path, running: Path) -> None:
 
 
 def build_folders(manifest: Mapping[str, Any], draft: Path) -> None:
-    """Make the folders of a draft that commands fill; HostError names the command that fails.
+    """Run the commands that fill a draft's folders; HostError names the failing command.
 
-    One that an earlier generation made from the same inputs is taken over by hard links, since
-    nothing ever writes into a generation.
+    A folder that an earlier generation built from the same inputs is hard-linked instead:
+    generations are never written to.
     """
     for entry in manifest["build"]:
         folder = draft / entry["folder"]
@@ -234,24 +235,24 @@ def build_folders(manifest: Mapping[str, Any], draft: Path) -> None:
         for words in entry["commands"]:
             command = [fill(word, draft / "etc", manifest["venv"]) for word in words]
             system.must(command, f"{manifest['role']}: making {entry['folder']}")
-        # Commands do not wait for the disk; a power loss must not leave a whole manifest beside
-        # half a folder.
+        # Commands do not flush their files: a power loss must not leave a complete manifest beside
+        # an incomplete folder.
         os.sync()
 
 
 def built_before(role: str, entry: Mapping[str, Any]) -> Path | None:
-    """The folder that another generation of the role made from the same inputs, if there is one."""
-    for text in (paths.service(role) / "generations").glob("*/manifest.json"):
-        known = generations.load_manifest(role, text.parent.name) or {}
-        for other in known.get("build", []):
-            found = text.parent / str(other["folder"])
-            if other["key"] == entry["key"] and found.is_dir():
-                return found
+    """The folder that another generation of the role built from the same inputs, or None."""
+    for path in (paths.service(role) / "generations").glob("*/manifest.json"):
+        manifest = generations.load_manifest(role, path.parent.name) or {}
+        for other in manifest.get("build", []):
+            folder = path.parent / str(other["folder"])
+            if other["key"] == entry["key"] and folder.is_dir():
+                return folder
     return None
 
 
 def fill(command: str, etc: Path, venv: Mapping[str, Any] | None) -> str:
-    """A command of a description with {etc}, {generation} and {venv} standing for the staged."""
+    """A description's command with {etc}, {generation} and {venv} of the staged generation."""
     place = str(paths.VENVS / venv["name"]) if venv else ""
     for name, path in (("etc", etc), ("generation", etc.parent), ("venv", place)):
         command = command.replace(f"{{{name}}}", str(path))
@@ -259,23 +260,24 @@ def fill(command: str, etc: Path, venv: Mapping[str, Any] | None) -> str:
 
 
 def oslo_answers(venv: str, files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What a virtualenv's oslo.config has against INI files: path to text, empty when nothing.
+    """Validate INI files with a virtualenv's oslo.config: path to complaints, empty if valid.
 
-    `files` tells for each path its `namespaces` and which sections are `like` others, too.
+    `files` maps a path to its `namespaces`, and to the sections that are `like` other sections.
     """
     program = pkgutil.get_data(oslo_validator.__package__, "oslo_validator.py") or b""
     python = str(paths.VENVS / venv / "bin" / "python")
-    said = system.must(
+    output = system.must(
         [python, "-c", program.decode()], "validating configuration", stdin=json.dumps(files)
     )
-    answers: dict[str, str] = json.loads(said)
+    answers: dict[str, str] = json.loads(output)
     return answers
 
 
 def remember_options(venv: str, namespaces: list[list[str]]) -> None:
-    """Let a virtualenv keep what options its code has; see oslo_validator.
+    """Cache the options of a virtualenv's code in it; see oslo_validator.
 
-    Where it is only built and lacks modules of Debian's, it is asked for where it is used.
+    Fails silently on a host that only builds it and lacks Debian's modules; the host that uses it
+    does this again.
     """
     for names in namespaces:
         with contextlib.suppress(errors.HostError):
@@ -283,7 +285,7 @@ def remember_options(venv: str, namespaces: list[list[str]]) -> None:
 
 
 def validate(manifest: Mapping[str, Any], draft: Path) -> None:
-    """Let the new code judge the new configuration; HostError names every complaint."""
+    """Validate the new configuration with the new code; HostError with all complaints."""
     venv = manifest["venv"]
     complaints = []
     files = {
@@ -296,13 +298,13 @@ def validate(manifest: Mapping[str, Any], draft: Path) -> None:
     }
     if files and venv:
         complaints = [
-            f"{Path(path).name}:\n{system.tail(said)}"
-            for path, said in oslo_answers(venv["name"], files).items()
-            if said
+            f"{Path(path).name}:\n{system.tail(complaint)}"
+            for path, complaint in oslo_answers(venv["name"], files).items()
+            if complaint
         ]
     for file in manifest["files"]:
         if Path(file["path"]).parent == paths.SUDOERS:
-            # A mistake in one of these files would lock everybody out of sudo.
+            # An error in one of these files would disable sudo.
             done = system.run(
                 ["visudo", "--check", "--quiet", f"--file={draft / kept_path(file['path'])}"]
             )
@@ -325,10 +327,10 @@ def validate(manifest: Mapping[str, Any], draft: Path) -> None:
 def show_difference(
     manifest: Mapping[str, Any], old: Mapping[str, Any] | None = None
 ) -> list[dict[str, str]]:
-    """What changes in a service's files against what is there now; secrets masked.
+    """The differences between a service's present files and a generation, secrets masked.
 
-    Contents, modes and owners of files, units and drop-ins; what the generation in force (`old`)
-    has and this one has not. Each is Ansible's form of a difference.
+    Contents, modes and owners of files, units and drop-ins, and what only the generation in force
+    (`old`) has. Each is in Ansible's form of a difference.
     """
     shown = []
     role = manifest["role"]
@@ -363,7 +365,7 @@ def show_difference(
 
 
 def live_place(role: str, path: str) -> Path:
-    """Where a file of a manifest is read on the host."""
+    """The path at which a file of a manifest is read on the host."""
     return Path(path) if path.startswith("/") else paths.etc(role) / path
 
 
@@ -373,29 +375,29 @@ def shown_content(
     old: Mapping[str, Any] | None,
     place: Path,
 ) -> str:
-    """The text that a file will have, wherever it is now.
+    """The text that a file will have.
 
-    Where a virtualenv that is not there yet brings it, its present text if that one's is the same
-    for all anybody knows, else a line on where it comes from.
+    For a file from a virtualenv that is not there yet: the present text if it comes from the same
+    virtualenv, else a line that names the source.
     """
     if "content" in file:
         return str(file["content"])
     if "sha256" in file:
         whole = generations.restorable(manifest["role"], manifest["id"], file)
-        return read_text(whole) if whole else "(nobody knows: it was changed on the host)\n"
+        return read_text(whole) if whole else "(unknown: the file was changed on the host)\n"
     try:
         return file_content(file, manifest["venv"]).decode(errors="replace")
     except errors.HostError:
         source = (manifest["venv"] or {}).get("name"), file["from_venv"]
-        for known in (old or {"files": []})["files"]:
-            same = ((old or {}).get("venv") or {}).get("name"), known.get("from_venv")
-            if known["path"] == file["path"] and same == source:
+        for present in (old or {"files": []})["files"]:
+            other = ((old or {}).get("venv") or {}).get("name"), present.get("from_venv")
+            if present["path"] == file["path"] and other == source:
                 return read_text(place)
         return f"(from virtualenv {source[0]}: {source[1]})\n"
 
 
 def read_text(path: Path) -> str:
-    """A file's text; nothing where there is none."""
+    """A file's text; empty if it cannot be read."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -405,7 +407,7 @@ def read_text(path: Path) -> str:
 def difference(
     place: Path, after: str, secret: bool = False, rights: Mapping[str, Any] | None = None
 ) -> list[dict[str, str]]:
-    """Show how a file's text changes, and its mode and owner (`rights`), where they do."""
+    """The differences of a file's text, and of its mode and owner (`rights`)."""
     shown = []
     before = read_text(place) if place.parent == paths.UNITS or not place.is_symlink() else ""
     if before != after:
@@ -427,16 +429,17 @@ def difference(
 
 
 def prune(role: str, keep: int = 3) -> list[str]:
-    """Remove generations that nothing points at, but for the newest ones; what was removed."""
+    """Remove generations that no link points at, except the newest; returns their names."""
     folder = paths.service(role) / "generations"
     needed = {
         generations.link_name(paths.current(role)),
         generations.link_name(paths.previous(role)),
     }
     entries = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
-    spare = [p for p in entries if p.name not in needed]
-    drafts = [p for p in spare if p.name.startswith(".")]
-    doomed = drafts + [p for p in spare if p not in drafts][max(0, keep - len(needed)) :]
+    unreferenced = [p for p in entries if p.name not in needed]
+    drafts = [p for p in unreferenced if p.name.startswith(".")]
+    complete = [p for p in unreferenced if p not in drafts]
+    doomed = drafts + complete[max(0, keep - len(needed)) :]
     for path in doomed:
         shutil.rmtree(path)
     return [path.name for path in doomed]
@@ -445,7 +448,7 @@ def prune(role: str, keep: int = 3) -> list[str]:
 def migrate(role: str, ident: str, phase: str, progress: list[dict[str, Any]]) -> None:
     """Run a service's schema steps of one phase with the staged code and configuration.
 
-    Appends {step, seconds} to `progress` as it goes. HostError names the step that failed.
+    Appends {step, seconds} to `progress` after each step. HostError names the failing step.
     """
     manifest = generations.load_manifest(role, ident)
     if manifest is None:

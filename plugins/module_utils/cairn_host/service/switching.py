@@ -1,6 +1,6 @@
-"""The switch of a service to a staged generation, and the way back.
+"""The switch of a service to a staged generation, and the return if it fails.
 
-Standard library only, on the managed host.
+Runs on the managed host, with the standard library only.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ PAUSE = 1.0  # seconds between looks at units that start
 
 
 def install(role: str, manifest: Mapping[str, Any], made: Decision) -> bool:
-    """Put absolute files, the /etc link, units, drop-ins and links for the boot in place.
+    """Write absolute files, the link in /etc, units, drop-ins and links for the boot.
 
-    Returns whether other files of systemd's changed.
+    Returns whether files below /etc/systemd changed that are neither units nor drop-ins.
     """
     base = paths.current(role)
-    other = False
+    reload = False
     for file in manifest["files"]:
         if file["path"] not in made.files:
             continue
         place = Path(file["path"])
         content = (paths.generation(role, manifest["id"]) / file["kept"]).read_bytes()
         files.write_atomic(place, content, int(file["mode"], 8), file["owner"], file["group"])
-        other |= str(place).startswith("/etc/systemd/")
+        reload |= str(place).startswith("/etc/systemd/")
     if made.etc:
         etc = paths.etc(role)
         if etc.is_dir() and not etc.is_symlink():
             aside = etc.with_name(f"{etc.name}.before-cairn")
             if aside.exists():
                 raise errors.HostError(
-                    f"{etc} is a folder and {aside} exists: move one of them away"
+                    f"{etc} is a folder, and {aside} exists: move one of them away"
                 )
             etc.rename(aside)
         files.link_atomic(etc, base / "etc")
@@ -55,11 +55,11 @@ def install(role: str, manifest: Mapping[str, Any], made: Decision) -> bool:
             files.write_atomic(generations.dropin(name), text, 0o644, "root", "root")
         elif name in made.dropins:
             generations.dropin(name).unlink(missing_ok=True)
-    return other
+    return reload
 
 
 def remove_leftovers(made: Decision, old: Mapping[str, Any] | None) -> None:
-    """Stop and take away units and files that the new generation no longer has."""
+    """Stop and remove units and files that the new generation no longer has."""
     for unit in (old or {"units": []})["units"]:
         if unit["unit"] not in made.removed_units:
             continue
@@ -72,10 +72,10 @@ def remove_leftovers(made: Decision, old: Mapping[str, Any] | None) -> None:
 
 
 def enable(manifest: Mapping[str, Any], made: Decision) -> None:
-    """Make units start at boot, or not; generated ones by their own link, others by systemd.
+    """Enable or disable units at boot: generated units by their own link, others by systemctl.
 
-    systemd is asked only where it has something to change: each time it reads all units again,
-    once more for every unit that has an init script.
+    systemctl is called only if something changes: each call makes systemd reload all units, once
+    more for every unit with an init script.
     """
     for unit in manifest["units"]:
         link = generations.wants(unit)
@@ -91,7 +91,7 @@ def enable(manifest: Mapping[str, Any], made: Decision) -> None:
 
 
 def journal(unit: str, lines: int = 25) -> str:
-    """The last lines that a unit wrote, for an error message."""
+    """The last lines of a unit's journal, for an error message."""
     done = system.run(
         ["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output=cat"]
     )
@@ -99,7 +99,7 @@ def journal(unit: str, lines: int = 25) -> str:
 
 
 def wait_healthy(unit: Mapping[str, Any]) -> float:
-    """Wait until a started unit serves; seconds it took. HostError with its journal otherwise."""
+    """Wait until a unit is healthy; returns the seconds. Otherwise HostError with its journal."""
     started = time.monotonic()
     problem = health.wait(unit["unit"], unit["health"])
     if problem:
@@ -114,14 +114,14 @@ def wait_healthy(unit: Mapping[str, Any]) -> float:
 def apply(
     role: str, manifest: Mapping[str, Any], back_to: tuple[str | None] | None = None
 ) -> dict[str, Any]:
-    """Make the host run a generation: links, then only the units whose inputs changed.
+    """Put a generation in force: links first, then only the units whose inputs changed.
 
-    `back_to` is given on the way back from a switch that failed: the generation that a rollback
-    returned to before it, if there was one.
-    Before a unit is touched, even in its text, it is struck off what is known to run, and comes
-    back when it is healthy: whatever ends a switch early, the next one, or the return, has systemd
-    read the unit again and starts it.
-    Returns what transition.Decision reports, `from`, `changed`, and seconds by unit.
+    `back_to` is set for the return from a failed switch: the target of a rollback before the
+    switch, if there was one.
+    Before a unit or its file is touched, it is removed from `running.json`; it is added back once
+    the unit is healthy. If the switch is interrupted, the next switch, or the return, makes systemd
+    reload the unit and restarts it.
+    Returns the Decision's report, `from`, `changed`, and the seconds by unit.
     """
     old_ident, old = in_force(role)
     made, seen = decide(role, old, manifest, returning=back_to is not None)
@@ -132,9 +132,9 @@ def apply(
     remove_leftovers(made, old)
     if old_ident != manifest["id"]:
         flip(role, manifest["id"], old_ident if old else None, back_to)
-    other = install(role, manifest, made)
-    # A link that is what it was leads to another text now; a switch that was cut off may have
-    # written a drop-in that systemd has not read.
+    reload = install(role, manifest, made)
+    # An unchanged link may lead to a changed text; an interrupted switch may have written a
+    # drop-in that systemd has not read.
     touched = {*made.rewritten, *made.unit_links} | {
         unit["unit"]
         for unit in manifest["units"]
@@ -142,7 +142,7 @@ def apply(
         and running.get(unit["unit"]) in (None, transition.RESTART)
     }
     if (
-        other
+        reload
         or made.removed_units
         or made.removed_files
         or generations.loaded_units(sorted(touched))
@@ -156,8 +156,8 @@ def apply(
     for verb in ("stop", "reload", "restart"):
         act(verb, made.chosen(verb))
     seconds, problems = wait_all([u for u in manifest["units"] if u["unit"] in busy])
-    known = {unit["unit"]: unit["fingerprint"] for unit in manifest["units"]}
-    staging.save_running(role, {n: value for n, value in known.items() if n not in problems})
+    running = {unit["unit"]: unit["fingerprint"] for unit in manifest["units"]}
+    staging.save_running(role, {n: value for n, value in running.items() if n not in problems})
     if problems:
         raise errors.HostError("\n".join(problems.values()))
     changed = old_ident != manifest["id"] or made.changes()
@@ -165,7 +165,7 @@ def apply(
 
 
 def in_force(role: str) -> tuple[str | None, dict[str, Any] | None]:
-    """The generation in force and its manifest, as far as they are there."""
+    """The generation in force and its manifest; None for what does not exist."""
     ident = generations.link_name(paths.current(role))
     return ident, generations.load_manifest(role, ident) if ident else None
 
@@ -177,7 +177,7 @@ def decide(
     *,
     returning: bool = False,
 ) -> tuple[Decision, transition.Seen]:
-    """What a switch to this generation does, and what that was decided by. Changes nothing."""
+    """What a switch to this generation does, and the state it is based on. Changes nothing."""
     states = settled_states([unit["unit"] for unit in manifest["units"]])
     seen = generations.look(role, old, manifest, states)
     where = generations.places(role)
@@ -187,20 +187,20 @@ def decide(
 def plan(
     role: str, ident: str, manifest: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """What `switch` would return, and the differences of files. Changes nothing.
+    """The result of `switch` in advance, and the differences of files. Changes nothing.
 
-    `manifest` is given for a generation that is not staged yet.
+    `manifest` is for a generation that is not staged yet.
     """
-    wanted = generations.load_manifest(role, ident) or manifest or staged(role, ident)
+    new = generations.load_manifest(role, ident) or manifest or staged(role, ident)
     old_ident, old = in_force(role)
-    made, _seen = decide(role, old, wanted)
+    made, _seen = decide(role, old, new)
     changed = old_ident != ident or made.changes()
-    told = {**made.report(), "from": old_ident, "changed": changed}
-    return told, staging.show_difference(wanted, old)
+    result = {**made.report(), "from": old_ident, "changed": changed}
+    return result, staging.show_difference(new, old)
 
 
 def staged(role: str, ident: str) -> dict[str, Any]:
-    """The manifest of a staged generation; HostError where it is not staged."""
+    """The manifest of a staged generation; HostError if it is not staged."""
     manifest = generations.load_manifest(role, ident)
     if manifest is None:
         raise errors.HostError(f"{role}: generation {ident} is not staged on this host")
@@ -208,9 +208,10 @@ def staged(role: str, ident: str) -> dict[str, Any]:
 
 
 def flip(role: str, ident: str, before: str | None, back_to: tuple[str | None] | None) -> None:
-    """Put a generation in force; a rollback leads to the one before it.
+    """Set the link `current`, and `previous` to the generation before.
 
-    On the way back (`back_to`) it leads to where it led before, never to what has just failed.
+    On the return from a failed switch (`back_to`) `previous` is restored, and never points at the
+    generation that failed.
     """
     current, previous = paths.current(role), paths.previous(role)
     if back_to is None and before:
@@ -225,7 +226,7 @@ def flip(role: str, ident: str, before: str | None, back_to: tuple[str | None] |
 
 
 def wait_all(units: list[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, str]]:
-    """Wait for units side by side: seconds by unit that is healthy, problem by unit that is not."""
+    """Wait for units in parallel; returns the seconds of healthy units and others' problems."""
     seconds, problems = {}, {}
     with ThreadPoolExecutor(max_workers=max(1, len(units))) as pool:
         waits = {unit["unit"]: pool.submit(wait_healthy, unit) for unit in units}
@@ -238,7 +239,7 @@ def wait_all(units: list[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str
 
 
 def act(verb: str, names: list[str]) -> None:
-    """Stop, reload or restart units at once; HostError with the journals of those that failed."""
+    """Stop, reload or restart units together; HostError with the journals of failed units."""
     if not names:
         return
     if verb == "restart":
@@ -253,10 +254,10 @@ def act(verb: str, names: list[str]) -> None:
 
 
 def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str, str]]:
-    """States of units (see generations), once none is in the middle of its start; or after so long.
+    """States of units (see generations) once none of them is starting, or after `seconds`.
 
-    After a power cut a run may come while a server is still on its way: it is left to arrive. Told
-    to end, it might never do so (MariaDB, while it recovers).
+    After a power cut a server may still be starting. It is left alone: stopped now, MariaDB might
+    hang in its recovery.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -268,7 +269,7 @@ def settled_states(names: list[str], seconds: float = 300) -> dict[str, dict[str
 
 
 def take_new_name(role: str) -> None:
-    """Move a renamed service to the folder of its name; what leads to the former one finds it."""
+    """Move a renamed service to its new folder, and link the former name to it."""
     folder, former = paths.SERVICES / role, paths.service(role)
     if former != folder:
         former.rename(folder)
@@ -276,17 +277,17 @@ def take_new_name(role: str) -> None:
 
 
 def switch(role: str, ident: str, *, rollback: bool = False) -> dict[str, Any]:
-    """Switch a service to a staged generation; on failure go back to the one before and say so.
+    """Switch a service to a staged generation; on failure return to the previous one.
 
-    A rollback leaves a note of that, so that one which failed on another host can be repeated: this
-    host is done. A rollback of a rollback leaves none, since it leads to the newer generation.
+    A rollback is noted, so that a rollback that failed on other hosts can be repeated without this
+    host. A rollback of a rollback is not: it leads to the newer generation.
     """
     manifest = staged(role, ident)
     take_new_name(role)
     old_ident = generations.link_name(paths.current(role))
     before = generations.link_name(paths.previous(role))
     if rollback and old_ident and not generations.is_rolled_back(role):
-        # Before the links: both have to agree with it, whenever this is cut off.
+        # Before the links change: the note counts only if it matches both links.
         note = f"{ident} {old_ident}\n".encode()
         files.write_atomic(paths.rolled_back(role), note, 0o644, "root", "root")
     try:
@@ -299,8 +300,8 @@ def switch(role: str, ident: str, *, rollback: bool = False) -> dict[str, Any]:
             apply(role, old, (before,))
         except errors.HostError as second:
             raise errors.HostError(
-                f"{role}: generation {ident} failed, and so did the return to {old_ident}\n"
-                f"{error}\n--- the return:\n{second}"
+                f"{role}: generation {ident} failed, and the return to {old_ident} failed as "
+                f"well\n{error}\n--- the return:\n{second}"
             ) from None
         raise errors.HostError(
             f"{role}: generation {ident} failed; the service runs {old_ident} again\n{error}"
@@ -308,23 +309,24 @@ def switch(role: str, ident: str, *, rollback: bool = False) -> dict[str, Any]:
 
 
 def switch_ahead(services: Mapping[str, str]) -> None:
-    """Switch services, {role: generation}, one after the other; ends at the first that fails.
+    """Switch services, {role: generation}, in turn; stops at the first failure.
 
-    Leaves what `switch` returned for `switched_ahead`. The error of one that failed comes again
-    when it is switched for good.
+    Saves the results of `switch` for `switched_ahead`. An error is not saved: it occurs again when
+    the service is switched in its turn.
     """
     with contextlib.suppress(errors.HostError), lock.host_lock(background=True):
         for role, ident in services.items():
-            done = {**switch(role, ident), "generation": ident}
-            files.write_atomic(paths.ahead(role), json.dumps(done).encode(), 0o600, "root", "root")
+            result = {**switch(role, ident), "generation": ident}
+            text = json.dumps(result).encode()
+            files.write_atomic(paths.ahead(role), text, 0o600, "root", "root")
 
 
 def switched_ahead(role: str, ident: str) -> dict[str, Any]:
-    """What `switch_ahead` did when it came to this generation, to be told once; else nothing."""
+    """The saved result of `switch_ahead` for this generation, and remove it; else empty."""
     path = paths.ahead(role)
     try:
-        done = json.loads(path.read_text())
+        result = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
     path.unlink()
-    return done if done.pop("generation") == ident else {}
+    return result if result.pop("generation") == ident else {}

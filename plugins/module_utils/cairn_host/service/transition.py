@@ -1,8 +1,8 @@
 """What a switch does to a host, decided before anything is touched.
 
 Runs on managed hosts; pure functions on plain data. The plan (`--check`), the switch and the probe
-share `decide`: the plan reports what it returns, the switch carries it out, and drift of a host
-is what it says of the generation that is in force already.
+share `decide`: the plan reports its result, the switch carries it out, and for the generation in
+force its result is the host's drift.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ Manifest = Mapping[str, Any]
 Unit = Mapping[str, Any]
 
 RESTART = "restart"
-"""Stands for a fingerprint in running.json: the unit's own text changed, a reload is not enough."""
+"""In place of a fingerprint in running.json: the unit's text changed, a reload is not enough."""
 
 STAGING = frozenset({"generation", "venv"})
-"""Kinds of drift that no switch mends: the generation has to be staged."""
+"""Kinds of drift that a switch cannot repair: the generation must be staged again."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """A file as it is on the host."""
+    """The state of a file on the host."""
 
     sha256: str
     mode: int
@@ -34,38 +34,38 @@ class FileState:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a host shows of one service."""
+    """The observed state of one service on a host."""
 
     running: Mapping[str, str] = field(default_factory=dict)
-    """Unit to the fingerprint that it was last started with."""
+    """Unit to the fingerprint with which it was last started."""
     states: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Unit to its ActiveState, SubState and UnitFileState."""
     files: Mapping[str, FileState | None] = field(default_factory=dict)
-    """Absolute path to the file there; None where there is none."""
+    """Absolute path to the file's state; None if there is no file."""
     own: Mapping[str, FileState | None] = field(default_factory=dict)
-    """Path below the generation in force to the file there: configuration and units."""
+    """Path below the generation in force to the file's state: configuration and units."""
     etc: str | None = None
-    """What the service's link in /etc points at; an empty string for something else than a link."""
+    """The target of the service's link in /etc; empty if it is not a link."""
     unit_files: Mapping[str, FileState | None] = field(default_factory=dict)
-    """Unit to the file that systemd reads for it from /etc, through a link or not."""
+    """Unit to the file that systemd reads for it from /etc, directly or through a link."""
     unit_links: Mapping[str, str | None] = field(default_factory=dict)
-    """Unit to what its link points at."""
+    """Unit to the target of its link."""
     dropins: Mapping[str, FileState | None] = field(default_factory=dict)
-    """Unit to Cairn's drop-in of it."""
+    """Unit to the state of Cairn's drop-in."""
     wants: Mapping[str, str | None] = field(default_factory=dict)
-    """Unit to what its link below *.wants points at."""
+    """Unit to the target of its link below *.wants."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where links of a service lead."""
+    """The targets of a service's links."""
 
     etc: str
-    """The folder that the link in /etc points at."""
+    """The target of the link in /etc."""
     units: str
-    """The folder that links of units point at."""
+    """The folder with the targets of unit links."""
     system: str
-    """systemd's own folder, to which links below *.wants lead."""
+    """systemd's folder, with the targets of links below *.wants."""
 
 
 @dataclass
@@ -73,29 +73,29 @@ class Decision:
     """What a switch does. Everything is in the order of the manifest."""
 
     units: dict[str, str] = field(default_factory=dict)
-    """Unit to restart, reload or stop; units that are left alone are not in it."""
+    """Unit to restart, reload or stop; units that are left alone are missing."""
     files: dict[str, list[str]] = field(default_factory=dict)
-    """Absolute path to what of it is written: content, mode or owner."""
+    """Absolute path to the aspects that are written: content, mode or owner."""
     own: dict[str, list[str]] = field(default_factory=dict)
-    """Path below the generation in force to what of it was changed by hand and is restored."""
+    """Path below the generation in force to the manually changed aspects that are restored."""
     mended: list[str] = field(default_factory=list)
-    """Whatever is not as the generation in force left it, and will be as the new one says."""
+    """Things that differ from the generation in force, and are replaced by the new one's."""
     edited_units: list[str] = field(default_factory=list)
-    """Units that may run with what was changed by hand."""
+    """Units that may run with manually changed files."""
     rewritten: list[str] = field(default_factory=list)
-    """Units of which systemd reads another text afterwards."""
+    """Units whose text changes for systemd."""
     etc: bool = False
-    """Whether the link in /etc is made."""
+    """Whether the link in /etc is created."""
     unit_links: list[str] = field(default_factory=list)
-    """Units whose link is made."""
+    """Units whose link is created."""
     dropins: list[str] = field(default_factory=list)
-    """Units whose drop-in is written or taken away."""
+    """Units whose drop-in is written or removed."""
     wants: list[str] = field(default_factory=list)
-    """Units whose link for the boot is made or taken away."""
+    """Units whose link for the boot is created or removed."""
     enable: list[str] = field(default_factory=list)
-    """Units of Debian's that systemd is asked to start at boot."""
+    """Debian's units that are enabled by systemctl."""
     disable: list[str] = field(default_factory=list)
-    """Units of Debian's that systemd is asked not to start at boot."""
+    """Debian's units that are disabled by systemctl."""
     removed_units: list[str] = field(default_factory=list)
     """Units of the generation in force that the new one does not have."""
     removed_files: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Decision:
         return [name for name, verb in self.units.items() if verb in verbs]
 
     def report(self) -> dict[str, list[str]]:
-        """What plan and run tell, in one form."""
+        """The result of a plan and of a run, in one form."""
         return {
             "restarted": self.chosen("restart"),
             "reloaded": self.chosen("reload"),
@@ -119,7 +119,7 @@ class Decision:
         }
 
     def changes(self) -> bool:
-        """Whether anything on the host changes, the link to the generation left aside."""
+        """Whether anything on the host changes, apart from the link to the generation."""
         return bool(
             self.units
             or self.files
@@ -144,7 +144,7 @@ def kept_path(path: str) -> str:
 
 
 def file_digest(file: Mapping[str, Any]) -> str | None:
-    """Hash of a manifest's file; None for one of a virtualenv that nobody has looked into."""
+    """Hash of a manifest's file; None for a file from a virtualenv that was not read yet."""
     if "sha256" in file:
         return str(file["sha256"])
     return sha256(str(file["content"]).encode()) if "content" in file else None
@@ -153,7 +153,7 @@ def file_digest(file: Mapping[str, Any]) -> str | None:
 def file_faults(
     wanted: Mapping[str, Any], digest: str | None, found: FileState | None
 ) -> list[str]:
-    """What of a file is not as wanted: content, mode, owner. `digest` None fits any content."""
+    """The aspects in which a file differs: content, mode, owner. `digest` None fits any content."""
     if found is None:
         return ["content"]
     faults = []
@@ -167,20 +167,20 @@ def file_faults(
 
 
 def text_faults(text: str, found: FileState | None) -> list[str]:
-    """What of a unit file or drop-in is not as wanted; they are root's and readable by all."""
+    """The aspects in which a unit file or drop-in differs; these are root's and world-readable."""
     rights = {"mode": "0644", "owner": "root", "group": "root"}
     return file_faults(rights, sha256(text.encode()), found)
 
 
 def wants_target(unit: Unit) -> str | None:
-    """The target whose folder has a link to a unit of Cairn's; None for one without."""
+    """The target whose *.wants folder links to a generated unit; None if there is none."""
     if not unit["text"] or "WantedBy=" not in unit["text"]:
         return None
     return "timers.target" if unit["unit"].endswith(".timer") else "multi-user.target"
 
 
 def reads(unit: Unit, paths: Iterable[str]) -> bool:
-    """Whether a unit is restarted for one of these files."""
+    """Whether one of these files restarts a unit."""
     named = unit.get("config_files")
     for path in paths:
         if path.startswith("uwsgi-") and path != f"uwsgi-{unit.get('name')}.ini":
@@ -193,10 +193,10 @@ def reads(unit: Unit, paths: Iterable[str]) -> bool:
 def unit_verb(
     unit: Unit, running: str | None, state: Mapping[str, str], *, edited: bool, rewritten: bool
 ) -> str:
-    """What is done to a unit: restart (or start), reload, stop or nothing (an empty string).
+    """The action on a unit: restart (or start), reload, stop, or an empty string for none.
 
-    `running` is its entry in running.json; `edited` tells that it may run with what was changed by
-    hand, `rewritten` that systemd gets another text for it.
+    `running` is its entry in running.json; `edited` is whether it may run with manually changed
+    files, `rewritten` whether its text changes for systemd.
     """
     active = state.get("ActiveState")
     if unit["state"] == "stopped":
@@ -208,18 +208,18 @@ def unit_verb(
     current = running == unit["fingerprint"]
     if unit["on_change"] == "none" or (current and not edited and not rewritten):
         return ""
-    # systemd takes over another text of a unit that runs only when it starts.
+    # systemd applies a running unit's new text only when the unit restarts.
     return "restart" if rewritten or running == RESTART else str(unit["on_change"])
 
 
 def decide(
     old: Manifest | None, new: Manifest, seen: Seen, places: Places, *, returning: bool = False
 ) -> Decision:
-    """What it takes to make a host run the generation `new`.
+    """What a switch of a host to the generation `new` does.
 
-    `old` is the manifest in force; None where there is none, or it is damaged. Both are either as
-    staged (with hashes) or as the inventory asks for them (with contents). `returning` is for the
-    way back from a switch that failed: what is not as that generation says was not changed by hand.
+    `old` is the manifest in force; None if there is none, or it is damaged. Both are either staged
+    (with hashes) or from the inventory (with contents). `returning` is for the return from a failed
+    switch: differences are then not manual changes.
     """
     made = Decision()
     edited: set[str] = set()
@@ -233,8 +233,8 @@ def decide(
     made.etc = bool(new["etc"]) and seen.etc != places.etc
     before = {unit["unit"]: unit for unit in old["units"]} if old else {}
     for unit in new["units"]:
-        known = None if returning else before.get(unit["unit"])
-        _decide_unit(unit, known, edited, seen, places, made)
+        previous = None if returning else before.get(unit["unit"])
+        _decide_unit(unit, previous, edited, seen, places, made)
     if old is not None and old["id"] != new["id"]:
         kept = {unit["unit"] for unit in new["units"]}
         made.removed_units = [name for name in before if name not in kept]
@@ -249,10 +249,10 @@ def decide(
 
 
 def _edited_files(old: Manifest, new: Manifest, seen: Seen, made: Decision) -> set[str]:
-    """Files of the generation in force whose content was changed by hand, as manifests name them.
+    """Files of the generation in force with manually changed content, by their names in manifests.
 
-    Notes in `made` what is mended: all of it outside the generation; inside only where that stays
-    in force (a generation that is left is restored when it is returned to).
+    Adds to `made` what is mended: all files outside the generation, and files inside it if it stays
+    in force (otherwise they are restored by a rollback to it).
     """
     edited: set[str] = set()
     for file in old["files"]:
@@ -274,7 +274,7 @@ def _edited_files(old: Manifest, new: Manifest, seen: Seen, made: Decision) -> s
         if "content" in faults:
             edited.add(place.removeprefix("etc/"))
         elif "added" in faults:
-            # Whoever reads its configuration from there may read this, too.
+            # Every reader of the folder may read this file, too.
             edited |= {f["path"] for f in old["files"] if not f["path"].startswith("/")}
     if old["id"] == new["id"]:
         made.own = damage
@@ -282,9 +282,9 @@ def _edited_files(old: Manifest, new: Manifest, seen: Seen, made: Decision) -> s
 
 
 def own_faults(manifest: Manifest, own: Mapping[str, FileState | None]) -> dict[str, list[str]]:
-    """Place below a staged generation to what of it is not as the manifest says.
+    """Path below a staged generation to the aspects that differ from its manifest.
 
-    Besides content, mode and owner a fault is `added`, for a file that does not belong there.
+    Besides content, mode and owner there is `added`, for a file that does not belong there.
     """
     faults = {}
     places = set()
@@ -312,17 +312,17 @@ def _decide_unit(
     places: Places,
     made: Decision,
 ) -> None:
-    """Decide on one unit; `before` is what the generation in force says of it."""
+    """Decide on one unit; `before` is its entry in the generation in force."""
     name = unit["unit"]
     text, dropin = seen.unit_files.get(name), seen.dropins.get(name)
-    by_hand = False
+    edited_itself = False
     if before is not None:
         changed = before["text"] and "content" in text_faults(before["text"], text)
-        other = before["dropin"] and text_faults(before["dropin"], dropin)
-        by_hand = bool(changed or "content" in (other or []))
+        dropin_faults = before["dropin"] and text_faults(before["dropin"], dropin)
+        edited_itself = bool(changed or "content" in (dropin_faults or []))
         if changed:
             made.mended.append(f"unit {name}")
-        if other or (not before["dropin"] and dropin is not None):
+        if dropin_faults or (not before["dropin"] and dropin is not None):
             made.mended.append(f"drop-in of {name}")
     rewritten = bool(unit["text"]) and "content" in text_faults(unit["text"], text)
     if unit["text"] and seen.unit_links.get(name) != f"{places.units}/{name}":
@@ -344,26 +344,26 @@ def _decide_unit(
             made.wants.append(name)
     elif not unit["text"] and seen.states.get(name, {}).get("UnitFileState") != f"{verb}d":
         getattr(made, verb).append(name)
-    spoilt = by_hand or reads(unit, edited)
-    if spoilt:
+    unit_edited = edited_itself or reads(unit, edited)
+    if unit_edited:
         made.edited_units.append(name)
-    done = unit_verb(
+    action = unit_verb(
         unit,
         seen.running.get(name),
         seen.states.get(name, {}),
-        edited=spoilt,
+        edited=unit_edited,
         rewritten=rewritten,
     )
-    if done:
-        made.units[name] = done
+    if action:
+        made.units[name] = action
 
 
 def drift(manifest: Manifest, seen: Seen, made: Decision) -> list[dict[str, str]]:
-    """What a host lacks of the generation in force: {kind, what, text}.
+    """How a host differs from the generation in force: a list of {kind, what, text}.
 
-    `made` is what `decide` says of that generation. Kinds are `file`, `link`, `dropin` and `unit`.
+    `made` is the result of `decide` for it. Kinds are `file`, `link`, `dropin` and `unit`.
     """
-    found = [
+    differences = [
         *(("file", path, _changed(path, faults)) for path, faults in made.files.items()),
         *(
             ("file", place, _changed(f"{place} in the generation", faults))
@@ -374,15 +374,16 @@ def drift(manifest: Manifest, seen: Seen, made: Decision) -> list[dict[str, str]
         *(("unit", name, f"{name}: its link for the boot was changed") for name in made.wants),
     ]
     if made.etc:
-        found.append(("link", "etc", f"/etc/{manifest['role']} is not the current generation's"))
+        text = f"/etc/{manifest['role']} is not the current generation's"
+        differences.append(("link", "etc", text))
     for unit in manifest["units"]:
-        text = _unit_drift(unit, seen, made)
-        found += [("unit", unit["unit"], f"{unit['unit']} {one}") for one in text]
-    return [{"kind": kind, "what": what, "text": text} for kind, what, text in found]
+        texts = _unit_drift(unit, seen, made)
+        differences += [("unit", unit["unit"], f"{unit['unit']} {one}") for one in texts]
+    return [{"kind": kind, "what": what, "text": text} for kind, what, text in differences]
 
 
 def _changed(path: str, faults: list[str]) -> str:
-    """Say what was changed of a file."""
+    """A sentence on the manual changes of a file."""
     if "added" in faults:
         return f"{path} does not belong there"
     if "content" in faults:
@@ -391,18 +392,18 @@ def _changed(path: str, faults: list[str]) -> str:
 
 
 def _unit_drift(unit: Unit, seen: Seen, made: Decision) -> list[str]:
-    """Say what a unit is not that it should be."""
+    """The states in which a unit should not be, as ends of sentences."""
     name = unit["unit"]
     state = seen.states.get(name, {})
     active = state.get("ActiveState", "unknown")
     running = seen.running.get(name)
-    said = []
+    texts = []
     if unit["state"] == "started" and active not in ("active", "reloading"):
-        said.append(f"is {active}")
+        texts.append(f"is {active}")
     elif made.units.get(name) == "stop":
-        said.append("runs but should not")
+        texts.append("runs but should not")
     elif running == RESTART or (unit["on_change"] != "none" and running != unit["fingerprint"]):
-        said.append("runs with older inputs")
+        texts.append("runs with older inputs")
     if unit["enabled"] and state.get("UnitFileState") in ("disabled", "masked", "linked"):
-        said.append("would not start at boot")
-    return said
+        texts.append("would not start at boot")
+    return texts

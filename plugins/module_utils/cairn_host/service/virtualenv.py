@@ -1,7 +1,7 @@
-"""What modules do on a managed host to make virtualenvs: build, pack, unpack, remove.
+"""Virtualenvs on a managed host: build, pack, unpack and remove them.
 
-Standard library only. A virtualenv lies under the hash of its lock, so one that is there whole (the
-stamp is written last) never changes; without the stamp it is the rest of a broken attempt.
+Standard library only. A virtualenv is named by the hash of its lock, so a complete one never
+changes. The stamp is written last: a virtualenv without it is the rest of a failed attempt.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from ..system import must
 
 PYTHON = "/usr/bin/python3"
 DISTRO = Path("/usr/lib/python3/dist-packages")
-# Compiled files say that they need no look at their sources, whose times then do not matter.
-# What this Python cannot compile (templates, other versions' syntax) it does not import either.
+# UNCHECKED_HASH: Python then ignores the times of the sources. Files that cannot be compiled
+# (templates, syntax of other versions) are not imported either.
 COMPILE = """
 import compileall, sys
 from py_compile import PycInvalidationMode
 mode = PycInvalidationMode.UNCHECKED_HASH
 compileall.compile_dir(sys.argv[1], quiet=2, workers=0, invalidation_mode=mode)
 """
-# To make a file costs more than to fill it: owner, mode and times are those it is made with.
+# Creating a file costs more than filling it: files keep the owner, mode and times of creation.
 UNPACK = (
     *("tar", "--extract", "--gzip", "--blocking-factor=4096"),
     *("--touch", "--no-same-owner", "--no-same-permissions"),
@@ -38,12 +38,12 @@ UNPACK = (
 
 
 def is_complete(name: str) -> bool:
-    """Whether the virtualenv is there, whole."""
+    """Whether the virtualenv exists and is complete."""
     return (paths.VENVS / name / paths.VENV_COMPLETE).exists()
 
 
 def place_uv(uv: Mapping[str, str]) -> Path:
-    """Move the transferred uv into its place; the path to run."""
+    """Install the transferred uv; returns its path."""
     target = Path(paths.UV / uv["version"] / "uv")
     if not target.exists():
         write_atomic(target, Path(uv["transferred"]).read_bytes(), 0o755, "root", "root")
@@ -52,9 +52,9 @@ def place_uv(uv: Mapping[str, str]) -> Path:
 
 @contextlib.contextmanager
 def making(name: str) -> Iterator[Path]:
-    """The place of a virtualenv in the making: empty at first, and taken away when it fails.
+    """The path of a virtualenv to create, which is removed on failure and stamped on success.
 
-    Services read what is made here, whatever umask the administrator has.
+    Sets the umask with which services can read it.
     """
     path = paths.VENVS / name
     if path.exists():
@@ -63,21 +63,21 @@ def making(name: str) -> Iterator[Path]:
     try:
         paths.VENVS.mkdir(parents=True, exist_ok=True)
         yield path
-        os.sync()  # the stamp must not outlive a power cut that the files did not
+        os.sync()  # a power cut must not leave the stamp without the files
         stamp = path / paths.VENV_COMPLETE
         stamp.write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()))
     except (HostError, OSError):
-        shutil.rmtree(path, ignore_errors=True)  # a full disk needs the room
+        shutil.rmtree(path, ignore_errors=True)  # free the space on a full disk
         raise
     finally:
         os.umask(umask)
 
 
 def build(name: str, lock: str, builders: str, uv: Path, environment: Mapping[str, str]) -> bool:
-    """Make a virtualenv from the text of its lock; True when it was made now.
+    """Build a virtualenv from the text of its lock; True if it was built now.
 
     `builders` is the lock of the tools that build source-only packages. Every file is checked
-    against its hash. HostError names what uv had against it.
+    against its hash. HostError with uv's output if it fails.
     """
     if is_complete(name):
         return False
@@ -108,12 +108,12 @@ def build(name: str, lock: str, builders: str, uv: Path, environment: Mapping[st
         )
         remove_tests(path)
         must([python, "-c", COMPILE, str(path / "lib")], f"compiling {name}")
-        (path / ".lock").unlink(missing_ok=True)  # uv's own, writable by everybody
+        (path / ".lock").unlink(missing_ok=True)  # uv's own, world-writable
     return True
 
 
 def remove_tests(venv: Path) -> None:
-    """Take away the tests that packages bring: a quarter of the files, and nothing imports them."""
+    """Remove the packages' tests: a quarter of the files, which nothing imports."""
     for folder in sorted(venv.glob("lib/python3*/site-packages/**/tests")):
         if (folder / "__init__.py").exists():
             shutil.rmtree(folder)
@@ -122,9 +122,8 @@ def remove_tests(venv: Path) -> None:
 def pack(name: str) -> dict[str, str]:
     """Pack a virtualenv for other hosts: {path, sha256} of the archive.
 
-    Links to modules of Debian's own Python stay out: each host makes them for what it has.
-    The login user, who need not be root, fetches the archive: it is as readable for everybody as
-    the virtualenv itself, whatever umask the administrator has.
+    Links to modules of Debian's Python are excluded: each host creates its own. The archive is
+    world-readable, as the virtualenv is: the login user, who may not be root, fetches it.
     """
     paths.ARCHIVES.mkdir(parents=True, exist_ok=True)
     for folder in (paths.ARCHIVES, paths.ARCHIVES.parent):
@@ -151,25 +150,28 @@ def pack(name: str) -> dict[str, str]:
 
 
 def unpack(name: str, archive: Path, sha256: str) -> bool:
-    """Unpack a virtualenv that another host has built; True when it was done now."""
+    """Unpack a virtualenv that another host has built; True if it was unpacked now."""
     if is_complete(name):
         return False
     with archive.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
-    if found != sha256:
-        raise HostError(f"the packed virtualenv {name} arrived damaged; run again")
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    if digest != sha256:
+        raise HostError(f"the archive of virtualenv {name} arrived damaged; run again")
     with making(name):
         must([*UNPACK, f"--file={archive}", f"--directory={paths.VENVS}"], f"unpacking {name}")
     return True
 
 
 def link_distro_modules(name: str, modules: list[str]) -> None:
-    """Let single modules of Debian's Python into a virtualenv, by links to their files."""
+    """Link single modules of Debian's Python into a virtualenv."""
     site = next((paths.VENVS / name / "lib").glob("python3*/site-packages"))
     for module in modules:
         found = sorted(DISTRO.glob(f"{module}*"))
         if not found:
-            raise HostError(f"Debian's Python has no module {module}; which package brings it?")
+            raise HostError(
+                f"virtualenv {name}: Debian's Python has no module {module}; add the package that "
+                "contains it to the service's description"
+            )
         for path in found:
             link = site / path.name
             if not (link.is_symlink() and link.readlink() == path):
@@ -178,13 +180,13 @@ def link_distro_modules(name: str, modules: list[str]) -> None:
 
 
 def remove(name: str) -> None:
-    """Take a virtualenv away."""
+    """Remove a virtualenv."""
     shutil.rmtree(paths.VENVS / name)
 
 
 def prune() -> list[str]:
-    """Remove virtualenvs that no generation of any service refers to; what was removed."""
-    links = paths.SERVICES.glob("*/generations/*/venv")  # whole also where a manifest is damaged
+    """Remove virtualenvs that no generation refers to; returns their names."""
+    links = paths.SERVICES.glob("*/generations/*/venv")  # intact even if a manifest is damaged
     used = {link_name(link) for link in links}
     doomed = [p for p in paths.VENVS.iterdir() if p.name not in used] if used else []
     for path in doomed:

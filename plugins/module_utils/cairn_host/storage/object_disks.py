@@ -1,7 +1,7 @@
-"""Disks for objects: which is ours, which is blank, and which holds what is not to be destroyed.
+"""Disks for objects: which are Cairn's, which are blank, and which hold other data.
 
-Pure decisions on what `cairn_probe` told of a host (`devices`, `labels`, `records`), and the
-formatting itself, which looks again before it writes. A file system of ours is known by its label.
+Pure decisions on a host's probe (`devices`, `labels`, `records`), and the formatting, which checks
+again before it writes. Cairn's file systems are recognised by their labels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MISSING, WRONG = "missing", "wrong"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a disk is; `text` and `remedy` tell what is wrong with it, if anything is."""
+    """The state of a disk; `text` and `remedy` of its problem, if it has one."""
 
     state: str
     text: str = ""
@@ -34,19 +34,19 @@ class Judgement:
 
 
 def label(name: str) -> str:
-    """The label of a disk's file system; XFS has room for twelve characters."""
+    """The label of a disk's file system; XFS allows twelve characters."""
     return f"swift-{name}"
 
 
 def record(name: str) -> str:
-    """The record that tells that a disk of this name was once formatted on a host."""
+    """The record that a disk of this name was formatted on a host."""
     return f"swift-disk-{name}"
 
 
 def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
-    """What a disk of `swift_disks` is on its host, whose `cairn_host` this is.
+    """Judge a disk of `swift_disks`; `host` is the host's `cairn_host`.
 
-    `wrong` and `missing` have a text; so has `ours` when the disk is not where it should be.
+    `wrong` and `missing` have a text, and `ours` if the disk has another device than it should.
     """
     name, path = str(disk["name"]), str(disk["device"])
     if not NAME.fullmatch(name):
@@ -65,7 +65,7 @@ def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
         if host.get("records", {}).get(record(name)):
             return Judgement(
                 MISSING,
-                f"disk {name} ({path}) {_state(device)}; its objects are served by other copies",
+                f"disk {name} ({path}) {_state(device)}; other copies serve its objects",
                 "replace it under the same name, or list it in swift_lost (docs/replace-a-disk.md)",
             )
         if device is not None:
@@ -84,14 +84,14 @@ def _state(device: Mapping[str, Any] | None) -> str:
 
 
 def _labelled(name: str, path: str, device: Mapping[str, Any] | None, found: str) -> Judgement:
-    """A disk whose file system was found somewhere on the host."""
+    """Judge a disk whose label is on the device `found`."""
     if device is not None and device["real"] == found:
         return Judgement(OURS)
     others = device is not None and any(
         str(signature.get("label", "")).startswith(label("")) for signature in device["signatures"]
     )
     if device is None or others:
-        # Kernels number disks anew at each start; the label is what counts.
+        # Device names can change at each boot; the label counts.
         return Judgement(
             OURS,
             f"disk {name} is {found} now, not {path}",
@@ -99,20 +99,20 @@ def _labelled(name: str, path: str, device: Mapping[str, Any] | None, found: str
         )
     return Judgement(
         WRONG,
-        f"disk {name} is to be {path}, but {found} is labelled {label(name)}",
-        f"take the old disk out, clear it (wipefs --all {found}), or correct swift_disks",
+        f"disk {name} should be {path}, but {found} is labelled {label(name)}",
+        f"remove the old disk, clear it (wipefs --all {found}), or correct swift_disks",
     )
 
 
 def _unlabelled(
     disk: Mapping[str, Any], name: str, path: str, device: Mapping[str, Any]
 ) -> Judgement:
-    """A disk that is there and not ours yet."""
+    """Judge an existing disk without Cairn's label."""
     if device["used"]:
         return Judgement(
             WRONG,
             f"disk {name} ({path}) is in use: {device['used']}",
-            "nothing formats it like that: name another disk, or free this one",
+            "Cairn does not format disks in use: name another disk, or free this one",
         )
     if not device["signatures"]:
         return Judgement(BLANK)
@@ -127,7 +127,7 @@ def _unlabelled(
 
 
 def usable(disks: Sequence[Mapping[str, Any]], host: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Those disks that are mounted or about to be; all, where nothing is known of the host."""
+    """The disks that are or will be mounted; all disks if the host was not probed."""
     if "devices" not in host:
         return [disk for disk in disks if not disk.get("failed")]
     return [disk for disk in disks if judge(disk, host).state in (OURS, BLANK, ERASE)]
@@ -139,10 +139,10 @@ def usable(disks: Sequence[Mapping[str, Any]], host: Mapping[str, Any]) -> list[
 def prepare(
     disks: Sequence[Mapping[str, Any]], known: Mapping[str, str], owner: str, check: bool
 ) -> list[str]:
-    """Format the disks that are blank or may be erased; which those were, as sentences.
+    """Format blank and erasable disks; returns what was done, as sentences.
 
-    Looks at every disk itself, and writes to none before all were found in order; HostError
-    otherwise. `known` are the host's records.
+    Checks every disk before it writes to any; HostError if one is wrong. `known` are the host's
+    records.
     """
     host = {
         "devices": {disk["device"]: read_device(str(disk["device"])) for disk in disks},
@@ -156,13 +156,13 @@ def prepare(
             "nothing was formatted\n"
             + "\n".join(f"{found.text}\n  → {found.remedy}" for found in wrong)
         )
-    held = [disk for disk, found in judged if found.state in (BLANK, ERASE) and is_held(disk)]
-    if held:
-        names = ", ".join(f"{disk['name']} ({disk['device']})" for disk in held)
+    busy = [disk for disk, found in judged if found.state in (BLANK, ERASE) and is_busy(disk)]
+    if busy:
+        names = ", ".join(f"{disk['name']} ({disk['device']})" for disk in busy)
         raise errors.HostError(
             "nothing was formatted\n"
-            f"{names}: something keeps it for itself, perhaps a file system that was unmounted "
-            "while a process had its files open\n"
+            f"{names}: the kernel still uses it, perhaps as a file system that was unmounted while "
+            "a process had files open\n"
             "  → systemctl try-restart 'swift-*.service' on this host, and run again"
         )
     done = []
@@ -174,11 +174,10 @@ def prepare(
     return done
 
 
-def is_held(disk: Mapping[str, Any]) -> bool:
-    """Whether the kernel lets nobody else use the disk, though it is mounted nowhere.
+def is_busy(disk: Mapping[str, Any]) -> bool:
+    """Whether the kernel refuses exclusive access to a disk that is mounted nowhere.
 
-    Services of systemd's have mounts of their own: one that is taken away while they have files
-    open there stays with them until they close the last.
+    Services with a mount namespace keep an unmounted file system until they close its last file.
     """
     try:
         os.close(os.open(str(disk["device"]), os.O_RDONLY | os.O_EXCL))
@@ -190,7 +189,7 @@ def is_held(disk: Mapping[str, Any]) -> bool:
 
 
 def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None:
-    """XFS with the disk's label, whose root belongs to `owner` from the start."""
+    """Create XFS with the disk's label; its root belongs to `owner` from the start."""
     name, path = str(disk["name"]), str(disk["device"])
     if erase:
         system.must(["wipefs", "--all", path], f"clearing {path}")
@@ -198,7 +197,7 @@ def make_filesystem(disk: Mapping[str, Any], owner: str, *, erase: bool) -> None
     with tempfile.NamedTemporaryFile("w") as prototype:
         prototype.write(f"/\n0 0\nd--755 {uid} {gid}\n$\n")
         prototype.flush()
-        # mkfs.xfs itself still refuses a disk with anything on it: there is no -f here.
+        # Without -f mkfs.xfs refuses a disk with data.
         system.must(
             ["mkfs.xfs", "-L", label(name), "-p", prototype.name, path], f"formatting {path}"
         )

@@ -1,9 +1,8 @@
-"""Rings on a host: reading what is there, making new ones with swift's own code, handing them out.
+"""Rings on a host: read them, compute new ones with swift's own code, and write them.
 
-`read` and `give` need the standard library only; `make` needs the virtualenv of swift, whose
-packages it takes in (it was made of the system's own Python). `make` writes nothing: builder files
-come and go as text, so that a run that is cut off has changed nothing, and the truth is whatever
-controllers hold.
+`read` and `give` need the standard library only; `make` imports the packages of swift's virtualenv,
+which has the same Python. `make` writes nothing: builder files travel as text, so that an
+interrupted run changes nothing and the controllers' builders stay authoritative.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ BUILDERS = Path("/var/lib/cairn/rings")
 RINGS = Path("/var/lib/swift/rings")
 DISKS = Path("/srv/node")
 KEPT_BACKUPS = 50
-# As swift-ring-builder has it: a rebalance that gains less than this much is not worth its traffic.
+# As in swift-ring-builder: a rebalance that gains less is not worth its traffic.
 WORTHWHILE = 1.0
 REBALANCED = {"create", "replicas", "add", "place", "weight", "remove"}
 
 
-# --- what a host has --------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------
 
 
 def ring_version(path: Path) -> int:
-    """The version of a ring file, from its head; 0 for one that is damaged."""
+    """The version of a ring file, from its header; 0 if it is damaged."""
     try:
         with gzip.open(path) as file:
             magic, _ = struct.unpack("!4sH", file.read(6))
@@ -54,16 +53,16 @@ def ring_version(path: Path) -> int:
 def read(
     builders: Path = BUILDERS, ring_folder: Path = RINGS, disks: Path = DISKS
 ) -> dict[str, Any]:
-    """What the host has: builders (version, content), versions of rings, partitions on disks."""
-    found = {}
+    """The host's builders (version, content), versions of rings, and partitions on disks."""
+    present = {}
     for path in sorted(builders.glob("*.builder")):
         content = path.read_bytes()
-        found[path.stem] = {
+        present[path.stem] = {
             "version": rings.builder_version(content),
             "content": wire.encode(content),
         }
     return {
-        "builders": found,
+        "builders": present,
         "rings": {
             path.name.removesuffix(".ring.gz"): ring_version(path)
             for path in sorted(ring_folder.glob("*.ring.gz"))
@@ -75,7 +74,7 @@ def read(
 
 
 def partitions(disk: Path) -> dict[str, int]:
-    """How many partitions a disk has data of, by folder (accounts, containers, objects…)."""
+    """The number of partitions with data on a disk, by folder (accounts, containers, objects…)."""
     return {
         path.name: sum(1 for entry in path.iterdir() if entry.name.isdigit())
         for path in sorted(disk.iterdir())
@@ -88,7 +87,7 @@ def partitions(disk: Path) -> dict[str, int]:
 
 @dataclass
 class Made:
-    """What became of one ring: sentences, whether it changed, its files, when to go on (UTC)."""
+    """A computed ring: sentences, whether it changed, its files, when to continue (UTC)."""
 
     lines: list[str]
     changed: bool
@@ -99,7 +98,7 @@ class Made:
 
 
 def builder_class(venv: Path | None) -> Any:
-    """Swift's RingBuilder, from a virtualenv of the same Python; HostError without it."""
+    """Swift's RingBuilder, from a virtualenv of the same Python; HostError if it is missing."""
     if venv:
         for folder in sorted(venv.glob("lib/python3*/site-packages")):
             site.addsitedir(str(folder))
@@ -141,7 +140,7 @@ def describe(name: str, builder: Any) -> rings.Builder:
         replicas=builder.replicas,
         min_part_hours=builder.min_part_hours,
         devices=tuple(
-            rings.Held(dev["id"], device_of(dev), dev["parts"]) for dev in devices(builder)
+            rings.BuilderDevice(dev["id"], device_of(dev), dev["parts"]) for dev in devices(builder)
         ),
         assignments=assignments(builder),
         recent=frozenset(
@@ -153,7 +152,7 @@ def describe(name: str, builder: Any) -> rings.Builder:
 
 
 def carry_out(builder: Any, steps: Sequence[rings.Step]) -> None:
-    """Change a builder, step by step, without moving anything yet."""
+    """Apply steps to a builder, without a rebalance."""
     for step in steps:
         device = step.device
         if step.verb == "replicas":
@@ -186,13 +185,13 @@ def carry_out(builder: Any, steps: Sequence[rings.Step]) -> None:
 
 
 def address(device: rings.Device) -> dict[str, Any]:
-    """Where a device is reached; replication takes the same way."""
+    """A device's address, which replication uses as well."""
     where = {"ip": device.ip, "port": device.port}
     return where | {f"replication_{key}": value for key, value in where.items()}
 
 
 def worthwhile(before: Any, after: Any) -> bool:
-    """Whether a rebalance without any other change gains enough, or goes on with a drain."""
+    """Whether a rebalance without other changes gains enough, or continues a drain."""
     if any(not dev["weight"] and dev["parts"] for dev in devices(before)):
         return True
     balance = before.get_balance() - after.get_balance()
@@ -200,9 +199,9 @@ def worthwhile(before: Any, after: Any) -> bool:
 
 
 def rebalanced(ring: rings.Ring, builder: Any, leaving: Sequence[int]) -> tuple[Any, rings.Moves]:
-    """A copy of a builder after one rebalance, and what moved; HostError if swift refuses.
+    """A copy of a builder after one rebalance, and its moves; HostError if swift refuses.
 
-    The seed follows from the ring's name and version: a plan and its execution move the same.
+    The seed depends on the ring's name and version, so that a plan and its run move the same.
     """
     after = copy.deepcopy(builder)
     before = assignments(builder)
@@ -220,9 +219,9 @@ def make_ring(
     content: bytes | None,
     **circumstances: Any,
 ) -> Made | list[str]:
-    """One ring brought nearer to what is wanted; a list of refusals when it may not be.
+    """Bring one ring closer to the wanted one; a list of refusals if that is not allowed.
 
-    `circumstances` are those of `rings.decide`.
+    `circumstances` are the keyword arguments of `rings.decide`.
     """
     name = wanted.name
     builder = load(cls, content) if content else None
@@ -254,7 +253,10 @@ def make_ring(
     lines += drains(after, circumstances.get("holding") or {})
     due = due_time(wanted, after, circumstances)
     if due:
-        lines.append(f"more is to move, not before {due} ({after.min_part_hours} h between moves)")
+        lines.append(
+            f"more partitions have to move, not before {due} ({after.min_part_hours} h between "
+            "moves)"
+        )
     saved, ring = save(after)
     if content and not changed:
         saved = content
@@ -262,7 +264,7 @@ def make_ring(
 
 
 def drains(builder: Any, holding: Mapping[str, int | None]) -> list[str]:
-    """How far each device of weight 0 has come: in the ring, and on the disk itself."""
+    """The progress of each device of weight 0, in the ring and on its disk."""
     lines = []
     for dev in devices(builder):
         name = device_of(dev).name
@@ -272,14 +274,14 @@ def drains(builder: Any, holding: Mapping[str, int | None]) -> list[str]:
         if dev["parts"]:
             lines.append(f"{name} drains: {dev['parts']} partitions still to move")
         elif left:
-            lines.append(f"{name} drains: data of {left} partitions still to be handed on")
+            lines.append(f"{name} drains: data of {left} partitions still to be handed over")
         elif left == 0:
-            lines.append(f"{name} is empty: take it out of swift_disks")
+            lines.append(f"{name} is empty: remove it from swift_disks")
     return lines
 
 
 def due_time(wanted: rings.Ring, builder: Any, circumstances: Mapping[str, Any]) -> str:
-    """When the next increment may follow (UTC); empty if this one has finished the change."""
+    """When the next increment may follow (UTC); empty if the change is finished."""
     later = copy.deepcopy(builder)
     later.pretend_min_part_hours_passed()
     decision = rings.decide(wanted, describe(wanted.name, later), **circumstances)
@@ -300,7 +302,7 @@ def load(cls: Any, content: bytes) -> Any:
 
 
 def save(builder: Any) -> tuple[bytes, bytes]:
-    """A builder's file and its ring's."""
+    """The contents of a builder's file and its ring's file."""
     with tempfile.TemporaryDirectory() as folder:
         saved, ring = Path(folder) / "ring.builder", Path(folder) / "ring.gz"
         builder.save(str(saved))
@@ -317,16 +319,16 @@ def make(
     holding: Mapping[str, Mapping[str, int | None]] | None = None,
     share: float = 100,
 ) -> dict[str, Made]:
-    """All rings, each nearer to what is wanted; HostError with every refusal, if there is any.
+    """Compute all rings, each closer to the wanted one; HostError with every refusal.
 
-    `contents`: the builder files that there are. `holding`: by ring, what devices still hold.
+    `contents`: the existing builder files. `holding`: by ring, the devices' partitions.
     """
     cls = builder_class(venv)
     made, refused = {}, []
     for name in sorted(set(contents) - set(wanted)):
         refused.append(
-            f"ring {name}: its policy is no longer in swift_policies; a policy that has been used "
-            "stays, with deprecated: true"
+            f"ring {name}: its policy is no longer in swift_policies; keep a policy that was used, "
+            "with deprecated: true"
         )
     for name, ring in wanted.items():
         done = make_ring(
@@ -348,7 +350,7 @@ def make(
     return made
 
 
-# --- handing them out -------------------------------------------------------------------------
+# --- writing ----------------------------------------------------------------------------------
 
 
 def give(
@@ -359,9 +361,9 @@ def give(
     builder_folder: Path = BUILDERS,
     ring_folder: Path = RINGS,
 ) -> list[str]:
-    """Have these builders and rings, with a copy of each builder that was there; what was done.
+    """Write builders and rings, and back up replaced builders; returns the written files.
 
-    HostError, before anything is written, when the host has a newer ring or builder.
+    HostError, before anything is written, if the host has a newer builder.
     """
     fresh_rings, fresh_builders = [], []
     for name, content in ring_files.items():
@@ -376,7 +378,7 @@ def give(
         if there and rings.builder_version(there) > rings.builder_version(content):
             raise errors.HostError(
                 f"{path} is of version {rings.builder_version(there)}, newer than "
-                f"{rings.builder_version(content)}: somebody changed it meanwhile, run again"
+                f"{rings.builder_version(content)}: it was changed during the run, run again"
             )
         if there != content:
             fresh_builders.append((path, content))
@@ -395,7 +397,7 @@ def give(
 
 
 def back_up(path: Path) -> None:
-    """Keep a copy of a builder that is about to be replaced, and no more than so many of them."""
+    """Back up a builder before it is replaced; keeps KEPT_BACKUPS copies."""
     if not path.exists():
         return
     folder = path.parent / "backups"

@@ -1,8 +1,8 @@
-"""Rings of the object store: from what the inventory says and what a builder has to steps.
+"""Rings of the object store: the steps from a builder's state to the ring of the inventory.
 
-Pure functions on plain data, on the controller and on hosts alike. A ring says on which devices
-the copies of each partition lie; its builder file is state that is only ever changed by increments.
-Whatever could cost the last copy of anything is refused here, before a builder is touched.
+Pure functions on plain data, used on the control node and on hosts. A ring maps each partition to
+the devices of its copies; its builder file is state that only changes incrementally. Changes that
+could lose the last copy of a partition are refused here, before a builder is touched.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PORTS = {"account": 6202, "container": 6201, "object": 6200}
-"""Where the servers listen; every object ring has the object server's port."""
+"""Ports of the servers; all object rings use the object server's port."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A disk as a ring has it; `weight` is its share of the partitions, relative to others."""
+    """A disk in a ring; `weight` is its relative share of the partitions."""
 
     host: str
     disk: str
@@ -33,13 +33,13 @@ class Device:
 
     @property
     def name(self) -> str:
-        """How people and inventories name it: host/disk."""
+        """Its name in inventories and messages: host/disk."""
         return f"{self.host}/{self.disk}"
 
 
 @dataclass(frozen=True)
 class Ring:
-    """A ring as the inventory wants it; of `least` copies of a partition its data can be had."""
+    """A ring of the inventory; data is readable from `least` copies of a partition."""
 
     name: str
     part_power: int
@@ -50,8 +50,8 @@ class Ring:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A device in a builder: its id there and how many partition copies it is to have."""
+class BuilderDevice:
+    """A device in a builder: its id and the number of partition copies assigned to it."""
 
     ident: int
     device: Device
@@ -60,29 +60,29 @@ class Held:
 
 @dataclass(frozen=True)
 class Builder:
-    """A ring as its builder has it.
+    """A ring in its builder.
 
-    `assignments` holds, for each replica, the device id of every partition; `recent` the partitions
-    of which a copy moved within min_part_hours and may still be on its way.
+    `assignments` has, for each replica, the device id of every partition; `recent` the partitions
+    of which a copy moved within min_part_hours and may still be in transit.
     """
 
     name: str
     part_power: int
     replicas: float
     min_part_hours: int
-    devices: tuple[Held, ...]
+    devices: tuple[BuilderDevice, ...]
     assignments: Sequence[Sequence[int]] = ()
     recent: Collection[int] = frozenset()
 
-    def by_name(self) -> dict[str, Held]:
+    def by_name(self) -> dict[str, BuilderDevice]:
         """Its devices by host/disk."""
-        return {held.device.name: held for held in self.devices}
+        return {entry.device.name: entry for entry in self.devices}
 
 
 @dataclass(frozen=True)
 class Step:
     """One change of a builder. `verb` is one of create, replicas, hours, add, address, place,
-    weight, remove; `device` is what a new or changed device is to be, `ident` its id if it has one.
+    weight, remove; `device` is the new or changed device, `ident` the id of an existing one.
     """
 
     verb: str
@@ -94,43 +94,43 @@ class Step:
 
 @dataclass
 class Decision:
-    """What is to be done to a ring, and every reason why none of it may be."""
+    """The steps to change a ring, and all reasons to refuse them."""
 
     ring: str
     steps: list[Step] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
 
     def refuse(self, text: str) -> None:
-        """Add a reason."""
+        """Add a reason to refuse the change."""
         self.refusals.append(f"ring {self.ring}: {text}")
 
 
 def folder(ring: str) -> str:
-    """The folder of a disk that holds a ring's data: accounts, containers, objects, objects-1."""
+    """A disk's folder with a ring's data: accounts, containers, objects, objects-1."""
     kind, _, index = ring.partition("-")
     return f"{kind}s-{index}" if index else f"{kind}s"
 
 
 def port(ring: str) -> int:
-    """The port of the servers that a ring leads to."""
+    """The port of a ring's servers."""
     return PORTS[ring.partition("-")[0]]
 
 
 class BuilderFile(pickle.Unpickler):
-    """Reads a builder file: plain data and arrays, and nothing that a file may ask to be run.
+    """Reads a builder file: plain data and arrays, without running code that a pickle may name.
 
-    The operator's machine reads files that came from hosts, and must not do what they say.
+    The control node reads files that come from hosts, which it must not trust.
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        """Know arrays only."""
+        """Allow arrays only."""
         if (module, name) in (("array", "array"), ("array", "_array_reconstructor")):
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"a builder file has no {module}.{name} in it")
+        raise pickle.UnpicklingError(f"a builder file must not contain {module}.{name}")
 
 
 def builder_version(content: bytes) -> int:
-    """The version of a builder file; it rises with every change. UnpicklingError if it is none."""
+    """The version of a builder file, which rises with every change. UnpicklingError otherwise."""
     return int(BuilderFile(io.BytesIO(content)).load()["version"])
 
 
@@ -138,7 +138,7 @@ def builder_version(content: bytes) -> int:
 
 
 def ring_names(policies: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any] | None]:
-    """Every ring's name, with the policy that it belongs to; accounts and containers have none."""
+    """Every ring's name with its policy; accounts and containers have none."""
     rings: dict[str, Mapping[str, Any] | None] = {"account": None, "container": None}
     for policy in policies:
         rings["object" if policy["index"] == 0 else f"object-{policy['index']}"] = policy
@@ -156,31 +156,31 @@ def policy_replicas(policy: Mapping[str, Any] | None, default: float) -> float:
 
 
 def policy_least(policy: Mapping[str, Any] | None, default: float) -> int:
-    """How many of its copies must be there: one, or all fragments but the parity's number."""
+    """How many copies are needed to read data: one, or all fragments minus the parity."""
     if policy is None or policy.get("type") != "erasure_coding":
         return 1
     return int(policy_replicas(policy, default)) - int(policy["parity_fragments"])
 
 
 def policy_problems(policies: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with the storage policies of the inventory, as sentences."""
-    found = []
+    """The problems of the inventory's storage policies, as sentences."""
+    problems = []
     indices = [policy["index"] for policy in policies]
     names = [str(policy["name"]).lower() for policy in policies]
-    found += [f"two policies have index {i}" for i, n in Counter(indices).items() if n > 1]
-    found += [f"two policies are named {name}" for name, n in Counter(names).items() if n > 1]
+    problems += [f"two policies have index {i}" for i, n in Counter(indices).items() if n > 1]
+    problems += [f"two policies are named {name}" for name, n in Counter(names).items() if n > 1]
     if 0 not in indices:
-        found.append("no policy has index 0, which every swift has")
+        problems.append("no policy has index 0, which swift requires")
     defaults = [policy["name"] for policy in policies if policy.get("default")]
     if len(defaults) != 1:
-        found.append(f"exactly one policy must be the default, not {len(defaults)}")
+        problems.append(f"exactly one policy must be the default, not {len(defaults)}")
     for policy in policies:
         if policy.get("default") and policy.get("deprecated"):
-            found.append(f"policy {policy['name']} is deprecated and cannot be the default")
+            problems.append(f"policy {policy['name']} is deprecated and cannot be the default")
         coded = policy.get("type") == "erasure_coding"
         missing = [k for k in ("data_fragments", "parity_fragments") if coded and not policy.get(k)]
-        found += [f"policy {policy['name']} has erasure coding but no {key}" for key in missing]
-    return [f"swift_policies: {text}" for text in found]
+        problems += [f"policy {policy['name']} has erasure coding but no {key}" for key in missing]
+    return [f"swift_policies: {text}" for text in problems]
 
 
 def wanted_rings(
@@ -191,10 +191,10 @@ def wanted_rings(
     replicas: float,
     min_part_hours: int,
 ) -> dict[str, dict[str, Any]]:
-    """Every ring that the inventory describes, as plain data; `ring_of` makes a Ring of it.
+    """Every ring of the inventory, as plain data; `ring_of` makes a Ring of it.
 
-    `hosts`: host name to `address`, `region`, `zone` and `disks`, each with `name`, perhaps
-    `weight` (100) and `holds`: what it holds, of account, container and the policies' names (all).
+    `hosts`: host name to `address`, `region`, `zone` and `disks`, each with `name`, and optionally
+    `weight` (100) and `holds`: account, container and names of policies (default all).
     """
     rings = {}
     for name, policy in ring_names(policies).items():
@@ -208,14 +208,14 @@ def wanted_rings(
                 {
                     "host": host,
                     "disk": str(disk["name"]),
-                    "region": int(told["region"]),
-                    "zone": int(told["zone"]),
-                    "ip": str(told["address"]),
+                    "region": int(variables["region"]),
+                    "zone": int(variables["zone"]),
+                    "ip": str(variables["address"]),
                     "port": port(name),
                     "weight": float(100 if disk.get("weight") is None else disk["weight"]),
                 }
-                for host, told in hosts.items()
-                for disk in told["disks"]
+                for host, variables in hosts.items()
+                for disk in variables["disks"]
                 if not disk.get("holds") or kind in disk["holds"]
             ],
         }
@@ -240,11 +240,11 @@ def decide(
     holding: Mapping[str, int | None] | None = None,
     share: float = 100,
 ) -> Decision:
-    """The steps from a builder (None: there is none yet) to a ring, or why they are refused.
+    """The steps from a builder (None if there is none yet) to a ring, or reasons to refuse them.
 
-    `lost`: host/disk, or just a host, that is gone for good. `holding`: how many partitions each
-    device that is to leave still has data of (None or absent: nobody can tell). `share`: by what
-    percentage of its full weight a device's weight may change at once.
+    `lost`: host/disk, or a host, that is gone for good. `holding`: the number of partitions with
+    data on each device (None or absent if unknown). `share`: the percentage of its full weight by
+    which a device's weight may change at once.
     """
     decision = Decision(ring.name)
     _check_wanted(ring, decision)
@@ -260,14 +260,14 @@ def decide(
         return decision
     if builder.part_power != ring.part_power:
         decision.refuse(
-            f"has 2^{builder.part_power} partitions and swift_part_power is {ring.part_power}: "
-            "it is fixed for the life of a ring, set it back"
+            f"has 2^{builder.part_power} partitions, but swift_part_power is {ring.part_power}: "
+            "it is fixed for the life of a ring, restore its value"
         )
     _settings(ring, builder, decision)
     there, wanted = builder.by_name(), {device.name: device for device in ring.devices}
     gone = {name for name in there if is_lost(name, lost)}
     for name in sorted(gone & set(wanted)):
-        decision.refuse(f"{name} is in swift_lost and in swift_disks: take it out of one of them")
+        decision.refuse(f"{name} is in swift_lost and in swift_disks: remove it from one of them")
     for name, device in wanted.items():
         if name not in there:
             decision.steps.append(_adding(device, _towards(0, device.weight, share)))
@@ -284,7 +284,7 @@ def decide(
 
 
 def is_lost(name: str, lost: Collection[str]) -> bool:
-    """Whether a device, or its whole host, is named as lost."""
+    """Whether a device, or its host, is named as lost."""
     return name in lost or name.partition("/")[0] in lost
 
 
@@ -300,7 +300,7 @@ def _check_wanted(ring: Ring, decision: Decision) -> None:
             f"and there would be {len(taking)} ({names})"
         )
     if ring.min_part_hours < 1:
-        decision.refuse("swift_min_part_hours must be 1 at least: copies need time to arrive")
+        decision.refuse("swift_min_part_hours must be at least 1: copies need time to arrive")
 
 
 def _settings(ring: Ring, builder: Builder, decision: Decision) -> None:
@@ -311,8 +311,8 @@ def _settings(ring: Ring, builder: Builder, decision: Decision) -> None:
         return
     if ring.least > 1:
         decision.refuse(
-            f"{builder.replicas:g} fragments cannot become {ring.replicas:g}: what was written "
-            "cannot be cut anew; make another policy"
+            f"{builder.replicas:g} fragments cannot become {ring.replicas:g}: existing data cannot "
+            "be re-encoded; create another policy"
         )
     elif ring.replicas < builder.replicas and (
         ring.replicas < 2 or builder.replicas - ring.replicas > 1
@@ -332,58 +332,58 @@ def _adding(device: Device, weight: float) -> Step:
 
 
 def _towards(now: float, target: float, share: float) -> float:
-    """The weight after one change: at most `share` percent of the larger one nearer to target."""
+    """The weight after one change of at most `share` percent of the larger weight."""
     most = max(now, target) * share / 100
     return target if abs(target - now) <= most else now + math.copysign(most, target - now)
 
 
-def _changing(held: Held, device: Device, share: float) -> list[Step]:
-    steps, now = [], held.device
+def _changing(entry: BuilderDevice, device: Device, share: float) -> list[Step]:
+    steps, now = [], entry.device
     if (now.ip, now.port) != (device.ip, device.port):
         text = f"{now.name} is at {device.ip}:{device.port}, no longer at {now.ip}:{now.port}"
-        steps.append(Step("address", text, device=device, ident=held.ident))
+        steps.append(Step("address", text, device=device, ident=entry.ident))
     if (now.region, now.zone) != (device.region, device.zone):
         text = (
             f"{now.name} from region {now.region} zone {now.zone} "
             f"to region {device.region} zone {device.zone}"
         )
-        steps.append(Step("place", text, device=device, ident=held.ident))
+        steps.append(Step("place", text, device=device, ident=entry.ident))
     weight = _towards(now.weight, device.weight, share)
     if weight != now.weight:
         text = f"weight of {now.name} from {now.weight:g} to {weight:g}"
         text += f" on its way to {device.weight:g}" if weight != device.weight else ""
         text += ", to be drained" if device.weight == 0 else ""
-        steps.append(Step("weight", text, device=device, ident=held.ident, value=weight))
+        steps.append(Step("weight", text, device=device, ident=entry.ident, value=weight))
     return steps
 
 
-def _leaving(held: Held, partitions: int | None, decision: Decision) -> None:
-    """A device may leave once neither the ring nor the disk has anything left on it."""
-    name = held.device.name
+def _leaving(entry: BuilderDevice, partitions: int | None, decision: Decision) -> None:
+    """Refuse to remove a device that has partitions in the ring or data on its disk."""
+    name = entry.device.name
     remedy = f"if the disk is gone for good, put {name} into swift_lost"
-    if held.copies:
+    if entry.copies:
         decision.refuse(
-            f"{name} still has {held.copies} partitions: put it back into swift_disks with "
-            f"weight 0 and take it out when it is empty; {remedy}"
+            f"{name} still has {entry.copies} partitions: put it back into swift_disks with "
+            f"weight 0 and remove it when it is empty; {remedy}"
         )
     elif partitions is None:
         decision.refuse(
-            f"nobody can tell whether {name} is empty: its host is not in the inventory or its "
+            f"it is unknown whether {name} is empty: its host is not in the inventory or its "
             f"disk is not mounted; {remedy}"
         )
     elif partitions:
         decision.refuse(
-            f"{name} still has data of {partitions} partitions that it has not handed on: wait for "
-            f"the replicators (playbooks/swift-rings.yml --check tells); {remedy}"
+            f"{name} still has data of {partitions} partitions that it has not handed over: wait "
+            f"for the replicators (playbooks/swift-rings.yml --check shows it); {remedy}"
         )
 
 
 def _check_copies(
     ring: Ring, builder: Builder, leaving: Collection[int], decision: Decision
 ) -> None:
-    """No partition may lose its last copy, counting one that is on its way as not there yet.
+    """Refuse to lose the last copy of a partition; copies in transit do not count.
 
-    With erasure coding the last copy is the last fragment without which nothing can be read.
+    With erasure coding that is the last fragment needed to read the data.
     """
     if not leaving:
         return
@@ -396,14 +396,14 @@ def _check_copies(
     if bare:
         names = sorted(h.device.name for h in builder.devices if h.ident in leaving)
         decision.refuse(
-            f"{bare} partitions would lose their last sure copy with {', '.join(names)}: bring one "
-            "of these disks back, or wait until moves of the last hours have ended"
+            f"{bare} partitions would lose their last reliable copy with {', '.join(names)}: "
+            "reconnect one of these disks, or wait until the moves of the last hours have ended"
         )
 
 
 def _check_amount(ring: Ring, builder: Builder, decision: Decision) -> None:
-    """At most one copy's worth of a ring may be taken away at once."""
-    weights = {held.ident: held.device.weight for held in builder.devices}
+    """Refuse to remove more than the weight of one copy at once."""
+    weights = {entry.ident: entry.device.weight for entry in builder.devices}
     losing = {
         step.ident: weights[step.ident] - (step.value if step.verb == "weight" else 0)
         for step in decision.steps
@@ -415,8 +415,8 @@ def _check_amount(ring: Ring, builder: Builder, decision: Decision) -> None:
         names = sorted(h.device.name for h in builder.devices if h.ident in losing)
         decision.refuse(
             f"{', '.join(names)} would give up {sum(losing.values()):g} of "
-            f"{sum(weights.values()):g} in weight at once; {most:g}, the weight of one copy, is "
-            "the most: take fewer disks at a time"
+            f"{sum(weights.values()):g} in weight at once; the limit is {most:g}, the weight of "
+            "one copy: remove fewer disks at a time"
         )
 
 
@@ -424,7 +424,7 @@ def _check_amount(ring: Ring, builder: Builder, decision: Decision) -> None:
 
 
 def rows(assignments: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The holders of each partition; with 2.5 copies the last replica has half of them only."""
+    """The devices of each partition; with 2.5 copies the last replica has only half of them."""
     partitions = range(len(assignments[0])) if assignments else range(0)
     return [[replica[p] for replica in assignments if p < len(replica)] for p in partitions]
 
@@ -445,10 +445,10 @@ def moves(
     leaving: Collection[int] = (),
     least: int = 1,
 ) -> Moves:
-    """Compare two assignments; `unsafe` says where more than one sure copy would move at once.
+    """Compare two assignments; `unsafe` says if more than one reliable copy moves at once.
 
-    Of each partition one copy may move, and each that was on a device that leaves anyway; where
-    there were more than `least`, so many must stay where they are.
+    Of each partition one copy may move, and every copy on a device that leaves; `least` copies must
+    stay if there were more.
     """
     balance: Counter[int] = Counter()
     moved = hurt = bare = 0
@@ -489,10 +489,10 @@ def moves_text(found: Moves, names: Mapping[int, str]) -> str:
 
 
 def newest(known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Ring name to the host with its newest builder; `known` is what each host says it has."""
+    """Ring name to the host with its newest builder; `known` maps hosts to their rings' state."""
     best: dict[str, tuple[int, str]] = {}
-    for host, told in known.items():
-        for name, builder in told.get("builders", {}).items():
+    for host, state in known.items():
+        for name, builder in state.get("builders", {}).items():
             if name not in best or builder["version"] > best[name][0]:
                 best[name] = (builder["version"], host)
     return {name: host for name, (_, host) in best.items()}
@@ -501,13 +501,13 @@ def newest(known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def stranded(known: Mapping[str, Mapping[str, Any]], versions: Mapping[str, int]) -> list[str]:
     """Sentences on rings in use that are newer than their newest builder, or have none.
 
-    Such a ring must not be made anew: its data would be looked for in the wrong places.
+    Such a ring must not be created again: its data would be looked up on the wrong devices.
     """
-    found: dict[str, tuple[int, str]] = {}
-    for host, told in known.items():
-        for name, version in told.get("rings", {}).items():
+    rings: dict[str, tuple[int, str]] = {}
+    for host, state in known.items():
+        for name, version in state.get("rings", {}).items():
             if version > versions.get(name, 0):
-                found[name] = max(found.get(name, (0, "")), (version, host))
+                rings[name] = max(rings.get(name, (0, "")), (version, host))
     return [
         f"{host} has ring {name} of version {version}, and "
         + (
@@ -515,19 +515,19 @@ def stranded(known: Mapping[str, Mapping[str, Any]], versions: Mapping[str, int]
             if name in versions
             else "no controller has its builder"
         )
-        for name, (version, host) in sorted(found.items())
+        for name, (version, host) in sorted(rings.items())
     ]
 
 
 def holding(
     known: Mapping[str, Mapping[str, Any]], names: Iterable[str]
 ) -> dict[str, dict[str, int | None]]:
-    """By ring, how many partitions each mounted disk (host/disk) has data of."""
+    """By ring, the number of partitions with data on each mounted disk (host/disk)."""
     return {
         name: {
-            f"{host}/{disk}": found.get(folder(name), 0)
-            for host, told in known.items()
-            for disk, found in told.get("disks", {}).items()
+            f"{host}/{disk}": partitions.get(folder(name), 0)
+            for host, state in known.items()
+            for disk, partitions in state.get("disks", {}).items()
         }
         for name in names
     }

@@ -1,4 +1,4 @@
-"""A first migration begins anew where it was cut off, and nothing that is in use is touched."""
+"""An interrupted first migration starts again, and databases in use are not touched."""
 
 from __future__ import annotations
 
@@ -47,30 +47,30 @@ def server(monkeypatch):
 
 def test_an_empty_database_is_marked_and_the_mark_goes_in_the_end(server):
     found = server(nova=[], nova_api=[])
-    marked, emptied = first_schema.begin(["nova", "nova_api"])
+    marked, emptied = first_schema.mark(["nova", "nova_api"])
     assert (marked, emptied) == (["nova", "nova_api"], [])
     assert found.databases == {"nova": [MARK], "nova_api": [MARK]}
-    first_schema.end(marked)
+    first_schema.unmark(marked)
     assert found.databases == {"nova": [], "nova_api": []}
 
 
 def test_what_a_cut_off_attempt_has_made_goes_and_the_mark_stays(server):
     found = server(nova=[MARK, "instances", "services"], nova_api=[MARK])
-    assert first_schema.begin(["nova", "nova_api"]) == (["nova", "nova_api"], ["nova"])
+    assert first_schema.mark(["nova", "nova_api"]) == (["nova", "nova_api"], ["nova"])
     assert found.databases == {"nova": [MARK], "nova_api": [MARK]}
 
 
 def test_a_database_in_use_costs_one_question_and_keeps_everything(server):
     found = server(nova=["instances", "services"])
-    assert first_schema.begin(["nova"]) == ([], [])
-    first_schema.end([])
+    assert first_schema.mark(["nova"]) == ([], [])
+    first_schema.unmark([])
     assert found.databases == {"nova": ["instances", "services"]}
     assert found.calls == 1
 
 
 def test_a_service_without_databases_asks_nobody(server):
     found = server()
-    assert first_schema.begin([]) == ([], [])
+    assert first_schema.mark([]) == ([], [])
     assert found.calls == 0
 
 
@@ -120,7 +120,7 @@ def test_nothing_is_recorded_before_the_mark_has_gone(migrate, server, monkeypat
     def refuse(_: object) -> None:
         raise errors.HostError("MariaDB on this host: gone")
 
-    monkeypatch.setattr(first_schema, "end", refuse)
+    monkeypatch.setattr(first_schema, "unmark", refuse)
     assert migrate(["heat"], lambda: None) == (["failed"], [])
 
 

@@ -73,7 +73,7 @@ class FakeKernel(commit.Kernel):
 
 
 class Host:
-    """A trial over a temporary root, with every command recorded."""
+    """A network change below a temporary root, with every command recorded."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -81,7 +81,7 @@ class Host:
         self.units.mkdir(parents=True)
         self.resolver = root / "etc/resolv.conf"
         self.kernel = FakeKernel(self.units)
-        self.trial = commit.Trial(root, self.kernel)
+        self.change = commit.Transaction(root, self.kernel)
         self.commands: list[str] = []
         self.failing = ""
 
@@ -127,15 +127,15 @@ class Host:
             "hash": "new",
             "nics": {"mgmt0": MAC},
             "devices": {"mgmt0": {"addresses": ["10.0.0.13/24"], "mtu": 1500}},
-            "spare": ["10.0.0.10"],
+            "unmanaged": ["10.0.0.10"],
             "keep": ["50-ipmi.network"],
             "window": 45,
         } | changes
 
-    def begin(self, **changes: Any) -> dict[str, Any]:
+    def arm(self, **changes: Any) -> dict[str, Any]:
         request = self.request(**changes)
         self.kernel.wanted = request["devices"]
-        return self.trial.begin(request, "program")
+        return self.change.arm(request, "program")
 
 
 @pytest.fixture

@@ -64,48 +64,46 @@ def test_a_disk_that_refuses_writes_from_any_point_on_keeps_nobody_from_the_old_
     disk.full_from, disk.error = step, error
     begun = False
     try:
-        host.begin()
+        host.arm()
         begun = True
-        host.trial.apply()
+        host.change.apply()
     except commit.NetworkError:
         pass
     with contextlib.suppress(commit.NetworkError):
-        host.trial.revert("nobody confirmed within the window")
+        host.change.revert("nobody confirmed within the window")
     # The kernel is right though no file could be written.
     assert (host.kernel.state(), host.kernel.cards()) == old[1:]
     if not begun:
-        assert not host.trial.files.armed.exists()
+        assert not host.change.files.armed.exists()
     # The revert is repeated until it succeeds; the disk has space again.
     disk.full_from = 10_000
-    host.trial.revert("nobody confirmed within the window")
+    host.change.revert("nobody confirmed within the window")
     assert old_network(host) == old
-    assert not host.trial.files.armed.exists()
+    assert not host.change.files.armed.exists()
     assert not list(host.root.rglob(".*.old"))
 
 
-def test_as_long_as_the_old_files_are_not_restored_the_trial_stays_armed(
-    host: Host, disk: Disk
-) -> None:
-    host.begin()
-    host.trial.apply()
+def test_the_change_stays_armed_until_the_old_files_are_restored(host: Host, disk: Disk) -> None:
+    host.arm()
+    host.change.apply()
     disk.full_from = 0
-    with pytest.raises(commit.NetworkError, match=r"No space left.*kernel has the old network"):
-        host.trial.revert("x")
+    with pytest.raises(commit.NetworkError, match=r"No space left.*kernel uses the old network"):
+        host.change.revert("x")
     # networkd is not sent to files that are the new ones still.
     assert not any("networkctl" in c for c in host.commands)
-    assert host.trial.files.armed.exists()
+    assert host.change.files.armed.exists()
     revert = next(c for c in host.commands if c.endswith("netcommit.py revert"))
     assert "--property=Restart=on-failure" in revert
 
 
 def test_a_boot_with_a_full_disk_tries_the_rest_and_stays_armed(host: Host, disk: Disk) -> None:
-    host.begin()
-    host.trial.apply()
+    host.arm()
+    host.change.apply()
     disk.full_from = 0
     with pytest.raises(commit.NetworkError, match="No space left"):
-        host.trial.boot()
+        host.change.boot()
     assert host.kernel.names[MAC] == "eth0"
-    assert host.trial.files.armed.exists()
+    assert host.change.files.armed.exists()
 
 
 def test_a_change_on_a_full_disk_is_refused_before_anything_is_touched(
@@ -114,7 +112,7 @@ def test_a_change_on_a_full_disk_is_refused_before_anything_is_touched(
     old = old_network(host)
     disk.full_from = 0
     with pytest.raises(commit.NetworkError, match=r"not touched: .*No space left"):
-        host.begin()
+        host.arm()
     assert old_network(host) == old
     assert not [c for c in host.commands if c.startswith("systemd-run")]
 
@@ -123,7 +121,7 @@ def test_applying_that_cannot_be_recorded_is_taken_back_with_the_reason(
     host: Host, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = old_network(host)
-    host.begin()
+    host.arm()
     write = commit.write
 
     def refuse(path: Path, *more: object) -> None:
@@ -132,29 +130,29 @@ def test_applying_that_cannot_be_recorded_is_taken_back_with_the_reason(
         write(path, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(commit, "write", refuse)
-    host.trial.apply()
+    host.change.apply()
     assert old_network(host) == old
-    status = host.trial.status()
+    status = host.change.status()
     assert (status["armed"], "No space left" in status["error"]) == (False, True)
 
 
 def test_a_confirmation_that_cannot_be_recorded_leaves_the_timer_to_revert(
     host: Host, disk: Disk
 ) -> None:
-    host.begin()
-    host.trial.apply()
+    host.arm()
+    host.change.apply()
     disk.full_from = 0
-    with pytest.raises(commit.NetworkError, match=r"cannot be recorded.*taken back: .*No space"):
-        host.trial.confirm()
-    assert host.trial.files.armed.exists() and host.kernel.timer
+    with pytest.raises(commit.NetworkError, match=r"cannot be recorded.*reverted: .*No space"):
+        host.change.confirm()
+    assert host.change.files.armed.exists() and host.kernel.timer
 
 
-def test_space_for_the_revert_is_kept_during_a_trial_only(host: Host) -> None:
-    reserve = host.trial.files.trial / "reserve"
-    host.begin()
+def test_space_for_the_revert_is_reserved_during_a_change_only(host: Host) -> None:
+    reserve = host.change.files.trial / "reserve"
+    host.arm()
     assert reserve.stat().st_blocks * 512 >= commit.RESERVE_BYTES
-    host.trial.apply()
-    host.trial.revert("x")
+    host.change.apply()
+    host.change.revert("x")
     assert not reserve.exists()
 
 
@@ -199,23 +197,23 @@ def fill(root: Path) -> None:
 @pytest.mark.parametrize("moment", ["begun", "applied"])
 def test_on_a_really_full_file_system_everything_comes_back(small: Host, moment: str) -> None:
     old = old_network(small)
-    small.begin()
+    small.arm()
     if moment == "begun":
         fill(small.root)
-        small.trial.apply()
+        small.change.apply()
     else:
-        small.trial.apply()
+        small.change.apply()
         fill(small.root)
-    small.trial.revert("nobody confirmed")
+    small.change.revert("nobody confirmed")
     assert old_network(small) == old
-    assert not small.trial.files.armed.exists()
+    assert not small.change.files.armed.exists()
 
 
 def test_a_file_system_that_is_full_already_refuses_the_change(small: Host) -> None:
     old = old_network(small)
     fill(small.root)
     with pytest.raises(commit.NetworkError, match="not touched"):
-        small.begin()
+        small.arm()
     assert old_network(small) == old
 
 
@@ -257,17 +255,17 @@ def test_a_revert_waits_for_no_applier_that_hangs(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = old_network(host)
-    host.begin()
-    host.trial.apply()
+    host.arm()
+    host.change.apply()
     monkeypatch.setattr(commit, "LOCK_LIMIT", 0.2)
     host.commands.clear()
     # It cannot even be killed: it waits for a device, and keeps its lock.
     with (host.root / "var/lib/cairn/network/lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        host.trial.revert("nobody confirmed within the window")
+        host.change.revert("nobody confirmed within the window")
         assert old_network(host) == old
         with pytest.raises(commit.BusyError, match=r"longer than 0\.2 s"):
-            host.begin()
+            host.arm()
     assert host.commands[:2] == [
         "systemctl stop cairn-network-apply.timer",
         "systemctl kill --signal=KILL cairn-network-apply.service",
@@ -275,14 +273,14 @@ def test_a_revert_waits_for_no_applier_that_hangs(
 
 
 def test_an_applier_does_not_end_itself(host: Host) -> None:
-    host.begin()
+    host.arm()
     host.failing = "systemctl enable --quiet systemd-networkd"
-    host.trial.apply()
+    host.change.apply()
     assert not any(c.startswith("systemctl kill") for c in host.commands)
 
 
 def test_systemd_ends_an_applier_at_the_end_of_the_window(host: Host) -> None:
-    host.begin()
+    host.arm()
     applier = next(c for c in host.commands if c.endswith("netcommit.py apply"))
     assert "--property=RuntimeMaxSec=45s" in applier
 
@@ -294,8 +292,8 @@ def test_a_manager_that_fails_or_hangs_keeps_no_revert_from_its_end(
     host.kernel.ifupdown_has = ["eth0"]
     host.kernel.networkd_state = {"active": True, "enabled": True}
     files, _, cards = old_network(host)
-    host.begin()
-    host.trial.apply()
+    host.arm()
+    host.change.apply()
     run = host.run
 
     def hang(*command: str, check: bool = True, limit: float = 0.0) -> str:
@@ -306,9 +304,9 @@ def test_a_manager_that_fails_or_hangs_keeps_no_revert_from_its_end(
         return run(*command, check=check, limit=limit)
 
     monkeypatch.setattr(commit, "run", hang)
-    host.trial.revert("x")
+    host.change.revert("x")
     assert (host.files(), host.kernel.cards()) == (files, cards)
-    assert not host.trial.files.armed.exists()
+    assert not host.change.files.armed.exists()
 
 
 # --- arming and confirming
@@ -318,18 +316,18 @@ def test_a_manager_that_fails_or_hangs_keeps_no_revert_from_its_end(
 def test_half_an_arming_leaves_no_timer(host: Host, unit: str) -> None:
     host.failing = f"systemd-run --unit={unit}"
     with pytest.raises(commit.NetworkError, match="not touched"):
-        host.begin()
+        host.arm()
     assert not host.kernel.timer
-    assert not host.trial.files.armed.exists()
+    assert not host.change.files.armed.exists()
     host.failing = ""
-    host.begin()
-    host.trial.apply()
-    assert host.trial.status()["applied"]
+    host.arm()
+    host.change.apply()
+    assert host.change.status()["applied"]
 
 
-def test_what_a_trial_that_is_over_left_in_systemd_is_stopped_before_the_next(host: Host) -> None:
+def test_units_of_a_finished_change_are_stopped_before_the_next(host: Host) -> None:
     host.kernel.timer = True
-    host.begin()
+    host.arm()
     stopped = next(n for n, c in enumerate(host.commands) if c.startswith("systemctl stop"))
     armed = next(n for n, c in enumerate(host.commands) if c.startswith("systemd-run"))
     assert stopped < armed
@@ -338,63 +336,63 @@ def test_what_a_trial_that_is_over_left_in_systemd_is_stopped_before_the_next(ho
 
 
 def test_a_change_that_was_never_applied_is_not_confirmed(host: Host) -> None:
-    host.begin()
+    host.arm()
     with pytest.raises(commit.NetworkError, match=r"nothing to confirm: .* not applied yet"):
-        host.trial.confirm()
-    assert host.trial.files.armed.exists()
-    assert not (host.trial.files.state / "confirmed.json").exists()
+        host.change.confirm()
+    assert host.change.files.armed.exists()
+    assert not (host.change.files.state / "confirmed.json").exists()
 
 
 def test_a_confirmation_whose_answer_was_lost_may_be_repeated(host: Host) -> None:
-    host.begin()
-    host.trial.apply()
-    host.trial.confirm("new")
-    assert host.trial.confirm("new")["confirmed"]
+    host.arm()
+    host.change.apply()
+    host.change.confirm("new")
+    assert host.change.confirm("new")["confirmed"]
     with pytest.raises(commit.NetworkError, match="too late"):
-        host.trial.confirm("other")
+        host.change.confirm("other")
 
 
 def test_a_change_that_was_confirmed_once_is_not_when_it_is_tried_again_and_taken_back(
     host: Host,
 ) -> None:
     for last in (False, True):
-        host.begin()
-        host.trial.apply()
+        host.arm()
+        host.change.apply()
         if last:
-            host.trial.revert("the window passed")
+            host.change.revert("the window passed")
             with pytest.raises(commit.NetworkError, match="too late to confirm: the window"):
-                host.trial.confirm("new")
+                host.change.confirm("new")
         else:
-            host.trial.confirm("new")
+            host.change.confirm("new")
 
 
 def test_a_change_that_is_being_taken_back_is_not_confirmed(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host.begin()
-    host.trial.apply()
+    host.arm()
+    host.change.apply()
     refused = []
 
     def confirm(_: object) -> None:
         monkeypatch.setattr(commit, "LOCK_LIMIT", 0.1)
         try:
-            host.trial.confirm()
+            host.change.confirm()
         except commit.NetworkError as error:
             refused.append(str(error))
 
     monkeypatch.setattr(FakeKernel, "announce", lambda _self, devices: confirm(devices))
-    host.trial.revert("x")
+    host.change.revert("x")
     assert len(refused) == 1
-    assert not (host.trial.files.state / "confirmed.json").exists()
+    assert not (host.change.files.state / "confirmed.json").exists()
 
 
 def test_a_boot_unit_that_was_written_but_not_enabled_is_enabled(host: Host) -> None:
     host.failing = f"systemctl enable {commit.BOOT_UNIT}"
     with pytest.raises(commit.NetworkError):
-        host.begin()
+        host.arm()
     host.failing = ""
     host.commands.clear()
-    host.begin()
+    host.arm()
     assert f"systemctl enable {commit.BOOT_UNIT}" in host.commands
 
 
@@ -402,14 +400,14 @@ def test_saved_files_come_back_where_a_link_is_not_possible(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = old_network(host)
-    host.begin()
-    host.trial.apply()
+    host.arm()
+    host.change.apply()
 
     def refuse(*_arguments: object, **_named: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(commit.os, "link", refuse)
-    host.trial.revert("x")
+    host.change.revert("x")
     assert old_network(host) == old
 
 

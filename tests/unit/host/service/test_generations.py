@@ -562,12 +562,12 @@ def test_a_switch_tells_what_was_done_ahead_and_by_itself(host, script):
     module = script("plugins/modules/cairn_switch.py")
     switching.switch_ahead(two_services(host))
     host.active.clear()  # it has died since
-    done = module.told(switching.switched_ahead("one", "aaa"), switching.switch("one", "aaa"))
+    done = module.result(switching.switched_ahead("one", "aaa"), switching.switch("one", "aaa"))
     assert done["from"] is None
     assert done["restarted"] == ["one.service"]
     assert done["seconds"].keys() == {"one.service"}
     again = switching.switch("one", "aaa")
-    assert module.told({}, again) == again
+    assert module.result({}, again) == again
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -124,7 +124,7 @@ def test_a_damaged_archive_is_refused(venv):
 
 
 def test_a_missing_module_of_debian_is_named(venv):
-    with pytest.raises(errors.HostError, match="no module rados; which package"):
+    with pytest.raises(errors.HostError, match="no module rados; add the package"):
         virtualenv.link_distro_modules("nova-1", ["rados"])
 
 

@@ -184,7 +184,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]
     def put(devices: dict[str, Any]) -> None:
         monkeypatch.setattr(object_disks, "read_device", devices.get)
         monkeypatch.setattr(object_disks, "read_labels", dict)
-        monkeypatch.setattr(object_disks, "is_held", lambda _disk: False)
+        monkeypatch.setattr(object_disks, "is_busy", lambda _disk: False)
 
     return put
 
@@ -219,14 +219,14 @@ def test_a_disk_that_is_still_in_use_saves_all_others_too(
     present: Any, formatted: list[str], monkeypatch: pytest.MonkeyPatch, check: bool
 ) -> None:
     present({"/dev/vdb": device(), "/dev/vdc": device()})
-    monkeypatch.setattr(object_disks, "is_held", lambda disk: disk["name"] == "d2")
+    monkeypatch.setattr(object_disks, "is_busy", lambda disk: disk["name"] == "d2")
     with pytest.raises(HostError, match=r"nothing was formatted\nd2 \(/dev/vdc\).*(?s:.*)restart"):
         object_disks.prepare(BOTH, {}, "swift", check=check)
     assert formatted == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
-def test_what_the_kernel_lets_nobody_else_use_is_held(tmp_path: Path) -> None:
+def test_what_the_kernel_lets_nobody_else_use_is_busy(tmp_path: Path) -> None:
     image = tmp_path / "disk"
     image.touch()
     os.truncate(image, 1 << 20)
@@ -237,11 +237,11 @@ def test_what_the_kernel_lets_nobody_else_use_is_held(tmp_path: Path) -> None:
         pytest.skip(made.stderr)
     loop = made.stdout.strip()
     try:
-        assert not object_disks.is_held({"device": loop})
+        assert not object_disks.is_busy({"device": loop})
         holder = os.open(loop, os.O_RDONLY | os.O_EXCL)
-        assert object_disks.is_held({"device": loop})
+        assert object_disks.is_busy({"device": loop})
         os.close(holder)
-        assert not object_disks.is_held({"device": loop})
+        assert not object_disks.is_busy({"device": loop})
     finally:
         subprocess.run(["losetup", "--detach", loop], check=True)
 

@@ -165,7 +165,7 @@ def test_nothing_moves_before_its_hours_have_passed(make: Make, first: dict[str,
     ring = make(FOUR, first, hours=2)
     assert ring["parts"]["s4/d1"] == 0
     assert ring["lines"][0] == "add s4/d1 (region 1, zone 1, weight 100)"
-    assert "more is to move, not before" in ring["lines"][-1]
+    assert "more partitions have to move, not before" in ring["lines"][-1]
     later = make(FOUR, ring, hours=25)
     assert later["parts"]["s4/d1"] > 150
 
@@ -177,9 +177,9 @@ def test_a_disk_drains_and_leaves(make: Make, four: dict[str, Any]) -> None:
         ring = make(drained, ring, hours=25)
     assert ring["parts"]["s4/d1"] == 0
     waiting = make(drained, ring, hours=1, holding={"s4/d1": 3})
-    assert waiting["lines"] == ["s4/d1 drains: data of 3 partitions still to be handed on"]
+    assert waiting["lines"] == ["s4/d1 drains: data of 3 partitions still to be handed over"]
     empty = make(drained, ring, hours=1, holding={"s4/d1": 0})
-    assert empty["lines"] == ["s4/d1 is empty: take it out of swift_disks"]
+    assert empty["lines"] == ["s4/d1 is empty: remove it from swift_disks"]
     assert not empty["changed"]
     refused = make(THREE, ring, hours=1, holding={"s4/d1": 3})
     assert "s4/d1 still has data of 3 partitions" in refused["refused"]
@@ -210,7 +210,7 @@ def test_the_last_copy_is_not_given_up(make: Make) -> None:
     pair = sorted(two["rows"][0])
     others = {name: weight for name, weight in FOUR.items() if name not in pair}
     text = make(others, two, replicas=2, hours=48, lost=pair)["refused"]
-    assert f"would lose their last sure copy with {', '.join(pair)}" in text
+    assert f"would lose their last reliable copy with {', '.join(pair)}" in text
     assert "nothing was changed" in text
 
 
@@ -271,7 +271,7 @@ def test_a_newer_builder_is_not_overwritten(
 ) -> None:
     newer = make(FOUR, first, hours=25)
     ring_files.give(*files(newer), {}, **folders)
-    with pytest.raises(HostError, match="somebody changed it meanwhile"):
+    with pytest.raises(HostError, match="it was changed during the run"):
         ring_files.give(*files(first), {}, **folders)
     assert ring_files.read(*folders.values())["rings"] == {"object": newer["version"]}
 

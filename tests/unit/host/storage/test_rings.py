@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cairn_host.storage import rings
-from cairn_host.storage.rings import Builder, Device, Held, Ring, decide
+from cairn_host.storage.rings import Builder, BuilderDevice, Device, Ring, decide
 
 
 def device(name: str, weight: float = 100, zone: int = 1, ip: str = "") -> Device:
@@ -29,7 +29,8 @@ def builder(
 ) -> Builder:
     """Devices get ids in the order given; by default each replica is on one of them."""
     held = tuple(
-        Held(ident, one, (copies or {}).get(one.name, 8)) for ident, one in enumerate(devices)
+        BuilderDevice(ident, one, (copies or {}).get(one.name, 8))
+        for ident, one in enumerate(devices)
     )
     spread = [[replica] * 8 for replica in range(int(replicas))]
     return Builder(
@@ -139,7 +140,7 @@ def test_a_drained_disk_with_data_left_on_it_may_not_leave() -> None:
 
 def test_a_disk_that_nobody_can_look_at_may_not_leave() -> None:
     drained = builder(D1, D2, D3, device("s4/d1", 0), copies={"s4/d1": 0})
-    assert "nobody can tell whether s4/d1 is empty" in refusal(decide(ring(D1, D2, D3), drained))
+    assert "it is unknown whether s4/d1 is empty" in refusal(decide(ring(D1, D2, D3), drained))
 
 
 def test_the_last_copy_of_a_partition_is_never_given_up() -> None:
@@ -150,24 +151,24 @@ def test_the_last_copy_of_a_partition_is_never_given_up() -> None:
         builder(D1, D2, D3, D4, assignments=spread, replicas=2),
         lost=["s3", "s4"],
     )
-    assert "3 partitions would lose their last sure copy with s3/d1, s4/d1" in refusal(decision)
+    assert "3 partitions would lose their last reliable copy with s3/d1, s4/d1" in refusal(decision)
 
 
 def test_a_copy_that_is_on_its_way_does_not_count() -> None:
     spread = [[0] * 8, [3] * 8]
     four = builder(D1, D2, D3, D4, assignments=spread, recent=[5, 6], replicas=2)
     text = refusal(decide(ring(D1, D2, D3, replicas=2), four, lost=["s4"]))
-    assert "2 partitions would lose their last sure copy with s4/d1" in text
+    assert "2 partitions would lose their last reliable copy with s4/d1" in text
 
 
 def test_of_fragments_more_than_one_must_stay() -> None:
     hosts = [device(f"s{number}/d1") for number in range(1, 7)]
     coded = Ring("object-1", 3, 6, 24, tuple(hosts[:3]), least=4)
     decision = decide(coded, builder(*hosts, replicas=6), lost=["s4", "s5", "s6"])
-    assert any("8 partitions would lose their last sure copy" in t for t in decision.refusals)
+    assert any("8 partitions would lose their last reliable copy" in t for t in decision.refusals)
     two = Ring("object-1", 3, 6, 24, tuple(hosts[:4]), least=4)
     allowed = decide(two, builder(*hosts, replicas=6), lost=["s5", "s6"])
-    assert not any("last sure copy" in text for text in allowed.refusals)
+    assert not any("last reliable copy" in text for text in allowed.refusals)
 
 
 def test_the_number_of_fragments_is_fixed() -> None:
@@ -213,7 +214,7 @@ def test_a_disk_is_not_both_lost_and_wanted() -> None:
 
 def test_moves_need_an_hour_at_least() -> None:
     text = refusal(decide(ring(D1, D2, D3, hours=0), None))
-    assert "swift_min_part_hours must be 1 at least" in text
+    assert "swift_min_part_hours must be at least 1" in text
 
 
 def test_a_disk_is_named_once() -> None:

@@ -132,12 +132,12 @@ def test_one_disk_named_twice(host: Data) -> None:
 def test_a_group_that_was_there_is_not_made_anew_on_blank_disks(host: Data) -> None:
     host["records"] = {volume_group.RECORD: "hash"}
     (text,) = problems(["/dev/vdb"], host)
-    assert "is missing, and was there" in text
+    assert "has disappeared" in text
 
 
 def test_no_group_and_nothing_to_make_it_of(host: Data) -> None:
     (text,) = problems([], host)
-    assert text == f"has no volume group {NAME}, and no disk to make it of"
+    assert text == f"has no volume group {NAME}, and no disk for it"
 
 
 def test_a_group_that_lost_a_disk(host: Data) -> None:

@@ -22,13 +22,13 @@ VENVS = Path("/opt/cairn/venvs")
 
 def timed(command: list[str], **how: Any) -> float:
     """Run a command that has to succeed; seconds it took."""
-    begin = time.monotonic()
+    start = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
     if done.returncode:
         sys.exit(
             f"{' '.join(command)}: exit {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}"
         )
-    return time.monotonic() - begin
+    return time.monotonic() - start
 
 
 def current() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a host may begin ahead of its turn: what is staged there, and serves nobody yet."""
+"""Which services a host may switch ahead: those that are staged and not yet in force."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ STAGED = {"current": None, "staged": ["new"]}
 
 
 @pytest.fixture
-def begun(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the action for a host with these services; what its host is told to switch."""
-    action_class = script("plugins/action/cairn_begin.py").ActionModule
-    told: list[list[tuple[str, str]]] = []
+def switched(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the action for a host with these services; returns what the host is asked to switch."""
+    action_class = script("plugins/action/cairn_switch_ahead.py").ActionModule
+    calls: list[list[tuple[str, str]]] = []
 
     def call(_self: Any, _name: str, arguments: dict[str, Any], _vars: Any) -> dict[str, Any]:
-        told.append(list(arguments["services"].items()))
+        calls.append(list(arguments["services"].items()))
         return {"changed": True}
 
     model = SimpleNamespace(manifest=lambda role: {"id": "new"} if role in ASKED else None)
@@ -31,15 +31,15 @@ def begun(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) 
         action._task = SimpleNamespace(args={"services": ASKED}, check_mode=check)
         host = {"services": services}
         done = action.work({"cairn_host": host, "cairn_stale": dict.fromkeys(stale, "new")})
-        assert done["changed"] is bool(told)
-        return told
+        assert done["changed"] is bool(calls)
+        return calls
 
     return run
 
 
-def test_services_begin_in_the_order_asked_for(begun: Any) -> None:
+def test_services_are_switched_in_the_given_order(switched: Any) -> None:
     services = {"nova": STAGED, "iscsi": STAGED, "ovn": STAGED}
-    assert begun(services, ["iscsi", "nova", "ovn"]) == [
+    assert switched(services, ["iscsi", "nova", "ovn"]) == [
         [("ovn", "new"), ("nova", "new"), ("iscsi", "new")]
     ]
 
@@ -51,13 +51,13 @@ def test_services_begin_in_the_order_asked_for(begun: Any) -> None:
         pytest.param({**STAGED, "staged": ["old"]}, id="not staged"),
     ],
 )
-def test_the_rest_waits_for_its_turn(begun: Any, known: dict[str, Any]) -> None:
-    assert begun({"ovn": known, "nova": STAGED}, ["ovn", "nova"]) == [[("nova", "new")]]
+def test_the_rest_waits_for_its_turn(switched: Any, known: dict[str, Any]) -> None:
+    assert switched({"ovn": known, "nova": STAGED}, ["ovn", "nova"]) == [[("nova", "new")]]
 
 
-def test_nothing_begins_that_is_as_it_should_be(begun: Any) -> None:
-    assert begun({"ovn": STAGED, "nova": STAGED}, []) == []
+def test_services_that_are_current_are_not_switched(switched: Any) -> None:
+    assert switched({"ovn": STAGED, "nova": STAGED}, []) == []
 
 
-def test_a_plan_begins_nothing(begun: Any) -> None:
-    assert begun({"ovn": STAGED}, ["ovn"], check=True) == []
+def test_a_plan_switches_nothing(switched: Any) -> None:
+    assert switched({"ovn": STAGED}, ["ovn"], check=True) == []

@@ -68,7 +68,7 @@ def inventory(computes: int) -> dict[str, Any]:
 
 def prepare(computes: int) -> Path:
     """Write the inventory with its secrets; its folder."""
-    folder = FOLDER / f"many-{computes}"
+    folder = FOLDER / f"scale-{computes}"
     made = inventory(computes)
     (folder / "group_vars/all").mkdir(parents=True, exist_ok=True)
     (folder / "hosts.yml").write_text(yaml.safe_dump(made["hosts"]))
@@ -90,7 +90,7 @@ def run(folder: Path, *, record: bool, playbook: str = "site.yml") -> dict[str, 
         **({"CAIRN_SIMULATED_RECORD": "1"} if record else {}),
     }
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.monotonic()
+    start = time.monotonic()
     done = subprocess.run(
         ["ansible-playbook", "-i", str(folder), f"playbooks/{playbook}"],
         cwd=ROOT,
@@ -99,7 +99,7 @@ def run(folder: Path, *, record: bool, playbook: str = "site.yml") -> dict[str, 
         text=True,
         check=False,
     )
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - start
     folder.with_name(f"{folder.name}.log").write_text(done.stdout + done.stderr)
     if done.returncode:
         raise RuntimeError(f"{playbook} failed over simulated hosts: {folder}.log")

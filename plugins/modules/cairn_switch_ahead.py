@@ -1,16 +1,18 @@
 #!/usr/bin/python
-"""Module: begin switches that go on while the run is busy elsewhere."""
+"""Module: switch services in the background while the run continues elsewhere."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: cairn_begin
-short_description: Begin to switch services to staged generations, without waiting for the end
+module: cairn_switch_ahead
+short_description: Switch services to staged generations in the background
 description:
-  - Switches them one after the other in a process of its own, which ends at the first that fails.
-  - M(cairn_switch) waits for that process, and tells what it has done to the service or does it
-    again, so that nothing gets lost of an error.
-  - As an action it takes O(services) as a list, and leaves out what serves already.
+  - Switches the services one after the other in a background process, which stops at the first
+    failure.
+  - M(cairn_switch) waits for that process. It returns what the process did to a service, or
+    switches the service again, so that no error is lost.
+  - As an action it takes O(services) as a list, and skips services that already have a generation
+    in force.
 options:
   services:
     description: Staged generation by service, in the order in which they are switched.
@@ -20,14 +22,14 @@ author: [Cairn]
 """
 
 EXAMPLES = r"""
-- name: Begin on hosts that serve nothing yet
-  cairn_begin:
+- name: Switch services in the background
+  cairn_switch_ahead:
     services: [ovn, neutron, nova]
 """
 
 RETURN = r"""
-begun:
-  description: Services that are being switched.
+switching:
+  description: Services that are being switched in the background.
   type: list
   returned: always
 """
@@ -46,7 +48,7 @@ def main() -> None:
     if fork_process() == 0:
         switching.switch_ahead(services)
         return
-    module.exit_json(changed=True, begun=list(services))
+    module.exit_json(changed=True, switching=list(services))
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def _migrations(
     """Schema migrations run once, on hosts of the description's first group.
 
     What comes before the switch runs on the first, which is switched first; what comes after it on
-    the last, for old code may need until then what the new has no use for.
+    the last, for old code may need until then what the new code does not use.
     """
     hosts = site["groups"].get(default[0], [])
     where = {"before": hosts[:1], "after": hosts[-1:]}

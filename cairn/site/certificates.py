@@ -1,6 +1,6 @@
 """Make the site's authority, sign host certificates with it, and judge those that hosts have.
 
-Controller only: it needs `cryptography`, and the authority's key never leaves the controller.
+Control node only: it needs `cryptography`, and the authority's key never leaves this machine.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ def variable_file(
 
     Looks where Ansible does, strongest first: host_vars, group_vars of the host's `groups` (which
     are given in this order, too), group_vars/all, the inventory's own files. Best effort: where
-    nothing names the variable the answer is the file it should stand in, or "" when that cannot be
-    told or, with `certain`, is not to be guessed.
+    nothing names the variable the answer is the file it should stand in, or "" when that is
+    unknown or, with `certain`, would be a guess.
     """
     candidates: list[Path] = []
     if host:

@@ -1,7 +1,7 @@
 """One run at a time changes a site: who holds the lease, and whether that run still goes on.
 
 The lease is a file on a controller (`paths.LEASE`); it outlives a run that was killed. Whether its
-holder still runs can be told on the holder's own machine only. Control node only.
+holder still runs is known on the holder's own machine only. Control node only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TAKE_OVER = "cairn_take_over"
 
 
 def holder(playbook: str, pid: int, proc: Path = Path("/proc")) -> dict[str, Any]:
-    """The run of process `pid` on this machine, as others are told of it.
+    """The run of process `pid` on this machine, as others see it.
 
     `machine` names the boot and the process namespace in which `pid` means something; `token` is
     the run's own, whatever number its process has.

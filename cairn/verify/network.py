@@ -52,7 +52,7 @@ def resolve(run: Run, port: Any) -> str:
         raise ProofError(
             f"port {port.id} of the instance has no dns_name: nova was not let set one"
         )
-    told = []
+    names = []
     for one in port.dns_assignment:
         for name in (one["hostname"], one["fqdn"].rstrip(".")):
             query = urlencode({"name": name, "server": GATEWAY})
@@ -60,8 +60,8 @@ def resolve(run: Run, port: Any) -> str:
             if page is None or one["ip_address"] not in page.split():
                 said = "no answer" if page is None else " ".join(page.split()) or "no such name"
                 raise ProofError(f"{name} does not resolve to {one['ip_address']}: {said}")
-            told.append(name)
-    return f"{' and '.join(told)} resolve"
+            names.append(name)
+    return f"{' and '.join(names)} resolve"
 
 
 def networks(admin: Any, run: Run) -> list[Finding]:
@@ -75,7 +75,7 @@ def networks(admin: Any, run: Run) -> list[Finding]:
         for name, cidr in NETWORKS.items():
             attach(user, run, name, cidr)
     attached = time.monotonic()
-    told = [
+    answers = [
         wait(
             f"metadata over the further network on {name}, by the agent of {run.host}",
             max(METADATA_SECONDS - (time.monotonic() - attached), 1),
@@ -83,5 +83,5 @@ def networks(admin: Any, run: Run) -> list[Finding]:
         )
         for name in reversed(NETWORKS)
     ]
-    findings.tell("metadata in two further networks", "; ".join(reversed(told)))
+    findings.tell("metadata in two further networks", "; ".join(reversed(answers)))
     return findings

@@ -82,17 +82,17 @@ def by_s3(user: Any, run: Run, content: bytes, location: str) -> Finding:
 
     read = ask("GET", "by-swift", keys)
     if read.status_code != 200 or read.content != content:
-        raise ProofError(f"reading by S3: {told(read)}")
+        raise ProofError(f"reading by S3: {shown(read)}")
     wrote = ask("PUT", "by-s3", keys, content[:1000])
     if wrote.status_code != 200:
-        raise ProofError(f"storing by S3: {told(wrote)}")
+        raise ProofError(f"storing by S3: {shown(wrote)}")
     forged = ask("GET", "by-swift", (pair["access"], "not the secret", location))
     if forged.status_code != 403:
-        raise ProofError(f"a wrong S3 key was not refused: {told(forged)}")
+        raise ProofError(f"a wrong S3 key was not refused: {shown(forged)}")
     return Finding("object by S3's API", "read and stored with EC2 credentials, refused without")
 
 
-def told(answer: Any) -> str:
+def shown(answer: Any) -> str:
     """An answer in a line."""
     return f"HTTP {answer.status_code}: {' '.join(answer.text[:300].split())}"
 
@@ -139,8 +139,8 @@ def sign(
 def dispersion_text(report: str) -> str:
     """What swift-dispersion-report found, in words; ProofError if copies are missing."""
     try:
-        told = [json.loads(line) for line in report.splitlines() if line.startswith("{")]
-        kinds = {kind: found for one in told for kind, found in one.items()}
+        parts = [json.loads(line) for line in report.splitlines() if line.startswith("{")]
+        kinds = {kind: found for one in parts for kind, found in one.items()}
         counts = {k: (f["copies_found"], f["copies_expected"]) for k, f in kinds.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         counts = {}

@@ -122,10 +122,10 @@ def reach(admin: Any, run: Run, ca_file: str | None, seconds: float) -> list[Fin
     findings.append(
         Finding("metadata as the instance got it", compare_metadata(json.loads(metadata), run))
     )
-    told = (fetch(address, "/user_data.txt") or "").strip()
-    if told != run.nonce:
-        raise ProofError(f"the instance did not run its user data: it has {told!r}")
-    findings.append(Finding("user data", f"the instance ran the script: {told}"))
+    printed = (fetch(address, "/user_data.txt") or "").strip()
+    if printed != run.nonce:
+        raise ProofError(f"the instance did not run its user data: it has {printed!r}")
+    findings.append(Finding("user data", f"the instance ran the script: {printed}"))
     findings.append(Finding("console", console(admin, run, ca_file)))
     return findings
 

@@ -29,8 +29,8 @@ class Journal:
 
 
 @dataclass(frozen=True)
-class Told:
-    """A clue: a fact by its name; `by` says who tells it."""
+class Reported:
+    """A clue: a fact by its name; `by` says who reports it."""
 
     fact: str
     by: str
@@ -47,7 +47,7 @@ class Step:
     number: int
     title: str
     expected: str
-    clues: tuple[Journal | Told, ...] = ()
+    clues: tuple[Journal | Reported, ...] = ()
     needs: str | None = None  # service type in the catalog without which there is no such step
 
 
@@ -61,7 +61,7 @@ def _checked_by(service: str, window: str = "build") -> Journal:
     return Journal("keystone", _CHECK.format(service), says, window)
 
 
-_EVENT = Told("build_event", "nova's list of actions")
+_EVENT = Reported("build_event", "nova's list of actions")
 
 STEPS: tuple[Step, ...] = (
     Step(
@@ -70,14 +70,14 @@ STEPS: tuple[Step, ...] = (
         "keystone logs a POST of /v3/auth/tokens with the client's request id",
         (
             Journal("keystone", r'"POST /v3/auth/tokens" status: 201 ', "POST /v3/auth/tokens 201"),
-            Told("token", "keystone's answer"),
+            Reported("token", "keystone's answer"),
         ),
     ),
     Step(
         2,
         "keystone checks them, answers with a token and the catalog",
         "the answer holds a token of the user for the project, and a catalog",
-        (Told("token", "keystone's answer"),),
+        (Reported("token", "keystone's answer"),),
     ),
     Step(
         3,
@@ -85,7 +85,7 @@ STEPS: tuple[Step, ...] = (
         "nova-api logs a POST of /servers with the client's request id",
         (
             Journal("nova", r'"POST /v2.1/servers" status: 202 ', "POST /v2.1/servers 202"),
-            Told("accepted", "nova-api's answer"),
+            Reported("accepted", "nova-api's answer"),
         ),
     ),
     Step(
@@ -104,26 +104,26 @@ STEPS: tuple[Step, ...] = (
                 r'{user} {project} .*"POST /v2.1/servers" status: 202 ',
                 "nova-api logs the request as of this user and project",
             ),
-            Told("owner", "nova-api's answer"),
+            Reported("owner", "nova-api's answer"),
         ),
     ),
     Step(
         6,
         "nova-api writes the instance's first record to the database",
         "the request is accepted with the id of a new instance",
-        (Told("accepted", "nova-api's answer"),),
+        (Reported("accepted", "nova-api's answer"),),
     ),
     Step(
         7,
         "the database has it: the instance is being built",
         "nova-api reads the record back",
-        (Told("record", "nova-api's answer"),),
+        (Reported("record", "nova-api's answer"),),
     ),
     Step(
         8,
         "nova-api passes the request to nova-conductor through RabbitMQ",
         "nova-conductor works on this request id: the action is its record",
-        (Told("action", "nova's list of actions"),),
+        (Reported("action", "nova's list of actions"),),
     ),
     Step(
         9,
@@ -159,7 +159,7 @@ STEPS: tuple[Step, ...] = (
             Journal(
                 "placement", r'"PUT /allocations/{server}" status: 204 ', "PUT /allocations/… 204"
             ),
-            Told("allocation", "placement's answer"),
+            Reported("allocation", "placement's answer"),
         ),
     ),
     Step(
@@ -204,7 +204,7 @@ STEPS: tuple[Step, ...] = (
         16,
         "nova-conductor reads the database",
         "the database has the instance's flavor",
-        (Told("flavor", "nova-api's answer"),),
+        (Reported("flavor", "nova-api's answer"),),
     ),
     Step(
         17,
@@ -241,7 +241,7 @@ STEPS: tuple[Step, ...] = (
         21,
         "neutron has the token checked, binds the port to the host, DHCP is ready",
         "the port is active on the instance's host",
-        (Told("port", "neutron's answer"),),
+        (Reported("port", "neutron's answer"),),
     ),
     Step(
         22,
@@ -271,6 +271,6 @@ STEPS: tuple[Step, ...] = (
         24,
         "nova-compute has libvirt start the instance",
         "libvirt on the host runs a domain with the instance's id",
-        (Told("domain", "libvirt"),),
+        (Reported("domain", "libvirt"),),
     ),
 )

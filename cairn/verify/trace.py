@@ -1,7 +1,7 @@
 """Following an instance's creation: which of its steps are proved, and by what.
 
 A step is proved by the strongest clue found for it. A clue is a line in a service's own journal
-that carries the request's id, or a fact that an API or libvirt told. Nothing here does any I/O.
+that carries the request's id, or a fact that an API or libvirt reported. Nothing here does any I/O.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .steps import STEPS, Journal, Step, Told
+from .steps import STEPS, Journal, Reported, Step
 
 # Clocks of hosts may differ by this much before times of their journals are held against us.
 CLOCK_TOLERANCE = 2.0
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that an API or libvirt told: its name, when it was true, in words."""
+    """Something that an API or libvirt reported: its name, when it was true, in words."""
 
     name: str
     time: float
@@ -66,9 +66,9 @@ class Trace:
     lines: Sequence[Line]
     services: frozenset[str]
 
-    def find(self, clue: Journal | Told) -> Outcome | None:
+    def find(self, clue: Journal | Reported) -> Outcome | None:
         """The earliest evidence that the clue finds, as an outcome without its step."""
-        if isinstance(clue, Told):
+        if isinstance(clue, Reported):
             fact = self.facts.get(clue.fact)
             return Outcome(NO_STEP, "proved", fact.time, clue.by, fact.text) if fact else None
         if any(name not in self.ids for name in re.findall(r"{(\w+)}", clue.pattern)):
@@ -185,7 +185,7 @@ def failure(
 def complaints(errors: Sequence[Line]) -> list[str]:
     """What services logged as errors meanwhile, each once, for people; a proof may be whole beside.
 
-    Other users' requests may be among the reasons. A traceback is told by its first line.
+    Other users' requests may be among the reasons. A traceback is shown by its first line.
     """
     met: dict[str, int] = {}
     for line in errors:

@@ -139,7 +139,7 @@ def forget(admin: Any, project: str) -> list[str]:
     """Remove a project's snapshots and volumes, if there are any; tells it in words.
 
     Its instances have gone before: a volume that still counts as used, because its host was lost
-    while it was being detached, is told to be free.
+    while it was being detached, is reset to available.
     """
     if not deployed(admin):
         return []

@@ -405,7 +405,7 @@ def trace(admin: Any, state: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     write(Path(wanted["report"]), report_of(run, outcomes, wanted["problem"]), 0o644)
     errors = verify_trace.gathered(wanted["hosts"], "errors")
     lines = [*verify_trace.table(outcomes, run.times["began"]), *verify_trace.complaints(errors)]
-    silent = [host for host, told in wanted["hosts"].items() if "lines" not in told]
+    silent = [host for host, answer in wanted["hosts"].items() if "lines" not in answer]
     if reason := verify_trace.failure(outcomes, known, errors, silent, wanted["problem"]):
         raise verify_run.ProofError("\n".join([*lines, "", reason]))
     return {"lines": lines, "run": public(run)}

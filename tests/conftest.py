@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import copy
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -25,6 +26,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
+from cairn.actions.base import role_file
+from cairn.actions.templates import keep_compiled, load_plugins
 from cairn.service import registry
 from cairn.service.model import Model
 from cairn.site.certificates import certificate_authority
@@ -175,6 +178,27 @@ def lab_hosts(lab_site: dict[str, Any]) -> list[str]:
 # --- a made-up site ----------------------------------------------------------------------------
 
 
+def host_variables(
+    number: int, planes: dict[str, Any], providers: dict[str, Any], mac: str = "52:54:00:00"
+) -> dict[str, Any]:
+    """A host's variables, as its inventory has them; `mac` is what its NICs' begin with."""
+    return {
+        "cairn_planes": copy.deepcopy(planes),
+        "cairn_provider_networks": copy.deepcopy(providers),
+        "cairn_host_number": number,
+        "cairn_nics": {
+            "mgmt0": {"mac": f"{mac}:00:{number}"},
+            "stor0": {"mac": f"{mac}:14:{number}", "mtu": 9000},
+            "serv0": {"mac": f"{mac}:1e:{number}"},
+        },
+        "cairn_host_planes": {
+            "management": {"interface": "mgmt0"},
+            "storage": {"interface": "stor0"},
+            "service": {"interface": "serv0"},
+        },
+    }
+
+
 def host(number: int, *groups: str) -> dict[str, Any]:
     planes = {"management": "192.0.2", "storage": "198.51.100", "service": "203.0.113"}
     return {
@@ -251,10 +275,10 @@ def make_model(root: Path, secrets: dict[str, str]) -> Callable[..., Model]:
     """
     init_plugin_loader()
     filter_loader.add_directory(str(root / "filter_plugins"))
+    # As actions do: files are read and compiled once.
+    load_plugins()
+    keep_compiled()
     loader = DataLoader()
-
-    def load(path: Path) -> Any:
-        return loader.load_from_file(str(path), trusted_as_template=True)
 
     def template(value: Any, variables: Mapping[str, Any]) -> Any:
         return Templar(loader=loader, variables=dict(variables)).template(value)
@@ -287,7 +311,7 @@ def make_model(root: Path, secrets: dict[str, str]) -> Callable[..., Model]:
         return Model(
             host=name,
             variables=known,
-            load=load,
+            load=role_file,
             template=template,
             render=render,
             project=root,

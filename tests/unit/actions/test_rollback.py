@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -151,41 +146,18 @@ GROUPS = {
 
 
 @pytest.fixture
-def turns(tmp_path: Path) -> Callable[..., list[list[str]]]:
+def turns(stand_ins: Callable[..., Any]) -> Callable[..., list[list[str]]]:
     """Run rollback.yml's switching plays with work that only fails or does not; hosts by turn."""
     plays = [
         p for p in yaml.safe_load((ROOT / "playbooks/rollback.yml").read_text()) if "serial" in p
     ]
-    work = {
-        "ansible.builtin.assert": {"that": "inventory_hostname not in broken"},
-        "name": "Work",
-    }
-    (tmp_path / "rollback.yml").write_text(
-        yaml.safe_dump([{**play, "tasks": [work]} for play in plays], sort_keys=False)
-    )
-    (tmp_path / "ansible.cfg").write_text(f"[defaults]\nfilter_plugins = {ROOT}/filter_plugins\n")
     everyone = [host for hosts in GROUPS.values() for host in hosts]
-    groups = {**GROUPS, "rollback_yes": everyone[::-1]}
-    inventory = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in groups.items()}
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
 
     def run(service: str, broken: list[str]) -> list[list[str]]:
-        given = json.dumps({"broken": broken, "service": service})
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                *("-i", "hosts.yml", "rollback.yml", "-e", given),
-            ],
-            cwd=tmp_path,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": "ansible.cfg"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "PLAY RECAP" in done.stdout, done.stderr
-        told = re.split(r"(?m)^PLAY (?:\[.*\]|RECAP) \**$", done.stdout)[1:]
-        found = [re.findall(r"(?m)^(?:ok|fatal): \[(.*?)\]", text) for text in told]
-        return [sorted(hosts) for hosts in found if hosts]
+        fails = {play["name"]: broken for play in plays}
+        groups = {**GROUPS, "rollback_yes": everyone[::-1]}
+        _, found = stand_ins(plays, groups, fails, service=service)
+        return [turn.hosts for turn in found if turn.hosts]
 
     return run
 

@@ -2,93 +2,108 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
+from ansible import constants as C  # noqa: N812
+from ansible import context
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
 from cairn.invocation import refused_tags
 from cairn.site.planes import GROUPS
+from tests.warm_ansible import Ran
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRIES = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
 HOSTS = "all: {children: {switches: {hosts: {leaf1: {ansible_connection: refusing}}}}}\n"
 
 
-def play(
-    inventory: str, folder: Path, *words: str, **environ: str
-) -> subprocess.CompletedProcess[str]:
-    (folder / "hosts.yml").write_text(inventory)
-    return subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            *("-i", str(folder / "hosts.yml"), *words),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "COLUMNS": "500", **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+Play = Callable[..., Ran]
+
+
+@pytest.fixture
+def play(ansible_playbook: Play, tmp_path: Path) -> Play:
+    """Run ansible-playbook over an inventory of this text; with variables of the environment."""
+
+    def run(inventory: str, *words: str, **environ: str) -> Ran:
+        (tmp_path / "hosts.yml").write_text(inventory)
+        return ansible_playbook("-i", str(tmp_path / "hosts.yml"), *words, environ=environ)
+
+    return run
+
+
+@pytest.fixture
+def refused(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Begin the first play of a playbook as Ansible does; with what text the callback ends it."""
+    module = script("plugins/callback/cairn_no_hosts.py")
+
+    def begin(path: Path, known: InventoryManager | None = None, **options: Any) -> str:
+        monkeypatch.setattr(context, "CLIARGS", options)
+        said: list[str] = []
+        callback = module.CallbackModule()
+        callback._display = SimpleNamespace(error=lambda text, wrap_text: said.append(text))
+        with contextlib.suppress(SystemExit):
+            callback.v2_playbook_on_start(SimpleNamespace(_file_name=str(path)))
+            pattern = first_hosts(path)
+            if known and not known.get_hosts(pattern):
+                manager = SimpleNamespace(_inventory=known)
+                callback.v2_playbook_on_play_start(
+                    SimpleNamespace(hosts=[pattern], get_variable_manager=lambda: manager)
+                )
+                callback.v2_playbook_on_no_hosts_matched()
+        return " ".join(said)
+
+    return begin
+
+
+def first_hosts(path: Path) -> str:
+    """The hosts of a playbook's first play, which may stand in another."""
+    first = yaml.safe_load(path.read_text())[0]
+    if imported := first.get("ansible.builtin.import_playbook"):
+        return first_hosts(path.parent / imported)
+    return str(first["hosts"])
+
+
+# --- every playbook, by what the callback says of it; Ansible itself runs below -------------------
 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_playbook_fails_on_an_inventory_without_hosts_for_it(
-    name: str, tmp_path: Path
+    name: str, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    done = play(HOSTS, tmp_path, f"playbooks/{name}", "-e", "service=nova role=nova")
-    assert done.returncode == 1, done.stdout
-    assert f"{name}: nothing was done: {tmp_path}/hosts.yml has no host in the group" in done.stderr
-    assert "SUMMARY" not in done.stdout
+    (tmp_path / "hosts.yml").write_text(HOSTS)
+    known = InventoryManager(DataLoader(), sources=[str(tmp_path / "hosts.yml")])
+    text = refused(ROOT / "playbooks" / name, known, inventory=["here"])
+    assert text.startswith(f"{name}: nothing was done: here has no host in the group")
 
 
-def test_a_proof_needs_an_operator(tmp_path: Path) -> None:
-    done = play("controller: {hosts: {c1: }}\n", tmp_path, "playbooks/verify.yml")
-    assert done.returncode == 1
-    assert "in the group operator; add the group operator with the machine" in done.stderr
-    assert (ROOT / "inventories/example/group_vars/operator.yml").exists()
-
-
-def test_callbacks_of_the_operators_own_do_not_take_the_place_of_this_one(tmp_path: Path) -> None:
-    inventory = "controller: {hosts: {c1: }}\n"
-    own = {"ANSIBLE_CALLBACKS_ENABLED": "oneline", "ANSIBLE_STDOUT_CALLBACK": "default"}
-    done = play(inventory, tmp_path, "playbooks/verify.yml", **own)
-    assert done.returncode == 1
-    assert "in the group operator; add the group operator with the machine" in done.stderr
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(("option", "key"), [("--tags", "tags"), ("--skip-tags", "skip_tags")])
+def test_tags_are_refused_by_every_playbook(
+    name: str, option: str, key: str, refused: Callable[..., str]
+) -> None:
+    text = refused(ROOT / "playbooks" / name, **{key: ["nova"]})
+    said = f"{name}: nothing was done: Cairn's tasks have no tags, so {option} nova would not"
+    assert text.startswith(said)
 
 
 @pytest.mark.parametrize("strategy", ["free", "ansible.builtin.host_pinned"])
 def test_no_strategy_in_which_hosts_do_not_wait_for_one_another(
-    strategy: str, tmp_path: Path
+    strategy: str, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inventory = "controller: {hosts: {c1: {ansible_connection: refusing}}}\n"
-    done = play(inventory, tmp_path, "playbooks/site.yml", ANSIBLE_STRATEGY=strategy)
-    assert done.returncode == 1, done.stdout
-    assert f"site.yml: nothing was done: the strategy {strategy} is set" in done.stderr
-    (tmp_path / "p.yml").write_text("- {hosts: switches, gather_facts: false}\n")
-    own = play(HOSTS, tmp_path, str(tmp_path / "p.yml"), ANSIBLE_STRATEGY=strategy)
-    assert own.returncode == 0, own.stderr
-
-
-def test_a_limit_that_leaves_nobody(tmp_path: Path) -> None:
-    inventory = "controller: {hosts: {c1: }}\ncompute: {hosts: {n1: }}\n"
-    done = play(inventory, tmp_path, "playbooks/rotate-keys.yml", "--limit", "n1")
-    assert done.returncode == 1
-    said = "it is for the group controller, and --limit n1 leaves none of their hosts (c1); name"
-    assert said in done.stderr
-
-
-@pytest.mark.parametrize("option", ["--tags", "--skip-tags"])
-def test_tags_are_refused_by_every_playbook(option: str, tmp_path: Path) -> None:
-    inventory = "controller: {hosts: {c1: {ansible_connection: refusing}}}\n"
-    for name in ENTRIES:
-        done = play(inventory, tmp_path, f"playbooks/{name}", option, "nova")
-        assert done.returncode == 1, done.stdout
-        said = f"{name}: nothing was done: Cairn's tasks have no tags, so {option} nova would not"
-        assert said in done.stderr
+    monkeypatch.setattr(C, "DEFAULT_STRATEGY", strategy)
+    text = refused(ROOT / "playbooks/site.yml")
+    assert text.startswith(f"site.yml: nothing was done: the strategy {strategy} is set")
+    (tmp_path / "p.yml").write_text("- {hosts: switches}\n")
+    assert refused(tmp_path / "p.yml") == ""
 
 
 def test_molecules_own_tags_are_no_choice() -> None:
@@ -97,16 +112,60 @@ def test_molecules_own_tags_are_no_choice() -> None:
     assert "--skip-tags nova" in refused_tags(site, ["all"], ["notest", "nova"])
 
 
-def test_a_playbook_of_the_sites_own_may_have_tags(tmp_path: Path) -> None:
-    (tmp_path / "p.yml").write_text("- {hosts: switches, gather_facts: false}\n")
-    assert play(HOSTS, tmp_path, str(tmp_path / "p.yml"), "--tags", "nova").returncode == 0
+# --- Ansible's own runs --------------------------------------------------------------------------
 
 
-def test_later_plays_may_be_for_nobody(tmp_path: Path) -> None:
+def test_a_run_for_nobody_ends_without_a_summary(play: Play, tmp_path: Path) -> None:
+    done = play(HOSTS, "playbooks/preflight.yml")
+    assert done.returncode == 1, done.stdout
+    why = f"nothing was done: {tmp_path}/hosts.yml has no host in the groups controller, "
+    assert f"preflight.yml: {why}" in done.stderr
+    assert "SUMMARY" not in done.stdout
+
+
+def test_callbacks_of_the_operators_own_do_not_take_the_place_of_this_one(play: Play) -> None:
+    """Here it says that a proof needs an operator."""
+    inventory = "controller: {hosts: {c1: }}\n"
+    own = {"ANSIBLE_CALLBACKS_ENABLED": "oneline", "ANSIBLE_STDOUT_CALLBACK": "default"}
+    done = play(inventory, "playbooks/verify.yml", **own)
+    assert done.returncode == 1
+    assert "in the group operator; add the group operator with the machine" in done.stderr
+    assert (ROOT / "inventories/example/group_vars/operator.yml").exists()
+
+
+def test_a_limit_that_leaves_nobody(play: Play) -> None:
+    inventory = "controller: {hosts: {c1: }}\ncompute: {hosts: {n1: }}\n"
+    done = play(inventory, "playbooks/rotate-keys.yml", "--limit", "n1")
+    assert done.returncode == 1
+    said = "it is for the group controller, and --limit n1 leaves none of their hosts (c1); name"
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "why"),
+    [
+        (["--tags", "nova"], {}, "Cairn's tasks have no tags, so --tags nova would not"),
+        (["--skip-tags", "nova"], {}, "Cairn's tasks have no tags, so --skip-tags nova would not"),
+        ([], {"ANSIBLE_STRATEGY": "free"}, "the strategy free is set"),
+    ],
+)
+def test_what_would_change_the_order_or_the_choice_of_tasks_ends_a_run(
+    words: list[str], environ: dict[str, str], why: str, play: Play
+) -> None:
+    inventory = "controller: {hosts: {c1: {ansible_connection: refusing}}}\n"
+    done = play(inventory, "playbooks/rotate-keys.yml", *words, **environ)
+    assert done.returncode == 1, done.stdout
+    assert f"rotate-keys.yml: nothing was done: {why}" in done.stderr
+
+
+def test_a_playbook_of_the_sites_own_may_have_them_and_later_plays_for_nobody(
+    play: Play, tmp_path: Path
+) -> None:
     (tmp_path / "p.yml").write_text(
         "- {hosts: switches, gather_facts: false}\n- {hosts: stale_nova, gather_facts: false}\n"
     )
-    assert play(HOSTS, tmp_path, str(tmp_path / "p.yml")).returncode == 0
+    done = play(HOSTS, str(tmp_path / "p.yml"), "--tags", "x", ANSIBLE_STRATEGY="free")
+    assert done.returncode == 0, done.stderr
 
 
 def test_plays_name_the_managed_hosts_by_cairns_groups() -> None:

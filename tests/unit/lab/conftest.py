@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 
 from lab import inventory
 from lab.inventory import Site
+from tests.conftest import host_variables
 
 PROVIDERS = {
     "external": {"type": "flat", "cidr": "198.18.40.0/24", "gateway": "198.18.40.1"},
@@ -22,25 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def machine(number: int, planes: dict[str, Any]) -> dict[str, Any]:
     """A host's variables, as Ansible gives them."""
-    return copy.deepcopy(
-        {
-            "ansible_host": f"198.18.0.{number}",
-            "cairn_planes": planes,
-            "cairn_provider_networks": PROVIDERS,
-            "cairn_host_number": number,
-            "cairn_nics": {
-                "mgmt0": {"mac": f"52:54:00:18:00:{number}"},
-                "stor0": {"mac": f"52:54:00:18:14:{number}", "mtu": 9000},
-                "serv0": {"mac": f"52:54:00:18:1E:{number}"},
-            },
-            "cairn_host_planes": {
-                "management": {"interface": "mgmt0"},
-                "storage": {"interface": "stor0"},
-                "service": {"interface": "serv0"},
-            },
-            "lab_memory_mb": 1024,
-        }
-    )
+    made = host_variables(number, planes, PROVIDERS, mac="52:54:00:18")
+    # An inventory may have them in capitals.
+    made["cairn_nics"]["serv0"]["mac"] = made["cairn_nics"]["serv0"]["mac"].upper()
+    return {**made, "ansible_host": f"198.18.0.{number}", "lab_memory_mb": 1024}
 
 
 @pytest.fixture

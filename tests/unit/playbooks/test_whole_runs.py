@@ -7,13 +7,12 @@ an operator gets to see it.
 from __future__ import annotations
 
 import datetime
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -23,44 +22,27 @@ from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent
-SIMULATED = ROOT / "bench/simulated"
-# The example with one host of each group, for runs of a few seconds.
-HOSTS = """
-all:
-  children:
-    controller: {hosts: {controller1: }}
-    network: {hosts: {network1: }}
-    compute: {hosts: {compute1: }}
-    storage: {hosts: {storage1: }}
-    operator: {hosts: {localhost: }}
-"""
-OWN = """
-ansible_connection: refusing
-operator_renewal: false
-cairn_services: [cinder]
-"""
-Files = dict[str, str]
 Run = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def site(small_site: Callable[[Path], Path], tmp_path: Path) -> Path:
     """A small site with its secrets."""
-    site = tmp_path_factory.mktemp("example") / "site"
-    shutil.copytree(ROOT / "inventories/example", site)
-    (site / "hosts.yml").write_text(HOSTS)
-    (site / "group_vars/all/own.yml").write_text(OWN)
-    for path in (site / "host_vars").iterdir():
-        if path.stem[-1] != "1":
-            path.unlink()
-    make = [sys.executable, ROOT / "tools/site_secrets.py", site]
-    subprocess.run(make, check=True, capture_output=True, cwd=ROOT)
-    return site
+    made = small_site(tmp_path / "site")
+    (made / "group_vars/all/own.yml").write_text("cairn_services: [cinder]\n")
+    return made
 
 
 @pytest.fixture
-def site(example: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(example, tmp_path / "site"))
+def play(simulated: Callable[..., Any]) -> Run:
+    """Run a playbook over a site; what it shows, in one line."""
+
+    def run(site: Path, playbook: str = "preflight.yml", *words: str, expect: int = 0) -> str:
+        done = simulated(site, playbook, *words)
+        assert done.returncode == expect, done.stdout[-5000:] + done.stderr[-2000:]
+        return re.sub(r"\s+", " ", done.stdout + done.stderr)
+
+    return run
 
 
 def edit_secrets(site: Path, lines: str) -> None:
@@ -82,27 +64,6 @@ def edit_secrets(site: Path, lines: str) -> None:
     vault("encrypt")
 
 
-def play(site: Path, playbook: str = "preflight.yml", *words: str, expect: int = 0) -> str:
-    """Run a playbook over a site whose hosts have what it says; what it shows, in one line."""
-    answers = site.parent / "answers"
-    answers.mkdir(exist_ok=True)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "CAIRN_"))}
-    environment = kept | {
-        "ANSIBLE_ACTION_PLUGINS": f"{SIMULATED}/action:{ROOT}/plugins/action",
-        "ANSIBLE_CONNECTION_PLUGINS": f"{SIMULATED}/connection",
-        "ANSIBLE_NOCOLOR": "1",
-        "CAIRN_SIMULATED": str(answers),
-        "CAIRN_SIMULATED_RECORD": "1",
-    }
-    command = [TOOLS / "ansible-playbook", "-i", str(site), f"playbooks/{playbook}", *words]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == expect, done.stdout[-5000:] + done.stderr[-2000:]
-    return re.sub(r"\s+", " ", done.stdout + done.stderr)
-
-
 def public_certificate(name: str) -> tuple[str, str]:
     """A certificate for a name, signed by itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -120,7 +81,7 @@ def public_certificate(name: str) -> tuple[str, str]:
     return signed.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
-def test_secrets_that_are_no_text_are_told_together_and_by_name(site: Path) -> None:
+def test_secrets_that_are_no_text_are_told_together_and_by_name(site: Path, play: Run) -> None:
     edit_secrets(
         site,
         'service_nova: "{{ not_there }}"\nservice_glance: "a{% b"\nservice_cinder: 0042\n'
@@ -132,7 +93,7 @@ def test_secrets_that_are_no_text_are_told_together_and_by_name(site: Path) -> N
     assert "nothing was touched" in said
 
 
-def test_a_value_that_cannot_be_read_hides_nothing_else(site: Path) -> None:
+def test_a_value_that_cannot_be_read_hides_nothing_else(site: Path, play: Run) -> None:
     mine = site / "group_vars/all/zz.yml"
     mine.write_text(
         "pki_public_key: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"
@@ -157,7 +118,7 @@ def test_a_value_that_cannot_be_read_hides_nothing_else(site: Path) -> None:
     assert "is missing" not in said, said
 
 
-def test_certificates_may_lie_beside_the_hosts(site: Path) -> None:
+def test_certificates_may_lie_beside_the_hosts(site: Path, play: Run) -> None:
     """As docs/manage-certificates.md has them, the key encrypted as a whole file."""
     page = (ROOT / "docs/manage-certificates.md").read_text()
     (block,) = [b for b in re.findall(r"```yaml\n(.*?)```", page, re.S) if "lookup('file'" in b]

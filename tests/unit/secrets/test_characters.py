@@ -15,6 +15,7 @@ import json
 import re
 import string
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -347,6 +348,20 @@ def check(
         assert (password(got) if place.url else {got}) == {wanted}, place
 
 
+def one_of_each(places: list[Place]) -> list[Place]:
+    """A place of each kind: in a file of one name hosts hold a secret in the same way.
+
+    They are of as few hosts as may be. URLs are longer where there are more controllers.
+    """
+    held = Counter(place.host for place in places)
+    kinds = {}
+    for place in sorted(places, key=lambda place: held[place.host], reverse=True):
+        controllers = place.host[0] if place.url else None
+        kind = (controllers, place.role, place.path, place.key, place.secret)
+        kinds.setdefault(kind, place)
+    return list(kinds.values())
+
+
 @steadily(12)
 @given(data=st.data())
 def test_every_file_is_read_back_as_it_was_meant(request: Any, data: st.DataObject) -> None:
@@ -361,7 +376,7 @@ def test_every_file_is_read_back_as_it_was_meant(request: Any, data: st.DataObje
             value = (value * 32)[:32]
         drawn[name] = canaries[name] if problems({name: value}) else value
     values = {**canaries, **drawn}
-    check(models, places, values, temporary.getbasetemp())
+    check(models, one_of_each(places), values, temporary.getbasetemp())
 
 
 def cases(dialect: Callable[[str], str]) -> Any:

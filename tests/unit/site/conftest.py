@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cairn.site.planes import Problem, Site, read_site
+from tests.conftest import host_variables
 
 PLANES: dict[str, Any] = {
     "management": {
@@ -49,30 +50,14 @@ GROUPS = {
 }
 
 
-def host_variables(number: int) -> dict[str, Any]:
-    return {
-        "cairn_planes": copy.deepcopy(PLANES),
-        "cairn_provider_networks": copy.deepcopy(PROVIDER_NETWORKS),
-        "cairn_host_number": number,
-        "cairn_nics": {
-            "mgmt0": {"mac": f"52:54:00:00:00:{number}"},
-            "stor0": {"mac": f"52:54:00:00:14:{number}", "mtu": 9000},
-            "serv0": {"mac": f"52:54:00:00:1e:{number}"},
-        },
-        "cairn_host_planes": {
-            "management": {"interface": "mgmt0"},
-            "storage": {"interface": "stor0"},
-            "service": {"interface": "serv0"},
-        },
-    }
-
-
 class Inventory:
     """Variables by host and hosts by group; `everywhere` changes a site-wide variable."""
 
     def __init__(self) -> None:
         names = ["controller1", "network1", "compute1", "storage1"]
-        self.hosts = {name: host_variables(11 + n) for n, name in enumerate(names)}
+        self.hosts = {
+            name: host_variables(11 + n, PLANES, PROVIDER_NETWORKS) for n, name in enumerate(names)
+        }
         self.groups: dict[str, list[str]] = copy.deepcopy(GROUPS)
 
     def everywhere(self, variable: str, value: Any) -> None:

@@ -80,6 +80,9 @@ def install(root: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     monkeypatch.setattr(generations, "unit_states", systemd.states)
     monkeypatch.setattr(generations, "loaded_units", lambda names: systemd.loaded & set(names))
     monkeypatch.setattr(health, "wait", lambda _unit, _check: None)
+    # This machine's own packages are none of the host's.
+    read = generations.dpkg_state
+    monkeypatch.setattr(generations, "dpkg_state", lambda where=root / "dpkg": read(where))
     return systemd
 
 

@@ -324,8 +324,8 @@ def check_host(
 
     ports, packages: those of the site's services, from the registry.
     """
-    told = site["hosts"][name]
-    groups = told["groups"]
+    own = site["hosts"][name]
+    groups = own["groups"]
     found = check_reachable(name, host, groups)
     if found:
         return found
@@ -336,12 +336,12 @@ def check_host(
         *check_disk(name, host, groups, disk),
         *check_clock(name, host),
         *check_network(name, host),
-        *check_nics(name, host, told["nics"]),
+        *check_nics(name, host, own["nics"]),
         *check_virtualisation(name, host, groups),
         *check_names(name, host, site["names"], site["vips"], site.get("public_addresses") or ()),
         *check_cloud_init(name, host),
         *check_mirrors(name, host),
-        *check_ports(name, host, told["addresses"], mine, site["vips"].values()),
+        *check_ports(name, host, own["addresses"], mine, site["vips"].values()),
         *check_foreign(name, host, packages),
         *check_peers(name, host, site, hosts),
     ]

@@ -94,8 +94,8 @@ def catalog_types(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The services' types in keystone's catalog, each with its role."""
     return {
         entry["type"]: role
-        for role, told in described.items()
-        for entry in catalog_entries(told.get("catalog"))
+        for role, description in described.items()
+        for entry in catalog_entries(description.get("catalog"))
         if "type" in entry
     }
 
@@ -111,9 +111,9 @@ def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
 def namespaces(described: Mapping[str, Mapping[str, Any]], lock: str) -> list[list[str]]:
     """The distinct sets of oslo namespaces of the INI files of a lock's services."""
     found: dict[tuple[str, str], dict[str, None]] = {}
-    for role, told in described.items():
-        if told.get("lock") == lock:
-            for entry in told.get("config") or []:
+    for role, description in described.items():
+        if description.get("lock") == lock:
+            for entry in description.get("config") or []:
                 names = found.setdefault((role, entry["file"]), {})
                 names |= dict.fromkeys(entry.get("namespaces") or [])
     return sorted(map(list, {tuple(sorted(names)) for names in found.values() if names}))
@@ -132,7 +132,11 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
         specs = (yaml.safe_load(path.read_text()) or {}).get("argument_specs", {})
         for spec in specs.values():
             known |= set((spec or {}).get("options") or {})
-    known |= {f"{role}_config" for role, told in descriptions(project).items() if "config" in told}
+    known |= {
+        f"{role}_config"
+        for role, description in descriptions(project).items()
+        if "config" in description
+    }
     # Arguments that tasks pass to roles are not for inventories, but harmless there.
     return known, set(data["run"])
 
@@ -141,20 +145,22 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
 def merged(project: Path = PROJECT) -> dict[str, int]:
     """Variables that are merged across the inventory's groups, with the depth of their keys."""
     data = yaml.safe_load((VARIABLES).read_text())
-    configured = [role for role, told in descriptions(project).items() if "config" in told]
+    configured = [
+        role for role, description in descriptions(project).items() if "config" in description
+    ]
     return {**dict.fromkeys((f"{role}_config" for role in configured), 3), **data["merged"]}
 
 
 def etc_folders(described: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Roles whose /etc/<role> is a link to their generation."""
-    return sorted(role for role, told in described.items() if _has_own_files(told))
+    return sorted(role for role, description in described.items() if _has_own_files(description))
 
 
-def _has_own_files(told: Mapping[str, Any]) -> bool:
+def _has_own_files(description: Mapping[str, Any]) -> bool:
     """Whether a description puts files into /etc/<role>: a relative path, or uWSGI's file."""
-    files, units = told.get("files"), told.get("units")
+    files, units = description.get("files"), description.get("units")
     return bool(
-        told.get("config")
+        description.get("config")
         or (isinstance(files, list) and any(not f["path"].startswith("/") for f in files))
         or (isinstance(units, dict) and any(map(by_uwsgi, units.values())))
     )
@@ -164,8 +170,8 @@ def packages(described: Mapping[str, Mapping[str, Any]]) -> set[str]:
     """Debian packages of the services, without those that are chosen by Jinja."""
     return {
         name
-        for told in described.values()
-        for entry in told.get("packages") or []
+        for description in described.values()
+        for entry in description.get("packages") or []
         if isinstance(entry["names"], list)
         for name in entry["names"]
     }
@@ -177,13 +183,13 @@ def ports(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     Units with Jinja in port or groups are left out: preflight runs before templating.
     """
     found = []
-    for role, told in described.items():
-        units = told.get("units")
+    for role, description in described.items():
+        units = description.get("units")
         if not isinstance(units, dict):
             continue
         own = [name if "." in name else f"{name}.service" for name in units]
         for unit in units.values():
-            groups = unit.get("groups", told.get("groups", []))
+            groups = unit.get("groups", description.get("groups", []))
             if isinstance(unit.get("port"), int) and isinstance(groups, list):
                 found.append(
                     {

@@ -1,4 +1,4 @@
-"""Make the site's authority, sign host certificates with it, and judge those that hosts have.
+"""The site's authority: create it, sign host certificates, and check existing ones.
 
 Control node only: it needs `cryptography`, and the authority's key never leaves this machine.
 """
@@ -46,7 +46,7 @@ def general_names(subjects: list[str]) -> list[x509.GeneralName]:
 
 
 def certificate_subjects(certificate: x509.Certificate) -> set[str]:
-    """The names and addresses that a certificate is good for."""
+    """The names and addresses of a certificate."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -70,16 +70,16 @@ def why_renew(
     renew_days: int,
     now: datetime.datetime | None = None,
 ) -> str | None:
-    """Why a host needs another certificate, in a few words; None when what it has will do.
+    """Why a host's certificate must be replaced; None if it is suitable.
 
-    `request_pem` is the host's signing request: its key counts, not the names in it.
+    `request_pem` is the host's signing request; only its key is used, not its names.
     """
     if not certificate_pem.strip():
         return "it has none"
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
     except ValueError:
-        return "what it has is not a certificate"
+        return "it is not a certificate"
     authority = x509.load_pem_x509_certificate(authority_pem.encode())
     try:
         certificate.verify_directly_issued_by(authority)
@@ -100,7 +100,7 @@ def why_renew(
 
 
 def due(certificate_pem: str, renew_days: int) -> str:
-    """When a certificate is to be renewed: so many days before its end, UTC in ISO 8601."""
+    """When a certificate must be renewed: `renew_days` before its end, UTC in ISO 8601."""
     end = x509.load_pem_x509_certificate(certificate_pem.encode()).not_valid_after_utc
     return (end - datetime.timedelta(days=renew_days)).strftime(TIME)
 
@@ -114,12 +114,12 @@ def sign(
     days: int,
     now: datetime.datetime | None = None,
 ) -> str:
-    """A certificate (PEM) for a host's key, for these names, good for so many days.
+    """A certificate (PEM) for a host's key with these names, valid for `days` days.
 
-    The first subject becomes the common name. Names come from the inventory and never from the
-    request, so a host cannot ask for another's. CairnError when the request was not made with the
-    key it holds, or when certificate and key of the authority do not belong together. Behind the
-    certificate come those between the authority and its root, if it is not one itself.
+    The first subject is the common name. Names come from the inventory and never from the request,
+    so that a host cannot request another's. CairnError if the request is not signed with its key,
+    or the authority's certificate and key do not match. The certificate is followed by those
+    between the authority and its root, if the authority is not the root.
     """
     request = x509.load_pem_x509_csr(request_pem.encode())
     if not request.is_signature_valid:
@@ -131,8 +131,8 @@ def sign(
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise CairnError("cairn_secrets: ca_key is neither an EC nor an RSA key")
     now = now or datetime.datetime.now(datetime.UTC)
-    # Clocks of hosts that are installed just now may be behind; nothing outlives its authority.
-    begin = max(now - datetime.timedelta(hours=1), authority.not_valid_before_utc)
+    # Clocks of new hosts may be behind; a certificate must not outlive its authority.
+    not_before = max(now - datetime.timedelta(hours=1), authority.not_valid_before_utc)
     end = min(now + datetime.timedelta(days=days), authority.not_valid_after_utc)
     usage = ["digital_signature"]
     if isinstance(request.public_key(), rsa.RSAPublicKey):
@@ -143,7 +143,7 @@ def sign(
         authority.public_key()  # type: ignore[arg-type]
     )
     certificate = (
-        draft(named(subjects[0]), request.public_key(), begin, end, usage)
+        draft(named(subjects[0]), request.public_key(), not_before, end, usage)
         .issuer_name(authority.subject)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .add_extension(x509.SubjectAlternativeName(general_names(subjects)), critical=False)
@@ -155,7 +155,7 @@ def sign(
 
 
 def intermediates(authority_pem: str) -> list[x509.Certificate]:
-    """What clients that know only the root need besides a certificate: authorities below it."""
+    """The intermediate authorities, which clients that know only the root need."""
     found = x509.load_pem_x509_certificates(authority_pem.encode())
     return [one for one in found if one.issuer != one.subject]
 
@@ -163,16 +163,16 @@ def intermediates(authority_pem: str) -> list[x509.Certificate]:
 def certificate_authority(common_name: str = "Cairn CA") -> tuple[str, str]:
     """Return a new certificate authority as (certificate, private key), both PEM.
 
-    EC P-256, CA_YEARS years, able to sign host certificates and nothing below it that signs.
+    EC P-256, valid for CA_YEARS years, with path length 0: it cannot sign further authorities.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    # A host whose clock is a little behind must not refuse a new site's certificate.
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    end = begin + datetime.timedelta(days=365 * CA_YEARS)
+    # Valid from yesterday, for hosts whose clocks are behind.
+    not_before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    end = not_before + datetime.timedelta(days=365 * CA_YEARS)
     name = named(common_name)
     usage = ["key_cert_sign", "crl_sign"]
     certificate = (
-        draft(name, key.public_key(), begin, end, usage, authority=True)
+        draft(name, key.public_key(), not_before, end, usage, authority=True)
         .issuer_name(name)
         .sign(key, hashes.SHA256())
     )
@@ -187,7 +187,7 @@ def certificate_authority(common_name: str = "Cairn CA") -> tuple[str, str]:
 
 
 def named(common_name: str) -> x509.Name:
-    """A subject with a common name only, cut to what fits there."""
+    """A subject with a common name only, cut to its limit."""
     value = common_name[:COMMON_NAME_LIMIT]
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)])
 
@@ -195,20 +195,20 @@ def named(common_name: str) -> x509.Name:
 def draft(
     subject: x509.Name,
     key: Any,
-    begin: datetime.datetime,
+    not_before: datetime.datetime,
     end: datetime.datetime,
     usage: Collection[str],
     *,
     authority: bool = False,
 ) -> x509.CertificateBuilder:
-    """What every certificate of the site has, for a public key: an issuer is still to be named."""
+    """The common parts of the site's certificates, for a public key, without issuer."""
     depth = 0 if authority else None
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
+        .not_valid_before(not_before)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=depth), critical=True)
         .add_extension(x509.KeyUsage(**{u: u in usage for u in KEY_USAGES}), critical=True)

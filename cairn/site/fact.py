@@ -1,6 +1,6 @@
 """`cairn_site`: the whole site as plain data, from the variables of its inventory.
 
-What plays, tools and drawings know of a site is this. Runs on the control node, asks no host.
+Plays, tools and drawings use it. Control node only; makes no remote call.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ NETWORK_VARIABLES = (
     "cairn_bonds",
     "cairn_host_planes",
 )
-# Its values are text of anybody's making: preflight names those that Ansible cannot template.
+# Its values may be any text: preflight names those that Ansible cannot template.
 SECRETS = "cairn_secrets"
 HOST_MAPPINGS = ("cairn_nics", "cairn_bonds", "cairn_host_planes")
 DEFAULTS = {"cairn_release": "2026.1", "cairn_region": "RegionOne"}
 
 
 class SiteError(CairnError):
-    """An inventory that says no site; the text names every mistake."""
+    """An invalid inventory; the text has every problem."""
 
 
 def plain(value: Any) -> Any:
-    """A copy without Ansible's lazy templates, so that it can be a fact."""
+    """A copy without Ansible's lazy templates, for a fact."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -48,14 +48,14 @@ def plain(value: Any) -> Any:
 
 
 def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
-    """The site as the inventory has it, with everything that is wrong in it."""
+    """The site of the inventory, with all problems."""
     groups = {g: list(task_vars["groups"].get(g, ())) for g in GROUPS}
     variables: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     unreadable: list[Problem] = []
 
     def values(known: Any, names: Iterable[str], host: str = "") -> dict[str, Any]:
-        """Those of the variables that are set, but for those that Ansible cannot template."""
+        """The variables that are set, except those that Ansible cannot template."""
         found = {}
         for name in names:
             try:
@@ -78,12 +78,12 @@ def site_of(task_vars: dict[str, Any]) -> tuple[Site, list[Problem]]:
         given = values(known, variable_types.OF_HOST, host)
         problems += variable_types.check(given, variable_types.OF_HOST, host)
     site, mistakes = read_site(variables, groups)
-    # What follows from a variable that is not there would only lead astray.
+    # Problems that follow from a missing variable would be misleading.
     return site, unreadable or [*mistakes, *problems]
 
 
 def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:
-    """The problems as text, each with the inventory file to look into."""
+    """The problems as text, each with its inventory file."""
     hostvars = task_vars["hostvars"]
     anyone = next(h for g in GROUPS for h in task_vars["groups"].get(g, ()))
     shown = []
@@ -96,9 +96,9 @@ def sentences(problems: list[Problem], task_vars: dict[str, Any]) -> list[str]:
 
 
 def disagreements(site: Site, hostvars: Any) -> list[Problem]:
-    """Hosts in several groups that describe their network differently.
+    """Hosts in several groups that set their network variables differently.
 
-    Ansible would take the whole of the last in the alphabet, and say nothing of the others.
+    Ansible would silently use the value of the last group in the alphabet.
     """
     found = []
     for host in site.hosts.values():
@@ -112,8 +112,8 @@ def disagreements(site: Site, hostvars: Any) -> list[Problem]:
                     Problem(
                         variable,
                         f"{variable} is set differently by its groups {files}, and only "
-                        f"{groups[-1][0]}'s would count; say in host_vars/{host.name}.yml what is "
-                        "right for this host",
+                        f"{groups[-1][0]}'s value would count; set the right value for this host "
+                        f"in host_vars/{host.name}.yml",
                         host.name,
                     )
                 )
@@ -155,7 +155,7 @@ def listed(value: Any) -> list[str]:
 
 
 def services_fact(wanted: Any, choice: list[str]) -> list[str]:
-    """The optional services of the site, of those that there are; all of them by default."""
+    """The site's optional services among those in `choice`; all by default."""
     if wanted is None:
         return choice
     if not isinstance(wanted, list):
@@ -170,7 +170,7 @@ def services_fact(wanted: Any, choice: list[str]) -> list[str]:
 
 
 def site_fact(site: Site, task_vars: dict[str, Any]) -> dict[str, Any]:
-    """The whole fact of a site in which there is no mistake."""
+    """The whole fact of a valid site."""
     choice = optional(descriptions())
     shared = task_vars["hostvars"][next(iter(site.hosts))]
     given = {k: plain(shared.get(k, v)) for k, v in DEFAULTS.items()}
@@ -196,7 +196,7 @@ def site_fact(site: Site, task_vars: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(task_vars: dict[str, Any]) -> tuple[Site, dict[str, Any]]:
-    """The site and its fact; SiteError tells all mistakes at once.
+    """The site and its fact; SiteError with all problems.
 
     task_vars: `groups` and `hostvars`, as Ansible has them in a task.
     """

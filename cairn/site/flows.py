@@ -1,7 +1,7 @@
-"""Every way that parts of the cloud talk, from the one file that lists them.
+"""All network flows of the cloud, from the file that lists them.
 
-The file says what may listen where, so it is what listening sockets are held against. Controller
-side, pure but for reading the file.
+The file defines the allowed listening sockets, with which tests and preflight compare. Control node
+only, pure except for reading the file.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ PUBLIC = "public"
 
 @dataclass(frozen=True)
 class Flow:
-    """One way: who calls whom, on which ports (None where the protocol has none), on which plane.
+    """One flow: client, server, ports (None if the protocol has none), plane.
 
-    `units` are those that may hold the port ("" the kernel), and `role` is whose they are, where no
-    service's description says it. `wildcard` says why its listeners may take every address of a
-    host; empty where they may not.
+    `units` are those that may use the port ("" the kernel), and `role` is their role, if no
+    service's description has them. `wildcard` is the reason why listeners may use all addresses of
+    a host; empty if they may not.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Flow:
 
     @property
     def port(self) -> str:
-        """The port or range as it is written; empty where there is none."""
+        """The port or range as text; empty if there is none."""
         if self.ports is None:
             return ""
         last = self.ports.stop - 1
@@ -53,7 +53,7 @@ class Flow:
 
 
 def read(path: Path = FILE) -> list[Flow]:
-    """Return the flows of a file; DescriptionError names the entry that says too little."""
+    """Return the flows of a file; DescriptionError names an incomplete entry."""
     found = []
     for entry in yaml.safe_load(path.read_text()):
         if set(entry) - OPTIONAL != KEYS:
@@ -77,7 +77,7 @@ def read(path: Path = FILE) -> list[Flow]:
 
 
 def ports(flows: Iterable[Flow]) -> list[dict[str, Any]]:
-    """Return the ports of flows that name their units, as `registry.ports` does of services."""
+    """Return the ports of flows with units, in the form of `registry.ports`."""
     return [
         {
             "role": flow.name,

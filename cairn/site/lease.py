@@ -1,4 +1,4 @@
-"""One run at a time changes a site: who holds the lease, and whether that run still goes on.
+"""The lease that allows one run at a time to change a site: its holder, and whether that has ended.
 
 The lease is a file on a controller (`paths.LEASE`); it outlives a run that was killed. Whether its
 holder still runs is known on the holder's own machine only. Control node only.
@@ -20,8 +20,8 @@ TAKE_OVER = "cairn_take_over"
 def holder(playbook: str, pid: int, proc: Path = Path("/proc")) -> dict[str, Any]:
     """The run of process `pid` on this machine, as others see it.
 
-    `machine` names the boot and the process namespace in which `pid` means something; `token` is
-    the run's own, whatever number its process has.
+    `machine` identifies the boot and the process namespace of `pid`; `token` identifies the run,
+    even if a later process has the same `pid`.
     """
     boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
     machine = f"{boot} {(proc / 'self/ns/pid').readlink()}"
@@ -37,7 +37,7 @@ def holder(playbook: str, pid: int, proc: Path = Path("/proc")) -> dict[str, Any
 
 
 def me() -> str:
-    """The name of who runs this, or the number of a user without a name, as containers have."""
+    """The name of the current user, or the number of a user without a name, as in containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -45,7 +45,7 @@ def me() -> str:
 
 
 def started(pid: int, proc: Path = Path("/proc")) -> str | None:
-    """When a process began, in ticks since the machine's start (proc(5), field 22), if it runs."""
+    """When a process started, in ticks since boot (proc(5), field 22); None if it does not run."""
     try:
         return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -55,7 +55,7 @@ def started(pid: int, proc: Path = Path("/proc")) -> str | None:
 def has_ended(
     other: Mapping[str, Any], mine: Mapping[str, Any], proc: Path = Path("/proc")
 ) -> bool:
-    """Whether another run has certainly ended: it was this machine's, and its process is gone."""
+    """Whether another run has certainly ended: it ran on this machine, and its process is gone."""
     if other["machine"] != mine["machine"]:
         return False
     return bool(
@@ -64,7 +64,7 @@ def has_ended(
 
 
 def sentence(other: Mapping[str, Any]) -> str:
-    """Who runs what since when."""
+    """A sentence on the run: user, machine, playbook, start."""
     return (
         f"{other['user']} on {other['host']} has been running {other['playbook']} since "
         f"{other['since']} (process {other['pid']})"

@@ -1,7 +1,7 @@
-"""Proxies: what goes to the outside through one, and what of the cloud's own never does.
+"""Proxies: what uses them to reach the outside, and the cloud's own addresses, which never do.
 
-Standard library only: the proof uses it too. Nothing of a host's own environment (/etc/environment)
-reaches what Cairn runs there; what needs a proxy gets it from here.
+Standard library only: the proof uses it too. Commands of Cairn on a host do not get the host's
+environment (/etc/environment); those that need a proxy get it from here.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def listed(value: Any) -> list[str]:
 
 
 def own_addresses(site: Mapping[str, Any]) -> list[str]:
-    """What is the cloud's own: its planes, VIPs and API names, as no_proxy has them."""
+    """The cloud's own planes, VIPs and API names, in the form of no_proxy."""
     planes = [plane["cidr"] for plane in site["planes"].values() if plane.get("cidr")]
     found = [*LOCAL, *planes, *site["vips"].values(), *site["names"].values()]
     return list(dict.fromkeys(found))
 
 
 def environment(variables: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, str]:
-    """Environment with which package builds on a host reach the outside; empty without a proxy.
+    """The environment for package builds on a host; empty without a proxy.
 
-    variables: those of VARIABLES that the host has. Programs differ in the case that they read.
+    variables: those of VARIABLES that the host has. Both cases are set, as programs differ.
     """
     http = str(variables.get("cairn_http_proxy") or "")
     https = str(variables.get("cairn_https_proxy") or "") or http
@@ -46,9 +46,9 @@ def environment(variables: Mapping[str, Any], site: Mapping[str, Any]) -> dict[s
 
 
 def index(url: str) -> dict[str, str]:
-    """Environment that sends uv to a package index instead of PyPI; empty without one.
+    """The environment with which uv uses a package index instead of PyPI; empty without one.
 
-    A login in the URL is taken out of it, so that no message of uv's can show it.
+    Credentials are removed from the URL, so that uv's messages cannot show them.
     """
     if not url:
         return {}
@@ -64,10 +64,10 @@ def index(url: str) -> dict[str, str]:
 
 
 def asked_through(variables: Mapping[str, Any], site: Mapping[str, Any]) -> tuple[str, str]:
-    """The package index without its login, and the proxy by which it is reached ("" for none).
+    """The package index without credentials, and its proxy ("" for none).
 
-    Both are empty without an index of the site's own, for uv knows its default by itself, and where
-    one of the variables is no URL, which preflight reports.
+    Both are empty if the site has no index, as uv has its own default, or if one of the variables
+    is no URL, which preflight reports.
     """
     urls = [str(variables.get(name) or "") for name in VARIABLES if name != "cairn_no_proxy"]
     if any(url and url_problem(url, (*SCHEMES, "file")) for url in urls):
@@ -83,19 +83,19 @@ def asked_through(variables: Mapping[str, Any], site: Mapping[str, Any]) -> tupl
 
 
 def url_problem(url: str, schemes: Iterable[str] = SCHEMES) -> str:
-    """What is wrong with a proxy's or an index's URL, as the rest of a sentence; "" if nothing."""
+    """The problem of a proxy's or an index's URL, as the rest of a sentence; "" if it is valid."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return "is no URL"
     if parts.scheme not in schemes or not parts.hostname:
-        return f"is no URL that begins with {' or '.join(f'{s}://' for s in schemes)}"
+        return f"is no URL that starts with {' or '.join(f'{s}://' for s in schemes)}"
     return ""
 
 
 def is_excepted(host: str, no_proxy: Iterable[str]) -> bool:
-    """Whether a name or an address is reached directly, as requests reads no_proxy."""
+    """Whether no_proxy includes a name or an address, by the rules of `requests`."""
     for entry in no_proxy:
         try:
             if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
@@ -108,7 +108,7 @@ def is_excepted(host: str, no_proxy: Iterable[str]) -> bool:
 
 
 def exempt(environment: Mapping[str, str], hosts: Iterable[str]) -> dict[str, str]:
-    """no_proxy, in both cases, with further hosts that are never asked through a proxy."""
+    """no_proxy, in both cases, extended by `hosts`."""
     before = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     text = ",".join(dict.fromkeys([*listed(before), *filter(None, hosts)]))
     return {"no_proxy": text, "NO_PROXY": text}

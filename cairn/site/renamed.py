@@ -1,7 +1,7 @@
-"""Variables that were given another name, and the former names that an inventory may still use.
+"""Renamed variables, whose former names inventories may still use.
 
-Vars plugins give present names the values of former ones, group by group and host by host, as
-Ansible reads them. Preflight warns of every former name.
+Vars plugins set the present names to the values of former ones, for each group and host. Preflight
+warns about every former name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import yaml
 
 
 class Renamed(NamedTuple):
-    """The present name of a variable, and the release of Cairn that forgets the former one."""
+    """The present name of a variable, and the release of Cairn that drops the former one."""
 
     name: str
     until: str
@@ -34,7 +34,7 @@ def names_of(variable: str) -> list[str]:
 
 
 def present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What former names among `values` say, by present names that are not among them."""
+    """The values of former names in `values`, by present names that are not set."""
     return {
         entry.name: values[former]
         for former, entry in table().items()
@@ -43,7 +43,7 @@ def present(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stated(values: Mapping[str, Any]) -> set[str]:
-    """The names of `values` but for present ones that `present` has added to them."""
+    """The names of `values` without those that `present` has added."""
     added = {
         entry.name
         for former, entry in table().items()
@@ -53,6 +53,6 @@ def stated(values: Mapping[str, Any]) -> set[str]:
 
 
 def used(names: Iterable[str]) -> dict[str, bool]:
-    """The former names in an inventory's `names`; true where the present one is there, too."""
+    """The former names among an inventory's `names`; true if the present name is set, too."""
     known = set(names)
     return {former: entry.name in known for former, entry in table().items() if former in known}

@@ -1,7 +1,7 @@
-"""The secrets of a site: which it needs, and how each is made.
+"""The secrets of a site: their names and kinds, and how to create them.
 
-Which secrets there are follows from the services' descriptions, so a new service brings its own;
-only what belongs to no one service stands in SHARED.
+The services' descriptions define the secrets; only those that belong to no single service are in
+SHARED.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .certificates import certificate_authority
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
-# Names of secrets that no single service's description asks for, with their kind.
+# Secrets that belong to no single service, with their kinds.
 SHARED = {
     "erlang_cookie": "password",
     "keystone_admin": "password",
@@ -31,11 +31,11 @@ SHARED = {
 
 
 class SecretsError(ValueError):
-    """Wrong input; the text says what, where, and what to do."""
+    """Invalid input; the text says what is wrong, where, and how to fix it."""
 
 
 def letters(length: int) -> str:
-    """Return a random word of letters and digits: it needs quoting in no file and no URL."""
+    """Return a random word of letters and digits, which needs no quoting in files and URLs."""
     alphabet = string.ascii_letters + string.digits
     return "".join(secrets.choice(alphabet) for _ in range(length))
 
@@ -47,7 +47,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def database(text: str) -> str:
-    """Return a password of a database user, which the client sends in Latin-1 (PyMySQL)."""
+    """Return a password of a database user; PyMySQL sends it in Latin-1."""
     if wrong := re.search(r"[^\x00-\x7f]", text):
         raise dialects.DialectError(
             f"PyMySQL, with which services log in to MariaDB, takes ASCII, not {wrong[0]!r}"
@@ -56,7 +56,7 @@ def database(text: str) -> str:
 
 
 def heat_key(text: str) -> str:
-    """Return a key of heat's, whose characters are the bytes of a key of AES."""
+    """Return a key of heat's, whose characters are the bytes of an AES key."""
     if not text.isascii() or len(text) not in (16, 24, 32):
         raise dialects.DialectError("heat takes a key of 32 characters of ASCII")
     return dialects.oslo(text)
@@ -81,11 +81,11 @@ WRITERS: dict[str, tuple[Writer, ...]] = {
     "swift_hash_path_*": (dialects.swift_hash,),
     "*": (dialects.oslo,),
 }
-"""What writes a secret into files, by name: the first pattern counts. Each may refuse a value."""
+"""Writers of secrets by pattern of the name; the first match counts. A writer may refuse values."""
 
 
 def writers(name: str) -> tuple[Writer, ...]:
-    """Return all that writes the secret `name` into files, or hands it to a client."""
+    """Return the writers of the secret `name`, for files and clients."""
     return next(made for pattern, made in WRITERS.items() if fnmatchcase(name, pattern))
 
 
@@ -94,9 +94,9 @@ EXPRESSION = re.compile(r"\s*\{\{(?:(?!\{\{|\}\}).)*\}\}\s*", re.DOTALL)
 
 
 def problems(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with the values of secrets, by name; the text never holds the value.
+    """Return the problems of secrets' values, by name; the text never contains the value.
 
-    `values` are those of cairn_secrets; what is missing is none of this function's business.
+    `values` is cairn_secrets; missing secrets are not checked here.
     """
     found = {}
     for name, value in values.items():
@@ -112,24 +112,24 @@ def problems(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def not_text(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return those of the secrets' values that YAML made something else of than text."""
+    """Return the secrets whose values YAML did not read as text."""
     return {
         name: why for name, why in problems(values).items() if not isinstance(values[name], str)
     }
 
 
 def templates(values: Mapping[str, Any], is_template: Callable[[str], bool]) -> dict[str, str]:
-    """Return those of the values, as they stand in the file, that Ansible would change parts of.
+    """Return the values, as written in the file, of which Ansible would change a part.
 
-    An expression that is all of a value, such as a lookup in another store, is meant to be one.
-    `is_template` tells values that Ansible takes for templates from others (`!unsafe`).
+    An expression that is the whole value, such as a lookup, is intended. `is_template` is whether
+    Ansible treats a value as a template (not with `!unsafe`).
     """
     found = {}
     for name, value in values.items():
         if not isinstance(value, str) or not is_template(value) or EXPRESSION.fullmatch(value):
             continue
-        if begin := TEMPLATE.search(value):
-            found[name] = f"{begin[0]} begins a template of Ansible's; write it as !unsafe '…'"
+        if opening := TEMPLATE.search(value):
+            found[name] = f"{opening[0]} starts a template of Ansible's; write it as !unsafe '…'"
     return found
 
 
@@ -139,8 +139,8 @@ def required(
     """Return every secret that a site needs as {name: kind}.
 
     `services` maps a role's name to its service description, `planes` is the site's cairn_planes.
-    A description asks by `databases`, `queue` and `catalog`, and by `secrets: {name: kind}` for
-    anything else. Raises SecretsError for a name or kind that is none.
+    They follow from a description's `databases`, `queue`, `catalog` and `secrets: {name: kind}`.
+    Raises SecretsError for an invalid name or kind.
     """
     wanted = dict(SHARED)
     for plane, settings in planes.items():
@@ -158,7 +158,7 @@ def required(
         for name, kind in (service.get("secrets") or {}).items():
             where = f"roles/{role}/vars/main.yml: secrets: {name}"
             if not NAME.fullmatch(name):
-                raise SecretsError(f"{where}: a name is lower case letters, digits and _")
+                raise SecretsError(f"{where}: a name consists of lower case letters, digits and _")
             if kind not in GENERATORS:
                 raise SecretsError(f"{where}: kind {kind!r}: use one of {', '.join(GENERATORS)}")
             if wanted.setdefault(name, kind) != kind:
@@ -167,18 +167,18 @@ def required(
 
 
 def missing(wanted: Mapping[str, str], have: Mapping[str, Any]) -> list[str]:
-    """Return the names in `wanted` that `have` lacks or holds empty, sorted.
+    """Return the sorted names in `wanted` that are missing or empty in `have`.
 
-    What YAML made something else of than text, such as `no` or 0, is there.
+    Values that YAML did not read as text, such as `no` or 0, are not missing.
     """
     return sorted(name for name in wanted if have.get(name) is None or have[name] == "")
 
 
 def complete(wanted: Mapping[str, str], have: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `have` with a fresh value for each wanted name it lacks; nothing else is touched.
+    """Return `have` with a new value for each missing name; existing values are kept.
 
-    Raises SecretsError when just one of the CA's certificate and key is there: a new pair would
-    make every certificate of the site worthless, and half a pair cannot be completed.
+    Raises SecretsError if only one of the CA's certificate and key exists: a new pair would
+    invalidate every certificate of the site, and half a pair cannot be completed.
     """
     lacking = missing(wanted, have)
     halves = {"ca_certificate", "ca_key"} & set(lacking)

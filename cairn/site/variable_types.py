@@ -1,7 +1,7 @@
-"""Types of the variables that Cairn itself reads on the control node, before a role's are checked.
+"""Types of the variables that Cairn itself reads on the control node.
 
-Roles' variables are held against their argument specs when a run decides (cairn_decide). These are
-read earlier, by preflight and the model of the site, which must not mistake a text for a list.
+Roles' variables are checked against their argument specs when a run decides (cairn_decide). These
+are read earlier, by preflight and the model of the site, which must not take a text for a list.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _text_or_texts(value: Any) -> str:
 
 
 def _disks(value: Any) -> str:
-    """Disks by path, or as mappings with one; what else is wrong in them preflight tells."""
+    """Disks as paths or mappings with one; preflight checks the rest."""
     if isinstance(value, list | tuple) and all(isinstance(v, str | Mapping) for v in value):
         return ""
     return "it must be a list of disks"
@@ -54,7 +54,7 @@ def _mapping(value: Any) -> str:
 
 
 def _truth(value: Any) -> str:
-    """A truth value, or its text as -e gives it."""
+    """A boolean, or its text, as from -e."""
     right = isinstance(value, bool) or str(value).lower() in ("true", "false", "yes", "no")
     return "" if right else "it must be true or false"
 
@@ -114,9 +114,9 @@ OF_HOST: Mapping[str, Judge] = {
 def check(
     variables: Mapping[str, Any], judges: Mapping[str, Judge], host: str = ""
 ) -> list[Problem]:
-    """What is wrong with the types of some variables; null stands for a default.
+    """The problems of variables' types; null means the default.
 
-    The texts show no value but a number's or a truth value's: some of these are secret.
+    The texts show only values that are numbers or booleans: others may be secret.
     """
     found = []
     for name, judge in judges.items():

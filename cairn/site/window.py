@@ -1,9 +1,8 @@
-"""How long a change of the network may stay unconfirmed. Control node only, pure.
+"""The window within which a network change must be confirmed. Control node only, pure.
 
-A host's window begins when its change is prepared and must last until the last step of
-commit-confirm has reached it. Each of the three steps (apply, ask, confirm) is a task of the play:
-none begins before all hosts have ended the one before, and only as many hosts as Ansible has forks
-are worked on at once.
+A host's window starts when its change is armed and must last until the last step of commit-confirm
+has reached the host. Each of the three steps (apply, ask, confirm) is a task of the play: it starts
+when all hosts have finished the previous one, and runs on as many hosts at once as there are forks.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from math import ceil
 from typing import Any
 
 MINIMUM = 45
-# Seconds that applying takes on the host: its pause, networkd, the addresses, the announcement.
+# Seconds to apply on the host: its pause, networkd, the addresses, the announcement.
 APPLYING = 12.0
-# Seconds in which peers answer, or are asked once more.
+# Seconds for peers to answer, including one repetition.
 ASKING = 3.0
-# Seconds for what nobody foresees.
+# Seconds of reserve.
 SLACK = 12.0
-# Bounds of what is believed of a measured call, in seconds.
+# Bounds for the measured duration of a call, in seconds.
 SHORTEST, LONGEST = 1.0, 20.0
 
 
 def stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
-    """The reached hosts whose network is not what `cairn_site` says, or has drifted."""
+    """The reached hosts whose network differs from `cairn_site`, or has drifted."""
     found = []
     for name, host in site["hosts"].items():
         network = hostvars[name].get("cairn_host", {}).get("network")
@@ -38,10 +37,10 @@ def stale(site: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
 
 
 def measured(answers: Mapping[str, Mapping[str, Any]]) -> float:
-    """Seconds that one call to a host takes, from what the probe took on all of them.
+    """The duration of one call to a host in seconds, from the probes of all hosts.
 
-    answers: host name to `cairn_host`; the probe makes a connection and runs a module, as each
-    step of commit-confirm does. The median: one slow host shall not make all wait.
+    answers: host name to `cairn_host`; the probe opens a connection and runs a module, as each step
+    of commit-confirm does. The median, so that one slow host does not delay all.
     """
     clocks = [answer["clock"] for answer in answers.values() if answer.get("clock")]
     if not clocks:
@@ -52,7 +51,7 @@ def measured(answers: Mapping[str, Mapping[str, Any]]) -> float:
 
 @dataclass(frozen=True)
 class Need:
-    """What so many hosts need with so many forks, where a call takes `call` seconds."""
+    """The time that a number of hosts needs, by forks and duration of a call in seconds."""
 
     hosts: int
     forks: int
@@ -60,26 +59,26 @@ class Need:
 
     @property
     def waves(self) -> int:
-        """How many times all forks are busy in each step."""
+        """The number of batches in each step."""
         return max(1, ceil(self.hosts / max(1, self.forks)))
 
     @property
     def applying(self) -> float:
-        """Seconds from a host's beginning to its answer over the new network: two calls."""
+        """Seconds from the start of a host's change to its answer over the new network."""
         return 2 * self.call + APPLYING
 
     @property
     def rest(self) -> int:
-        """Seconds of the window that asking and confirming need after a host is asked."""
+        """Seconds of the window for asking and confirming."""
         return ceil(max(SLACK, self.waves * (2 * self.call + ASKING)))
 
     @property
     def window(self) -> int:
-        """Seconds of the window that let the last host be confirmed."""
+        """Seconds until the last host is confirmed."""
         steps = self.waves * (self.applying + 2 * self.call + ASKING)
         return max(MINIMUM, ceil(steps + SLACK))
 
     @property
     def connect(self) -> int:
-        """Seconds for one connection to come about, jump hosts included."""
+        """Seconds to establish one connection, through jump hosts if there are any."""
         return ceil(min(max(2 * self.call, 5.0), 15.0))

@@ -1,4 +1,4 @@
-"""Meters and events of what a run has made: in gnocchi as its user sees them, and on the queue."""
+"""Meters and events of a run's resources: in gnocchi as its user, and on the message queue."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .run import ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "metric"
 POLLED = "cpu"
-"""A meter of an instance that only its host's agent can know."""
+"""A meter of an instance that only its host's agent can measure."""
 
 
 def call(cloud: Any, verb: str, path: str, **more: Any) -> Any:
-    """Gnocchi's answer; None when it knows no such thing."""
+    """Gnocchi's answer; None if the resource does not exist."""
     where = {"service_type": SERVICE, "interface": "public"}
     answer = getattr(cloud.session, verb)(path, endpoint_filter=where, raise_exc=False, **more)
     if answer.status_code == 404:
@@ -30,13 +30,13 @@ def call(cloud: Any, verb: str, path: str, **more: Any) -> Any:
 
 
 def measures(cloud: Any, kind: str, resource: str, meter: str) -> list[Any]:
-    """The measures of a resource's meter as [time, granularity, value], none while unknown."""
+    """The measures of a resource's meter as [time, granularity, value]; empty if there are none."""
     path = f"/v1/resource/{kind}/{resource}/metric/{meter}/measures"
     return call(cloud, "get", path) or []
 
 
 def pause(admin: Any, run: Run, seconds: float) -> str:
-    """Pause the run's instance and let it go on, each within `seconds`; tells it in words."""
+    """Pause and unpause the run's instance, each within `seconds`; returns a sentence."""
     server, compute = run.ids["server"], user_cloud(admin, run).compute
 
     def is_now(status: str) -> bool:
@@ -50,10 +50,9 @@ def pause(admin: Any, run: Run, seconds: float) -> str:
 
 
 def meters(admin: Any, run: Run, heard: str, event: str, seconds: float) -> list[Finding]:
-    """Meters of the run's instance and volume, within `seconds`; ProofError with what is missing.
+    """Check the meters of the run's instance and volume, within `seconds`; ProofError if missing.
 
-    `heard` and `event` are lines of ceilometer's listen.py: a sample and an event as they came over
-    the queue.
+    `heard` and `event` are lines of ceilometer's listen.py: a sample and an event from the queue.
     """
     found = [
         Finding("meter on the queue", on_the_queue(heard, run)),
@@ -79,7 +78,7 @@ def meters(admin: Any, run: Run, heard: str, event: str, seconds: float) -> list
 
 
 def taken(line: str, what: str) -> dict[str, Any]:
-    """What a line from the queue holds; ProofError if it is no signed meter or event (`what`)."""
+    """The content of a line from the queue; ProofError if it is no signed meter or event."""
     try:
         found: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -90,7 +89,7 @@ def taken(line: str, what: str) -> dict[str, Any]:
 
 
 def happened(line: str, run: Run) -> str:
-    """The event that was heard, in words; ProofError if it is no signed one of the instance."""
+    """A sentence on the event; ProofError if it is no signed event of the instance."""
     event = taken(line, "an event")
     kind = str(event.get("event_type"))
     traits = {name: value for name, _, value in event.get("traits", [])}
@@ -100,7 +99,7 @@ def happened(line: str, run: Run) -> str:
 
 
 def on_the_queue(line: str, run: Run) -> str:
-    """What was heard, in words; ProofError if it is no signed meter of the run's instance."""
+    """A sentence on the sample; ProofError if it is no signed meter of the run's instance."""
     sample = taken(line, "a meter")
     if sample.get("resource_id") != run.ids["server"]:
         raise ProofError(f"heard on the message queue: a meter of {sample.get('resource_id')}")
@@ -110,7 +109,7 @@ def on_the_queue(line: str, run: Run) -> str:
 
 
 def forget(admin: Any, project: str) -> list[str]:
-    """Remove what gnocchi, if there is one, has of a project; tells it in words."""
+    """Remove a project's resources in gnocchi, if it is deployed; returns what was removed."""
     try:
         answer = call(admin, "delete", "/v1/resource/generic", json={"=": {"project_id": project}})
     except EndpointNotFound:

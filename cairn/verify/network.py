@@ -1,8 +1,7 @@
-"""More networks on the instance's host: metadata is answered in each, names resolve.
+"""Further networks on the instance's host: metadata answers in each, names resolve.
 
-The instance gets two further interfaces one after another. Both networks are new to its host, so
-that its metadata agent has to set up two proxies in a row: one that it waits for in vain holds back
-the next.
+The instance gets two further interfaces in turn. Both networks are new to its host, so that the
+metadata agent must start two proxies: a proxy that does not start delays the next one.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from .run import ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "network"
 NETWORKS = {"eth1": "10.254.253.0/24", "eth2": "10.254.252.0/24"}
-# From the last attachment on. An agent that waits for a proxy in vain does so for 60 s.
+# From the last attachment on. An agent waits 60 s for a proxy that does not start.
 METADATA_SECONDS = 40
 ANSWER_SECONDS = 20  # of the guest: DHCP, then metadata
 GATEWAY = "10.254.254.1"  # of run.PRIVATE_NETWORK; OVN answers names that any server is asked
 
 
 def attach(user: Any, run: Run, name: str, cidr: str) -> None:
-    """Make a network without a way out, and an interface of the instance in it."""
+    """Create an isolated network, and an interface of the instance in it."""
     network = user.network.create_network(name=f"{run.name}-{name}")
     user.network.create_subnet(
         name=network.name, network_id=network.id, ip_version=4, cidr=cidr, gateway_ip=None
@@ -34,7 +33,7 @@ def attach(user: Any, run: Run, name: str, cidr: str) -> None:
 
 
 def metadata(run: Run, name: str) -> str:
-    """What the guest learnt over an interface, in words; empty while it got no answer."""
+    """The guest's metadata over an interface, as a sentence; empty while it has no answer."""
     query = urlencode({"name": name})
     page = fetch(run.floating_ip, f"/cgi-bin/interface?{query}", seconds=ANSWER_SECONDS)
     if page is None:
@@ -42,12 +41,12 @@ def metadata(run: Run, name: str) -> str:
     answer = json.loads(page)
     found = answer["metadata"].get("uuid")
     if found != run.ids["server"]:
-        raise ProofError(f"the metadata over {name} are of {found!r}, not of {run.ids['server']}")
-    return f"{name} has {answer['address']}, metadata are the instance's"
+        raise ProofError(f"the metadata over {name} is of {found!r}, not of {run.ids['server']}")
+    return f"{name} has {answer['address']}, its metadata is the instance's"
 
 
 def resolve(run: Run, port: Any) -> str:
-    """Have the guest look its own names up, in words; ProofError where one is not its address."""
+    """The guest resolves its own names; returns a sentence, ProofError if an address is wrong."""
     if not port.dns_name:
         raise ProofError(
             f"port {port.id} of the instance has no dns_name: nova was not let set one"
@@ -65,7 +64,7 @@ def resolve(run: Run, port: Any) -> str:
 
 
 def networks(admin: Any, run: Run) -> list[Finding]:
-    """Attach two networks, ask for metadata in each, look names up; ProofError with what failed."""
+    """Attach two networks, fetch metadata in each, resolve names; ProofError if a step fails."""
     user = user_cloud(admin, run)
     findings = Findings()
     with explained("reading the instance's port"):

@@ -1,4 +1,4 @@
-"""Objects stored and read back as a user does it: by swift's own API and by S3's."""
+"""Objects stored and read as a user would, through swift's API and S3's."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ SECONDS = 60
 
 
 def objects(admin: Any, run: Run, dispersion: str, location: str) -> list[Finding]:
-    """Store and read objects as the run's user; ProofError with what went wrong.
+    """Store and read objects as the run's user; ProofError if a step fails.
 
-    `dispersion` is what swift-dispersion-report said in JSON, `location` the region that S3
-    requests are signed for.
+    `dispersion` is the JSON output of swift-dispersion-report, `location` the region in the
+    signatures of S3 requests.
     """
     user = user_cloud(admin, run)
     content = os.urandom(SIZE)
@@ -51,7 +51,7 @@ def by_swift(user: Any, run: Run, content: bytes) -> Finding:
         got = user.object_store.download_object(name, container=run.name)
         wait(f"object {name} in the listing of {run.name}", SECONDS, lambda: listed() == [name])
     if got != content:
-        raise ProofError(f"object {name}: {len(got)} bytes came back, not the {SIZE} that went in")
+        raise ProofError(f"object {name}: {len(got)} bytes were read, but {SIZE} were stored")
     return Finding("object by swift's API", f"{SIZE} bytes stored, listed and read in {run.name}")
 
 
@@ -137,7 +137,7 @@ def sign(
 
 
 def dispersion_text(report: str) -> str:
-    """What swift-dispersion-report found, in words; ProofError if copies are missing."""
+    """The result of swift-dispersion-report, in words; ProofError if copies are missing."""
     try:
         parts = [json.loads(line) for line in report.splitlines() if line.startswith("{")]
         kinds = {kind: found for one in parts for kind, found in one.items()}
@@ -149,13 +149,13 @@ def dispersion_text(report: str) -> str:
     text = ", ".join(f"{have} of {want} of {kind}s" for kind, (have, want) in counts.items())
     if any(have < want for have, want in counts.values()):
         raise ProofError(
-            f"copies are missing: {text}; is a disk or a host off, or a rebalance under way?"
+            f"copies are missing: {text}; is a disk or a host down, or a rebalance in progress?"
         )
     return text
 
 
 def forget(admin: Any, project: str) -> list[str]:
-    """Remove the containers that runs have made in a project; in words what was removed."""
+    """Remove the containers of runs in a project; returns what was removed, in words."""
     own = admin.session.get_endpoint(service_type=SERVICE, interface="public")
     if own is None:
         return []
@@ -172,7 +172,7 @@ def forget(admin: Any, project: str) -> list[str]:
 
 
 def listing(admin: Any, url: str) -> list[str]:
-    """Names in an account or container; none where there is no such thing."""
+    """Names in an account or container; none if it does not exist."""
     answer = admin.session.get(url, params={"format": "json"}, raise_exc=False)
     if answer.status_code == 404:
         return []
@@ -181,7 +181,7 @@ def listing(admin: Any, url: str) -> list[str]:
 
 
 def delete(admin: Any, url: str) -> None:
-    """Delete what an URL leads to; it may be gone already."""
+    """Delete the resource of a URL, if it exists."""
     answer = admin.session.delete(url, raise_exc=False)
     if answer.status_code != 404:
         exceptions.raise_from_response(answer)

@@ -1,4 +1,4 @@
-"""The ansible-playbook that a module on the operator's own machine was started by."""
+"""The ansible-playbook process that started a module on the control node."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def owner(process: int | None = None, root: Path = Path("/proc")) -> str:
-    """Name the oldest ansible-playbook above a process (default: this one); empty if none is.
+    """The name of the topmost ansible-playbook above a process (default: this one), or empty.
 
-    The name holds the time of its start too, so that no later process has it.
+    The name includes its start time, so that no later process has the same name.
     """
     found, number = "", process or os.getpid()
     while number > 1:
@@ -23,7 +23,7 @@ def owner(process: int | None = None, root: Path = Path("/proc")) -> str:
 
 
 def lives(name: str, root: Path = Path("/proc")) -> bool:
-    """Whether the playbook of that name still runs."""
+    """Whether the playbook of this name still runs."""
     number, _, started = name.partition(".")
     return bool(number) and _stat(root / number)[0] == started
 

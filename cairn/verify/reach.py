@@ -1,4 +1,4 @@
-"""Reaching an instance from outside: ping, HTTP, what it learnt of itself, its console."""
+"""Access to an instance from outside: ping, HTTP, its metadata, its console."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing reached from outside: what it is, how it was seen."""
+    """One successful check: its title and its result."""
 
     title: str
     text: str
 
 
 class Findings(list[Finding]):
-    """What was found one after another, each with the seconds since the one before."""
+    """Successful checks in order, each with the seconds since the previous one."""
 
     def __init__(self) -> None:
-        """Nothing yet; time runs from here."""
+        """Start the clock."""
         super().__init__()
         self._since = time.monotonic()
 
@@ -49,7 +49,7 @@ class Findings(list[Finding]):
 
 
 def disk_sizes(page: str) -> dict[str, int]:
-    """Disks that the guest tells of, beside its first: name to GiB."""
+    """The guest's disks without its first: name to GiB."""
     return {disk["name"]: disk["bytes"] // GIB for disk in json.loads(page)}
 
 
@@ -60,7 +60,7 @@ def pings(address: str) -> bool:
 
 
 def fetch(address: str, path: str, seconds: float = SECONDS_PER_TRY) -> str | None:
-    """The page that the guest serves under `path`; None while it does not answer with one."""
+    """The guest's page at `path`; None if it does not answer with one."""
     connection = http.client.HTTPConnection(address, timeout=seconds)
     try:
         connection.request("GET", path)
@@ -74,7 +74,7 @@ def fetch(address: str, path: str, seconds: float = SECONDS_PER_TRY) -> str | No
 
 
 def compare_metadata(metadata: dict[str, Any], run: Run) -> str:
-    """What the guest learnt from the metadata service, in words; ProofError if it is not ours."""
+    """A sentence on the guest's metadata; ProofError if it is not that of the instance."""
     wanted = {
         "uuid": run.ids["server"],
         "name": run.name,
@@ -97,7 +97,7 @@ def compare_metadata(metadata: dict[str, Any], run: Run) -> str:
 
 
 def reach(admin: Any, run: Run, ca_file: str | None, seconds: float) -> list[Finding]:
-    """Reach the instance over its floating IP and its console; ProofError with what did not."""
+    """Reach the instance over its floating IP and its console; ProofError if a check fails."""
     address = run.floating_ip
     wait(f"a ping of the floating IP {address}", seconds, lambda: pings(address))
     run.times["ping"] = time.time()
@@ -131,7 +131,7 @@ def reach(admin: Any, run: Run, ca_file: str | None, seconds: float) -> list[Fin
 
 
 def console(admin: Any, run: Run, ca_file: str | None) -> str:
-    """Open the instance's console as a browser does; what answered, in words."""
+    """Open the instance's console as a browser does; returns a sentence."""
     user = user_cloud(admin, run)
     with explained("asking nova for the console's URL"):
         made = user.compute.create_console(run.ids["server"], "novnc")
@@ -146,7 +146,7 @@ def console(admin: Any, run: Run, ca_file: str | None) -> str:
 
 
 def explained_socket(url: SplitResult, error: Exception) -> ProofError:
-    """An error of the console's connection, without the token that its URL has."""
+    """An error of the console's connection, without the token in its URL."""
     return ProofError(f"the console at {url.scheme}://{url.netloc}: {error}")
 
 
@@ -205,10 +205,10 @@ def greeting(stream: Any, key: str) -> str:
     headers = http.client.parse_headers(stream)
     digest = hashlib.sha1((key + WEBSOCKET_GUID).encode(), usedforsecurity=False).digest()
     if headers.get("Sec-WebSocket-Accept") != base64.b64encode(digest).decode():
-        raise ValueError("the websocket's answer does not fit its question")
+        raise ValueError("the websocket's answer does not match the request")
     head = stream.read(2)
     if len(head) < 2:
-        raise ValueError("the websocket was closed without a word")
+        raise ValueError("the websocket was closed without data")
     first, length = head
     if first & 0x0F != 2:
         raise ValueError(f"the first websocket frame has opcode {first & 0x0F}, not binary")
@@ -216,5 +216,5 @@ def greeting(stream: Any, key: str) -> str:
         length = int.from_bytes(stream.read(2), "big")
     data: bytes = stream.read(length & 0x7F if length < 126 else length)
     if not data.startswith(b"RFB "):
-        raise ValueError(f"no VNC server behind the websocket: it says {data[:20]!r}")
+        raise ValueError(f"no VNC server behind the websocket: it sent {data[:20]!r}")
     return data.decode("ascii", "replace").strip()

@@ -1,7 +1,7 @@
-"""An instance made as a user would make it, and everything removed again (openstacksdk).
+"""An instance created as a user would, and the removal of everything created (openstacksdk).
 
-Whatever verify.yml makes is named `cairn-verify-<run>` or belongs to a project of such a name: that
-is how the leftovers of a run that was killed are found.
+Everything that verify.yml creates is named `cairn-verify-<run>` or belongs to a project of such a
+name, so that leftovers of an interrupted run can be found.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ COMPUTE_VERSION = "2.90"
 PRIVATE_NETWORK = "10.254.254.0/24"
 DELETE_SECONDS = 300
 GOING = object()
-"""What is being removed, and is to be waited for."""
-# The SDK lets errors of its own session through as they are: no route, a refused connection.
+"""The deletion has started and must be waited for."""
+# The SDK does not wrap errors of its session, such as a refused connection.
 ERRORS = (exceptions.SDKException, ClientException)
 
 
 class ProofError(CairnError):
-    """The cloud did not do what was asked; the text says what and what it answered."""
+    """A request to the cloud failed; the text has the request and the answer."""
 
 
 @dataclass
 class Run:
-    """What is known of a run, kept in a file between the playbook's tasks."""
+    """The state of a run, saved in a file between the playbook's tasks."""
 
     name: str
     password: str
@@ -64,7 +64,7 @@ class Run:
     owner: str = ""
 
     def tell(self, name: str, text: str, when: float | None = None) -> None:
-        """Note a fact and when it was true (default: now)."""
+        """Add a fact with its time (default: now)."""
         self.facts[name] = {"name": name, "time": when or time.time(), "text": text}
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Run:
 
 
 def new_run() -> Run:
-    """A run with names and secrets of its own."""
+    """A run with new names and secrets."""
     key = Ed25519PrivateKey.generate().public_key()
     public = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     return Run(
@@ -87,7 +87,7 @@ def new_run() -> Run:
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn the SDK's errors into ProofError that says what was being done."""
+    """Turn the SDK's errors into ProofErrors that name the action."""
     try:
         yield
     except exceptions.HttpException as error:
@@ -103,14 +103,14 @@ def admin_cloud(config: Path, name: str) -> Any:
         region = openstack.config.OpenStackConfig(
             config_files=[str(config)], load_envvars=False
         ).get_one(name)
-        # The caller's environment may name a proxy, which leads outside.
+        # Ignore proxies of the environment: the cloud itself is reached directly.
         host = urlsplit(region.config["auth"]["auth_url"]).hostname or ""
         os.environ.update(proxies.exempt(os.environ, [host]))
         return openstack.connection.Connection(config=region)
 
 
 def user_cloud(admin: Any, run: Run, **session: Any) -> Any:
-    """A connection as the run's own user; `session` are attributes for its keystone session."""
+    """A connection as the run's user; `session` are attributes of its keystone session."""
     auth = {
         "auth_url": admin.config.config["auth"]["auth_url"],
         "username": run.name,
@@ -134,7 +134,7 @@ def user_cloud(admin: Any, run: Run, **session: Any) -> Any:
 
 
 def wait(what: str, seconds: float, ask: Callable[[], Any], interval: float = 0.5) -> Any:
-    """Ask until the answer is true and return it; ProofError after `seconds`."""
+    """Call `ask` until its result is true, and return it; ProofError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         if answer := ask():
@@ -145,11 +145,11 @@ def wait(what: str, seconds: float, ask: Callable[[], Any], interval: float = 0.
 
 
 def external_network(admin: Any, run: Run, wanted: dict[str, Any]) -> Any:
-    """The network that floating IPs come from: the one on the physical network, or a new one.
+    """The external network for floating IPs: the one on the physical network, or a new one.
 
-    A physical network carries one flat network only, so one that is there is used; others may be in
-    VLANs beside it. `wanted` has physical_network, cidr, gateway, allocation (first-last) and keep:
-    the name of a network that is to stay, or none.
+    A physical network can have only one flat network, so an existing one is used; others may be in
+    VLANs. `wanted` has physical_network, cidr, gateway, allocation (first-last) and keep: the name
+    of a network to keep, or none.
     """
     flat = ("flat", wanted["physical_network"])
     for network in admin.network.networks(is_router_external=True):
@@ -193,7 +193,7 @@ def make_user(admin: Any, run: Run) -> None:
 
 
 def prepare(admin: Any, run: Run, image: Path, external: dict[str, Any]) -> str:
-    """Make what an instance needs, first as administrator, then as the user; tells it in words."""
+    """Create what an instance needs, as administrator and as the user; returns a sentence."""
     with explained("making the user and the external network"):
         make_user(admin, run)
         outside = external_network(admin, run, external)
@@ -237,10 +237,10 @@ def prepare(admin: Any, run: Run, image: Path, external: dict[str, Any]) -> str:
 
 
 def create(admin: Any, run: Run) -> None:
-    """Ask for the instance with a token of its own, under the run's request id (steps 1 to 6).
+    """Request the instance with a new token, under the run's request id (steps 1 to 6).
 
-    The very first use of the token is the request for the instance, so that its check in keystone
-    belongs to this request.
+    The request for the instance is the first use of the token, so that the token's check in
+    keystone belongs to it.
     """
     run.times["began"] = time.time()
     cloud = user_cloud(admin, run, additional_headers={"X-OpenStack-Request-ID": run.request})
@@ -282,7 +282,7 @@ def create(admin: Any, run: Run) -> None:
 
 
 def served(catalog: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Types of a catalog that users reach: a service without endpoints stands in it, too."""
+    """Types in a catalog with public endpoints; a catalog also lists services without endpoints."""
     return sorted(
         entry["type"]
         for entry in catalog
@@ -291,7 +291,7 @@ def served(catalog: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def missing(run: Run) -> list[str]:
-    """What the catalog, once it is known, lacks of what the site should have; in sentences."""
+    """The site's services that the catalog, once it is known, lacks; in sentences."""
     return [
         f"the catalog has no public endpoint of {kind}, though the site has {role}: run site.yml "
         "again without the first controller's /var/lib/cairn/records/catalog"
@@ -301,7 +301,7 @@ def missing(run: Run) -> list[str]:
 
 
 def mapping(run: Run) -> list[dict[str, Any]]:
-    """The instance's disks: the image on its host's own disk, and the run's volume beside it."""
+    """The instance's disks: the image on its host's disk, and the run's volume."""
     root = {"uuid": run.ids["image"], "source_type": "image", "destination_type": "local"}
     volume = {"uuid": run.ids["volume"], "source_type": "volume", "destination_type": "volume"}
     return [
@@ -311,7 +311,7 @@ def mapping(run: Run) -> list[dict[str, Any]]:
 
 
 def boot(admin: Any, run: Run, seconds: float) -> str:
-    """Follow the instance until it is ACTIVE with its floating IP; tells it in words."""
+    """Wait until the instance is ACTIVE with its floating IP; returns a sentence."""
     create(admin, run)
     user = user_cloud(admin, run)
     attached = False
@@ -340,7 +340,7 @@ def boot(admin: Any, run: Run, seconds: float) -> str:
 
 
 def attach_floating_ip(user: Any, run: Run) -> bool:
-    """Give the instance its floating IP as soon as it has a port; whether it has it now."""
+    """Attach the floating IP as soon as the instance has a port; returns whether it is attached."""
     port = next(iter(user.network.ports(device_id=run.ids["server"])), None)
     if port is None:
         return False
@@ -350,7 +350,7 @@ def attach_floating_ip(user: Any, run: Run) -> bool:
 
 
 def observe(admin: Any, run: Run) -> None:
-    """Note what the APIs know of the creation, however far it came."""
+    """Add facts from the APIs on the creation, even if it failed."""
     server = admin.compute.get_server(run.ids["server"])
     run.host = server.compute_host or ""
     if run.host:
@@ -381,7 +381,7 @@ def seconds_of(text: str) -> float:
 
 
 def observe_actions(admin: Any, run: Run) -> None:
-    """Note nova's own record of the request: the action and the build event of the host."""
+    """Add facts from nova's record of the request: the action and the host's build event."""
     request = run.ids["request"]
     for action in admin.compute.server_actions(run.ids["server"]):
         if action.request_id != request:
@@ -399,7 +399,7 @@ def observe_actions(admin: Any, run: Run) -> None:
 
 
 def observe_allocation(admin: Any, run: Run) -> None:
-    """Note what placement has allocated to the instance, and where."""
+    """Add placement's allocation for the instance."""
     answer = admin.placement.get(f"/allocations/{run.ids['server']}")
     exceptions.raise_from_response(answer)
     for provider, allocation in answer.json()["allocations"].items():
@@ -409,7 +409,7 @@ def observe_allocation(admin: Any, run: Run) -> None:
 
 
 def names_begin(found: Iterator[Any]) -> list[Any]:
-    """Those of the found resources that a run has made."""
+    """The resources among `found` that a run has created."""
     return [one for one in found if (one.name or "").startswith(PREFIX)]
 
 
@@ -418,13 +418,12 @@ def sweep(
     others: Sequence[Callable[[Any, str], list[str]]] = (),
     first: Sequence[Callable[[Any, str], list[str]]] = (),
 ) -> list[str]:
-    """Remove everything that any run has made; returns what was removed, in words.
+    """Remove everything that any run has created; returns what was removed, in words.
 
-    `others` remove what they know of a project, given by its id, and tell it in the same way;
-    `first` are those who would make again what was removed before them. What they could not remove
-    at first, because something still used it, they are asked for again in the end. Goes on after a
-    resource that cannot be removed, so that as little as possible stays; raises ProofError with all
-    that failed at the end.
+    `others` remove a project's resources of their service, given the project's id, and return the
+    same. `first` run before all others, as they would recreate resources that are removed earlier.
+    What is still in use at first is removed at the end. Continues after failures, so that as little
+    as possible remains, and finally raises ProofError with all failures.
     """
     removed: list[str] = []
     failed: list[str] = []
@@ -469,14 +468,12 @@ def sweep(
     for project in [] if failed else projects:
         remove("project", project, admin.identity.delete_project, project)
     if failed:
-        raise ProofError(
-            "left over, and to be removed by hand if it stays:\n  " + "\n  ".join(failed)
-        )
+        raise ProofError("not removed; run again, or remove it manually:\n  " + "\n  ".join(failed))
     return removed
 
 
 def sweep_project(admin: Any, project: Any, remove: Callable[..., bool]) -> None:
-    """Remove what belongs to a run's project, what depends on other things first."""
+    """Remove a run's project's resources, in the order of their dependencies."""
     compute, network = admin.compute, admin.network
 
     def start_deletion(server: Any) -> Any:

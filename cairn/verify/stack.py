@@ -1,4 +1,4 @@
-"""A stack made, changed and deleted as a user would, whose instance answers from inside."""
+"""A stack created, updated and deleted as a user would; its instance signals from inside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .run import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
 SERVICE = "orchestration"
 NETWORK = "10.254.253.0/24"
 TRIES = 10  # of the instance, to send a signal: its network may not be whole yet
-# Resources that stand for something of another service: how it is called, whose it is, its listing.
+# Resources that represent resources of another service: name, service, listing.
 OUTSIDE = {
     "OS::Nova::Server": ("instance", "compute", "servers"),
     "OS::Cinder::Volume": ("volume", "block_storage", "volumes"),
@@ -53,15 +53,15 @@ signal PUT '%signed%' '{"Status": "SUCCESS", "Reason": "up", "UniqueId": "1", "D
 
 
 def rule(protocol: str, port: int | None = None) -> dict[str, Any]:
-    """What lets a protocol in from everywhere."""
+    """A security group rule that allows a protocol from everywhere."""
     ports = {"port_range_min": port, "port_range_max": port} if port else {}
     return {"protocol": protocol, "remote_ip_prefix": "0.0.0.0/0", **ports}
 
 
 def template(*, seconds: int, volume: bool, page: bool) -> dict[str, Any]:
-    """The stack: an instance with network, floating IP and perhaps a volume, and what it tells.
+    """The stack's template: an instance with network, floating IP, optional volume, and outputs.
 
-    `seconds` is how long to wait for the instance's signals, `page` whether port 80 is open.
+    `seconds` limits the wait for the instance's signals, `page` is whether port 80 is open.
     """
 
     def resource(kind: str, depends_on: str | None = None, **properties: Any) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def template(*, seconds: int, volume: bool, page: bool) -> dict[str, Any]:
             flavor=given("flavor"),
             networks=[{"port": of("port")}],
             user_data_format="RAW",
-            # The handle gives another token whenever it is asked: any update would replace it.
+            # The handle returns another token each time: any update would replace the instance.
             user_data_update_policy="IGNORE",
             user_data={"str_replace": {"template": given("user_data"), "params": signals}},
         ),
@@ -148,7 +148,7 @@ def template(*, seconds: int, volume: bool, page: bool) -> dict[str, Any]:
 
 
 def user_data(endpoint: str, authority: str, nonce: str) -> str:
-    """The instance's script: whom it trusts, where it finds `endpoint`'s host, what it sends."""
+    """The instance's script: its CA, the address of `endpoint`'s host, and its signals."""
     host = str(urlsplit(endpoint).hostname)
     resolve = ""
     if not is_address(host):
@@ -162,9 +162,9 @@ def user_data(endpoint: str, authority: str, nonce: str) -> str:
 
 
 def settled(user: Any, stack: str, wanted: str, seconds: float) -> Any:
-    """Wait until the stack is `wanted`, and return it; ProofError with what failed in it.
+    """Wait until the stack is `wanted`, and return it; ProofError with the failed resources.
 
-    One that is deleted is returned as its bare id: heat tells of it, which the SDK takes for none.
+    A deleted stack is returned as its id: heat still returns it, but the SDK does not.
     """
 
     def ask() -> Any:
@@ -189,12 +189,12 @@ def settled(user: Any, stack: str, wanted: str, seconds: float) -> Any:
 
 
 def outputs_of(stack: Any) -> dict[str, Any]:
-    """What a stack gives, by name."""
+    """A stack's outputs by name."""
     return {one["output_key"]: one["output_value"] for one in stack.outputs}
 
 
 def signalled(outputs: dict[str, Any], name: str, wanted: str) -> str:
-    """What the instance said by a wait condition; ProofError if it is not `wanted`."""
+    """The data of a wait condition's signal; ProofError if it is not `wanted`."""
     said = list(json.loads(outputs[name] or "{}").values())
     if said != [wanted]:
         raise ProofError(f"the wait condition {name} has {said}, not {wanted!r}")
@@ -202,7 +202,7 @@ def signalled(outputs: dict[str, Any], name: str, wanted: str) -> str:
 
 
 def asked(user: Any, run: Run, ca_file: str | None, seconds: int, *, page: bool) -> dict[str, Any]:
-    """What is asked of heat: template and parameters, with port 80 open if `page`."""
+    """The request to heat: template and parameters, with port 80 open if `page`."""
     with explained("asking neutron for the external network"):
         external = user.network.get_ip(run.ids["floating_ip"]).floating_network_id
     endpoint = user.session.get_endpoint(service_type=SERVICE, interface="public")
@@ -292,7 +292,7 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
 
 
 def parts_of(user: Any, stack: str, volume: bool) -> dict[str, set[str]]:
-    """What a stack has made in other services, by type; ProofError if heat knows too little."""
+    """A stack's resources in other services, by type; ProofError if heat does not list them."""
     parts: dict[str, set[str]] = {}
     with explained("asking heat what the stack has made"):
         for one in user.orchestration.resources(stack):
@@ -300,12 +300,12 @@ def parts_of(user: Any, stack: str, volume: bool) -> dict[str, set[str]]:
                 parts.setdefault(one.resource_type, set()).add(one.physical_resource_id)
     unknown = set(OUTSIDE) - set(parts) - (set() if volume else {"OS::Cinder::Volume"})
     if unknown:
-        raise ProofError(f"heat does not tell the stack's {', '.join(sorted(unknown))}")
+        raise ProofError(f"heat does not list the stack's {', '.join(sorted(unknown))}")
     return parts
 
 
 def remains(user: Any, parts: dict[str, set[str]]) -> list[str]:
-    """What is still there of a stack that was deleted, and had made `parts`."""
+    """What remains of a deleted stack with these `parts`."""
     left = []
     with explained("looking for what the stack left"):
         for kind, ids in parts.items():
@@ -316,9 +316,9 @@ def remains(user: Any, parts: dict[str, set[str]]) -> list[str]:
 
 
 def forget(admin: Any, project: str) -> list[str]:
-    """Delete a project's stacks, if there are any; tells it in words.
+    """Delete a project's stacks; returns them, in words.
 
-    Heat shows stacks to their own project only, so the administrator becomes a member of it.
+    Heat shows stacks only to their own project, so the administrator becomes a member of it.
     """
     if admin.session.get_endpoint(service_type=SERVICE, interface="public") is None:
         return []

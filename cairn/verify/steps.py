@@ -1,21 +1,21 @@
-"""The 24 steps of an instance's creation and what proves each of them."""
+"""The 24 steps of an instance's creation, with the clues that prove each of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Lines about tokens carry no id of the request that needed them: hosts send all of the window.
+# Lines about tokens lack the id of the request that used them: hosts return all of the window.
 SIGN_INS = r'"(GET|POST) /v3/auth/tokens[^"]*" status: '
 UNITS = ("keystone*", "glance*", "placement*", "nova*", "neutron*", "cinder*")
 
 
 @dataclass(frozen=True)
 class Journal:
-    """A clue: a line of a unit whose name begins with `unit`.
+    """A clue: a line of a unit whose name starts with `unit`.
 
     `pattern` is a regular expression with {placeholders} for the ids of the trace. A line counts
-    only if it has one of the request's ids. What carries none is counted by time: `window` is
-    `call` (between the client's call and its answer) or `build` (from the call on).
+    only with one of the request's ids. Lines without ids count by time: `window` is `call` (between
+    the client's call and its answer) or `build` (from the call on).
     """
 
     unit: str
@@ -24,7 +24,7 @@ class Journal:
     window: str = ""
 
     def where(self) -> str:
-        """Where one would look for it."""
+        """Where to look for the evidence."""
         return f"the journal of {self.unit}* for /{self.pattern}/"
 
 
@@ -36,7 +36,7 @@ class Reported:
     by: str
 
     def where(self) -> str:
-        """Where one would look for it."""
+        """Where to look for the evidence."""
         return self.by
 
 
@@ -51,8 +51,8 @@ class Step:
     needs: str | None = None  # service type in the catalog without which there is no such step
 
 
-# How uWSGI's and the services' own request logs tell a request: "METHOD path" status: NNN
-# Most services' token checks go through keystoneclient, which names itself and not the service.
+# A request in the logs of uWSGI and the services: "METHOD path" status: NNN
+# Most services check tokens through keystoneclient, whose agent does not name the service.
 _CHECK = r'"GET /v3/auth/tokens[^"]*" status: 200 .*agent: "(?:{}/|python-keystoneclient)'
 
 

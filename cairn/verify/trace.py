@@ -1,4 +1,4 @@
-"""Following an instance's creation: which of its steps are proved, and by what.
+"""The trace of an instance's creation: which of its steps are proved, and by what evidence.
 
 A step is proved by the strongest clue found for it. A clue is a line in a service's own journal
 that carries the request's id, or a fact that an API or libvirt reported. Nothing here does any I/O.
@@ -14,7 +14,7 @@ from typing import Any
 
 from .steps import STEPS, Journal, Reported, Step
 
-# Clocks of hosts may differ by this much before times of their journals are held against us.
+# Tolerated difference of the hosts' clocks, in seconds.
 CLOCK_TOLERANCE = 2.0
 SHOWN_LINES = 12
 SHOWN_LENGTH = 160
@@ -41,7 +41,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: `state` is proved, missing or absent (service not deployed)."""
+    """The outcome of a step: `state` is proved, missing or absent (service not deployed)."""
 
     step: Step
     state: str
@@ -52,10 +52,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything known about one creation.
+    """All evidence of one creation.
 
-    `ids` fills the placeholders of patterns; `requests` are the ids that lines must carry; `began`
-    and `accepted` are when the token was asked for and the server request was answered.
+    `ids` fills the placeholders of patterns; `requests` are the ids that lines must contain;
+    `began` and `accepted` are the times of the token's request and of the server request's answer.
     """
 
     began: float
@@ -72,7 +72,7 @@ class Trace:
             fact = self.facts.get(clue.fact)
             return Outcome(NO_STEP, "proved", fact.time, clue.by, fact.text) if fact else None
         if any(name not in self.ids for name in re.findall(r"{(\w+)}", clue.pattern)):
-            return None  # the creation did not come so far that this id is known
+            return None  # the creation ended before this id was known
         filled = re.sub(r"{(\w+)}", lambda m: re.escape(self.ids[m[1]]), clue.pattern)
         pattern = re.compile(filled)
         for line in self.lines:
@@ -101,12 +101,12 @@ TRACEBACK = re.compile(r"\s|$|Traceback|\d{4}-\d\d-\d\d \S+ \d+ (ERROR|CRITICAL)
 
 
 def message(text: str) -> str:
-    """What a line of oslo.log says, without its head; other lines as they are."""
+    """The message of a line of oslo.log, without its prefix; other lines unchanged."""
     return _OSLO.sub("", text)
 
 
 def level_and_message(text: str) -> str:
-    """The same, but with level and logger."""
+    """The message with level and logger."""
     return _OSLO.sub(r"\1: ", text)
 
 
@@ -126,7 +126,7 @@ def follow(trace: Trace, steps: Iterable[Step] = STEPS) -> list[Outcome]:
 
 
 def table(outcomes: Sequence[Outcome], began: float) -> list[str]:
-    """The steps as lines of text: number, seconds since `began`, what happened, its evidence."""
+    """The steps as lines of text: number, seconds since `began`, title, evidence."""
     rows = []
     for outcome in outcomes:
         mark = {"proved": "✓", "absent": "·", "missing": "✗"}[outcome.state]
@@ -152,11 +152,11 @@ def failure(
     silent: Sequence[str],
     problem: str,
 ) -> str | None:
-    """Why the creation is not proved, or None if it is.
+    """Why the creation is not proved; None if it is.
 
-    Names the first step without evidence, what was expected, where it was looked for, and the last
-    journal lines of the units concerned. `silent` are hosts whose journal could not be had,
-    `problem` is what stopped the client, if anything did.
+    Names the first step without evidence, the expected evidence and its source, and the last
+    journal lines of the units concerned. `silent` are hosts whose journal could not be read,
+    `problem` is the error that stopped the client, if any.
     """
     missing = [outcome.step for outcome in outcomes if outcome.state == "missing"]
     if not missing and not problem:
@@ -183,7 +183,7 @@ def failure(
 
 
 def complaints(errors: Sequence[Line]) -> list[str]:
-    """What services logged as errors meanwhile, each once, for people; a proof may be whole beside.
+    """Errors that services logged during the run, each once; they may stem from other requests.
 
     Other users' requests may be among the reasons. A traceback is shown by its first line.
     """
@@ -201,7 +201,7 @@ def complaints(errors: Sequence[Line]) -> list[str]:
 
 
 def gathered(results: Mapping[str, Mapping[str, Any]], key: str = "lines") -> list[Line]:
-    """The lines that the hosts sent (`key`: lines or errors), by time."""
+    """The hosts' lines (`key`: lines or errors), sorted by time."""
     lines = [
         Line(float(one["time"]), host, str(one["unit"]), str(one["text"]))
         for host, result in results.items()

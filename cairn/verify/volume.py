@@ -1,4 +1,4 @@
-"""Volumes as a user has them: attached from the start, extended in use, kept, copied."""
+"""Volumes as a user uses them: attached at boot, extended in use, snapshotted, reattached."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def available(user: Any, kind: str, one: Any, seconds: float) -> Any:
 
 
 def prepare(admin: Any, run: Run, seconds: float) -> str:
-    """Make a volume within `seconds`, if the cloud has some; the instance is created with it."""
+    """Create the instance's volume within `seconds`, if the cloud has volumes."""
     if not deployed(admin):
         return "no volume: the cloud has none"
     user = user_cloud(admin, run)
@@ -48,13 +48,13 @@ def prepare(admin: Any, run: Run, seconds: float) -> str:
 
 
 def disks(run: Run) -> dict[str, int] | None:
-    """Disks that the guest has beside its first: name to GiB; None while it does not answer."""
+    """The guest's disks without its first: name to GiB; None while it does not answer."""
     page = fetch(run.floating_ip, "/cgi-bin/disks")
     return None if page is None else disk_sizes(page)
 
 
 def seen(run: Run, wanted: list[int], seconds: float) -> list[str]:
-    """Wait until the guest has disks of these sizes; their names, in its order."""
+    """Wait until the guest has disks of these sizes; returns their names, in its order."""
 
     def there() -> list[str]:
         found = disks(run)
@@ -65,12 +65,12 @@ def seen(run: Run, wanted: list[int], seconds: float) -> list[str]:
 
 
 def unseen(run: Run, seconds: float) -> None:
-    """Wait until the guest has no disk but its first."""
+    """Wait until the guest has only its first disk."""
     wait("the instance without its volume", seconds, lambda: disks(run) == {})
 
 
 def word(run: Run, disk: str, write: str = "") -> str:
-    """What the guest reads from the begin of a disk, after it has written `write` there."""
+    """The text at the start of a disk as the guest reads it, after it has written `write` there."""
     query = urlencode({"name": disk} | ({"word": write} if write else {}))
     page = fetch(run.floating_ip, f"/cgi-bin/disk?{query}")
     if page is None:
@@ -86,9 +86,9 @@ def expect(run: Run, disk: str, wanted: str, what: str) -> None:
 
 
 def volumes(admin: Any, run: Run, seconds: float) -> list[Finding]:
-    """Use the volume that the instance was created with; ProofError with what did not work.
+    """Use the instance's volume; ProofError if a step fails.
 
-    `seconds` is how long each thing that is asked of cinder or nova may take.
+    `seconds` limits each request to cinder or nova.
     """
     user = user_cloud(admin, run)
     volume, server, first, second = run.ids["volume"], run.ids["server"], run.nonce, "second"
@@ -136,7 +136,7 @@ def volumes(admin: Any, run: Run, seconds: float) -> list[Finding]:
 
 
 def forget(admin: Any, project: str) -> list[str]:
-    """Remove a project's snapshots and volumes, if there are any; tells it in words.
+    """Remove a project's snapshots and volumes; returns what was removed, in words.
 
     Its instances have gone before: a volume that still counts as used, because its host was lost
     while it was being detached, is reset to available.

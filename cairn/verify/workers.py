@@ -1,4 +1,4 @@
-"""The services that work behind the APIs, as the APIs see them.
+"""The workers behind the APIs, as the APIs see them.
 
 An API answers as soon as it runs. Its workers report to it later: a volume that is asked for before
 cinder-volume has reported goes to error at once, and so does an instance without a compute host.

@@ -45,8 +45,8 @@ def test_a_host_in_two_groups_with_different_planes(problems: Callable[..., list
     assert first == (
         "controller1: cairn_host_planes is set differently by its groups controller "
         "(site/group_vars/controller.yml) and network (site/group_vars/network.yml), and only "
-        "network's would count; say in host_vars/controller1.yml what is right for this host "
-        "(site/group_vars/network.yml)"
+        "network's value would count; set the right value for this host in "
+        "host_vars/controller1.yml (site/group_vars/network.yml)"
     )
     # What follows from it names the file in force, not the one that has the plane.
     (missing,) = (t for t in found if "controller1" in t and "plane storage is missing" in t)

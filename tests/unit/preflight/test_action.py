@@ -161,12 +161,12 @@ VALUES = {
     "service_nova: [a]": ("YAML reads a list there, not text", "put it in quotes"),
     "service_nova: {a: b}": ("YAML reads a mapping there, not text", "put it in quotes"),
     "service_nova: 'a{{b'": (
-        "{{ begins a template of Ansible's; write it as !unsafe",
+        "{{ starts a template of Ansible's; write it as !unsafe",
         "as described",
     ),
-    "service_nova: 'a{{ 1 }}b'": ("{{ begins a template of Ansible's", "as desc"),
-    "service_nova: 'a{# 1 #}b'": ("{# begins a template of Ansible's", "as desc"),
-    "service_nova: 'a{% b'": ("{% begins a template of Ansible's", "as desc"),
+    "service_nova: 'a{{ 1 }}b'": ("{{ starts a template of Ansible's", "as desc"),
+    "service_nova: 'a{# 1 #}b'": ("{# starts a template of Ansible's", "as desc"),
+    "service_nova: 'a{% b'": ("{% starts a template of Ansible's", "as desc"),
     "service_nova: '{{ not_there }}'": (
         "Ansible makes no text of it: 'not_there' is",
         "as described",

@@ -379,9 +379,9 @@ def test_the_openstack_command_asks_the_cloud_directly(
         ({"cairn_http_proxy": "http://p.example:3128", "cairn_https_proxy": ""}, None),
         ({"cairn_https_proxy": "socks5h://me:secret@p.example"}, None),
         ({"cairn_pypi_index": "https://me:secret@m.example/simple"}, None),
-        ({"cairn_http_proxy": "p.example:3128"}, "cairn_http_proxy is no URL that begins with"),
+        ({"cairn_http_proxy": "p.example:3128"}, "cairn_http_proxy is no URL that starts with"),
         ({"cairn_http_proxy": "http://me:secret@p:x"}, "cairn_http_proxy is no URL"),
-        ({"cairn_pypi_index": "me:secret@m.example"}, "cairn_pypi_index is no URL that begins"),
+        ({"cairn_pypi_index": "me:secret@m.example"}, "cairn_pypi_index is no URL that starts"),
     ],
 )
 def test_urls_of_the_inventory(variables: Data, text: str | None) -> None:

@@ -46,16 +46,16 @@ def test_metadata_of_anything_else_is_refused(run: Run, wrong: dict[str, Any]) -
         reach.compare_metadata(metadata(**wrong), run)
 
 
-Answer = Callable[[str], bytes]
+Reported = Callable[[str], bytes]
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Answer], tuple[str, list[str]]]]:
+def serve() -> Iterator[Callable[[Reported], tuple[str, list[str]]]]:
     """Start a server for one connection; gives its URL's root and the requests that it saw."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threads: list[threading.Thread] = []
 
-        def start(answer: Answer) -> tuple[str, list[str]]:
+        def start(answer: Reported) -> tuple[str, list[str]]:
             seen: list[str] = []
 
             def work() -> None:
@@ -107,14 +107,14 @@ def test_the_console_greets_as_a_vnc_server(serve: Any) -> None:
     ("answer", "reason"),
     [
         (lambda _: b"HTTP/1.1 403 Forbidden\r\n\r\n", "refused: HTTP/1.1 403"),
-        (lambda _: b"HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: x\r\n\r\n", "does not fit"),
+        (lambda _: b"HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: x\r\n\r\n", "does not match"),
         (lambda r: upgrade(r, b"\x88\x02\x03\xe8"), "opcode 8"),
         (lambda r: upgrade(r, b"\x82\x05hello"), "no VNC server"),
         (lambda r: upgrade(r, b""), "closed"),
     ],
 )
 def test_anything_else_is_explained_without_the_token(
-    serve: Any, answer: Answer, reason: str
+    serve: Any, answer: Reported, reason: str
 ) -> None:
     root, _ = serve(answer)
     with pytest.raises(ProofError, match=reason) as raised:

@@ -203,7 +203,7 @@ def test_what_a_deleted_stack_leaves_is_named(
 
 def test_what_heat_does_not_tell_cannot_be_looked_for(stacks: Stacks, run: Run) -> None:
     stacks.silent = ["OS::Neutron::Port"]
-    with pytest.raises(ProofError, match="does not tell the stack's OS::Neutron::Port"):
+    with pytest.raises(ProofError, match="does not list the stack's OS::Neutron::Port"):
         prove(run)
 
 

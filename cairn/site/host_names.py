@@ -1,7 +1,7 @@
-"""Which names hosts and APIs may have. Control node only.
+"""Valid names of hosts and APIs. Control node only.
 
-RFC 1123 section 2.1 says what a host name is; Linux takes 64 characters (uname(2)), and resolvers
-take a name that ends in a number for an IPv4 address.
+RFC 1123 section 2.1 defines host names; Linux allows 64 characters (uname(2)), and resolvers take a
+name that ends in a number for an IPv4 address.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
 
 def is_address(name: str) -> bool:
-    """Whether a name is an IP address already."""
+    """Whether a name is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -24,7 +24,7 @@ def is_address(name: str) -> bool:
 
 
 def problem(name: str, limit: int = DNS_LIMIT) -> str:
-    """What is wrong with a name, as the rest of a sentence; "" if nothing is."""
+    """The problem of a name, as the rest of a sentence; "" if it is valid."""
     if is_address(name):
         return "is an IP address"
     strange = sorted(set(re.findall(r"[^A-Za-z0-9.-]", name)))
@@ -46,14 +46,14 @@ def problem(name: str, limit: int = DNS_LIMIT) -> str:
 
 
 def host_problem(name: str) -> str:
-    """What is wrong with a name for a managed host."""
+    """The problem of a managed host's name; "" if it is valid."""
     if name.lower().split(".")[0] == "localhost":
         return "is what every machine calls itself: it leads to 127.0.0.1 everywhere"
     return problem(name, LINUX_LIMIT)
 
 
 def proposal(name: str) -> str:
-    """A name like the given one that could be a host's, "" if there is none."""
+    """A valid host name that resembles the given name, "" if there is none."""
     if is_address(name):
         return ""
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", name)

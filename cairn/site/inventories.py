@@ -24,7 +24,7 @@ class Inventory:
     """An inventory: its groups, and the templated variables of its hosts."""
 
     def __init__(self, path: Path, password: str = "") -> None:
-        """Read it; `password` opens what is encrypted. AnsibleError where Ansible cannot."""
+        """Read the inventory; `password` decrypts its vaults. AnsibleError if that fails."""
         loader = DataLoader()
         secrets = [("default", VaultSecret(password.encode()))] if password else []
         loader.set_vault_secrets(secrets)
@@ -33,26 +33,26 @@ class Inventory:
         self.groups: dict[str, list[str]] = manager.get_groups_dict()
 
     def variables(self, host: str) -> Any:
-        """The variables of a host, by name; each is templated when it is asked for."""
+        """The variables of a host, by name; each is templated on access."""
         return self._variables[host]
 
 
 def password_file(inventory: Path) -> Path:
-    """Return where the vault password of an inventory is kept."""
+    """Return the file with the vault password of an inventory."""
     elsewhere = os.environ.get("CAIRN_VAULT_PASSWORD_FILE")
     return Path(elsewhere) if elsewhere else inventory / ".vault-password"
 
 
 def encrypted(inventory: Path) -> list[Path]:
-    """Return the files of an inventory in which anything is encrypted."""
+    """Return the files of an inventory with encrypted content."""
     paths = (p for p in sorted(inventory.rglob("*")) if p.is_file())
     return [path for path in paths if b"$ANSIBLE_VAULT;" in path.read_bytes()]
 
 
 def password_of(inventory: Path) -> str:
-    """Return the vault password, "" for a new site that has none yet.
+    """Return the vault password, "" for a new site without one.
 
-    SecretsError, with what to do, when the one that is needed is missing or does not fit.
+    SecretsError, with the remedy, if a required password is missing or wrong.
     """
     path = password_file(inventory)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""In which inventory file a variable stands, for errors that send the reader there."""
+"""The inventory file in which a variable is set, for error messages."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def _inventory_files(inventory: Path) -> list[Path]:
 
 
 def variable_files(inventory: Path) -> Iterator[tuple[str, str, str]]:
-    """What Ansible reads by its name: `group` or `host`, the name of one, and the path as typed.
+    """Files and folders for groups and hosts: `group` or `host`, its name, and the path.
 
-    A file with another ending (a backup, a README.md) and a folder without files are nobody's.
+    Files with other suffixes (a backup, a README.md) and folders without files are ignored.
     """
     for kind in ("group", "host"):
         folder = inventory / f"{kind}_vars"
@@ -70,9 +70,9 @@ def variable_files(inventory: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def shadowed_files(inventory: Path) -> Iterator[tuple[str, str]]:
-    """Files that Ansible passes over, each with what it reads instead, as one would type them.
+    """Files that Ansible ignores, each with the file or folder that it reads instead.
 
-    Of `compute/`, `compute.yml` and `compute.json` it takes the first that there is.
+    Of `compute/`, `compute.yml` and `compute.json` it reads the first that exists.
     """
     for kind in ("group", "host"):
         folder = inventory / f"{kind}_vars"
@@ -86,7 +86,7 @@ def shadowed_files(inventory: Path) -> Iterator[tuple[str, str]]:
 
 
 def typed(path: Path) -> str:
-    """Relative to the working directory where it lies below it."""
+    """A path relative to the working directory, if it is below it."""
     here = Path.cwd()
     resolved = path.resolve()
     return str(resolved.relative_to(here) if resolved.is_relative_to(here) else path)

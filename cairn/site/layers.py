@@ -1,8 +1,8 @@
-"""Where a host's variables come from, as Ansible itself reads the inventory, layer by layer.
+"""The origin of a host's variables: the layers of the inventory, as Ansible reads them.
 
-Control node only. Ansible keeps of a variable that stands in several places only the strongest
-value; here the others are seen, too: to merge dictionaries of overrides, and to name the file that
-is in force. Nothing is read a second time: Ansible keeps inventory and files in memory.
+Control node only. Ansible keeps only the strongest value of a variable; this module also finds the
+others, to merge dictionaries of overrides, and to name the file in force. Nothing is read a second
+time: Ansible keeps inventory and files in memory.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .inventory_files import typed, variable_file
 
 
 class Layer(NamedTuple):
-    """What one group or the host itself says; `name` is the group's or the host's.
+    """The variables of one group or host, `name`.
 
-    Of a folder of files, `values` is what Ansible makes of it; `files` reads them one by one.
+    For a folder of files, `values` is their combination by Ansible; `files` reads them one by one.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Layer(NamedTuple):
     files: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
     def values_of(self, variable: str) -> list[Any]:
-        """The values of a variable, weakest first: several where several files set it."""
+        """The values of a variable, weakest first; several if several files set it."""
         if variable not in self.values:
             return []
         names = renamed.names_of(variable)
@@ -41,13 +41,13 @@ class Layer(NamedTuple):
         return found if found and found[-1] == last else [*found, last]
 
     def names(self) -> set[str]:
-        """Names of variables as they stand there; see renamed.py."""
+        """Names of variables as written there; see renamed.py."""
         parts = [self.values] if self.files is tuple else self.files()
         return {name for part in parts for name in renamed.stated(part)}
 
 
 def groups_of(hostvars: Any, host: str) -> list[str]:
-    """The groups of a host but `all`, in Ansible's precedence: the last one wins."""
+    """The groups of a host without `all`, in Ansible's precedence: the last one wins."""
     inventory = getattr(hostvars, "_inventory", None)
     if inventory is None:  # plain data
         return sorted(hostvars[host].get("group_names", []))
@@ -56,10 +56,10 @@ def groups_of(hostvars: Any, host: str) -> list[str]:
 
 
 def layers(hostvars: Any, host: str) -> list[Layer]:
-    """Everything that the inventory says of a host, weakest first; [] for plain data.
+    """All layers of the inventory for a host, weakest first; [] for plain data.
 
-    `hostvars` is Ansible's own variable. The order is that of VariableManager.get_vars, from
-    which this differs in that nothing is merged.
+    `hostvars` is Ansible's own variable. The order is that of VariableManager.get_vars, but nothing
+    is merged.
     """
     inventory = getattr(hostvars, "_inventory", None)
     if inventory is None:
@@ -112,7 +112,7 @@ def layers(hostvars: Any, host: str) -> list[Layer]:
 
 
 def stated_names(hostvars: Any, host: str, given: Iterable[str] = ()) -> set[str]:
-    """Names of variables as inventory and command line (`given`) state them for a host."""
+    """Names of variables that inventory and command line (`given`) set for a host."""
     found = layers(hostvars, host)
     inventory = {name for layer in found for name in layer.names()}
     return {*given, *(inventory if found else hostvars[host])}
@@ -124,9 +124,9 @@ def overrides(
     depths: Mapping[str, int],
     template: Callable[[Any], Any],
 ) -> dict[str, Any]:
-    """Those of the variables `depths` that stand in several layers, merged.
+    """The variables in `depths` that are set in several layers, merged.
 
-    `variables` is what Ansible knows of the host in a task, `hostvars` among it.
+    `variables` are the host's variables in a task, including `hostvars`.
     """
     found = layers(variables.get("hostvars"), host)
     merged = {}
@@ -138,7 +138,7 @@ def overrides(
 
 
 def explained(variables: Mapping[str, Any], host: str, depths: Mapping[str, int]) -> str:
-    """Where each option of a host's overrides comes from, a line for each; "" without any."""
+    """The origin of each option of a host's overrides, a line for each; "" without any."""
     found = layers(variables.get("hostvars"), host)
     lines = []
     for name, depth in sorted(depths.items()):
@@ -152,8 +152,8 @@ def explained(variables: Mapping[str, Any], host: str, depths: Mapping[str, int]
 def values_of(name: str, found: Iterable[Layer], final: Any = None) -> list[Any]:
     """Every value of a variable, weakest first.
 
-    `final` is what Ansible has in the end; where the inventory does not explain it (-e, set_fact),
-    it is the strongest.
+    `final` is Ansible's final value; if it is not from the inventory (-e, set_fact), it is the
+    strongest.
     """
     values = [value for layer in found for value in layer.values_of(name)]
     if final is not None and (not values or final != values[-1]):
@@ -162,10 +162,10 @@ def values_of(name: str, found: Iterable[Layer], final: Any = None) -> list[Any]
 
 
 def merge(name: str, values: Iterable[Any], depth: int, template: Callable[[Any], Any]) -> Any:
-    """Dictionaries of overrides as one: of each option, `depth` keys deep, the last value.
+    """Merge dictionaries of overrides: the last value of each option, `depth` keys deep, wins.
 
-    `template` fills in a dictionary that is given as one Jinja expression. DescriptionError, with
-    the file, for what is no dictionary.
+    `template` renders a dictionary that is one Jinja expression. DescriptionError, with the file,
+    for other values.
     """
     merged: dict[Any, Any] = {}
     for given in values:
@@ -191,7 +191,7 @@ def _merged(base: Mapping[Any, Any], over: Mapping[Any, Any], depth: int) -> dic
 
 
 def origins(values: Iterable[Any], depth: int) -> dict[tuple[str, ...], str]:
-    """Of each option of dictionaries of overrides the file, with line, of the value in force."""
+    """The file and line of the value in force of each option of dictionaries of overrides."""
     found: dict[tuple[str, ...], str] = {}
 
     def note(value: Any, path: tuple[str, ...], where: str) -> None:
@@ -208,7 +208,7 @@ def origins(values: Iterable[Any], depth: int) -> dict[tuple[str, ...], str]:
 
 
 def _place(value: Any) -> str:
-    """File and line that a value was read from, or what else Ansible knows of it, or ""."""
+    """File and line of a value, or another origin that Ansible knows, or ""."""
     tag = Origin.get_tag(value)
     if tag is None or not tag.path:
         return str(tag.description or "") if tag else ""
@@ -216,9 +216,9 @@ def _place(value: Any) -> str:
 
 
 def rivals(hostvars: Any, host: str, variable: str) -> list[tuple[str, str]]:
-    """Groups that set a host's variable differently where only the alphabet decides which counts.
+    """Groups that set a host's variable differently, if only the alphabet decides which one wins.
 
-    Each with its file, the one in force last; [] where depth, priority or the host itself decide.
+    Each with its file, the one in force last; [] if depth, priority or the host itself decide.
     """
     found = [layer for layer in layers(hostvars, host) if variable in layer.values]
     groups = hostvars._inventory.groups if found else {}
@@ -237,16 +237,13 @@ def rivals(hostvars: Any, host: str, variable: str) -> list[tuple[str, str]]:
 
 
 def origin(value: Any) -> str:
-    """The file that a value was read from, as one would type it; "" when Ansible does not know.
-
-    True, false and null bear no such mark.
-    """
+    """The file of a value; "" if Ansible does not know it, as for true, false and null."""
     tag = Origin.get_tag(value)
     return typed(Path(tag.path)) if tag and tag.path else ""
 
 
 def origin_of_error(error: BaseException) -> str:
-    """The place in a file, as one would type it, that an error of Ansible's is about, or ""."""
+    """The file and line of an error of Ansible's, or ""."""
     found = ""
     cause: BaseException | None = error
     while cause is not None:
@@ -258,15 +255,15 @@ def origin_of_error(error: BaseException) -> str:
 
 
 def untemplated(hostvars: Any, host: str, variable: str) -> Any:
-    """A variable of a host as the inventory has it, with what Ansible has not replaced yet."""
+    """A variable of a host as written in the inventory, before templating."""
     variables = hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else hostvars[host]
     return variables.get(variable)
 
 
 def file_in_force(hostvars: Any, variable: str, host: str, *, certain: bool = False) -> str:
-    """The inventory file whose value of a variable counts for a host; "" when there is none.
+    """The inventory file with the value in force of a host's variable; "" if there is none.
 
-    Where nothing sets it the answer is the file it should stand in, unless `certain`.
+    If nothing sets it, the answer is the file in which it should be set, unless `certain`.
     """
     if hasattr(hostvars, "raw_get"):
         known = origin(hostvars.raw_get(host).get(variable))

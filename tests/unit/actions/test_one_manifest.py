@@ -88,7 +88,7 @@ def test_a_run_makes_each_manifest_once(begun: Run) -> None:
     for role in stale:
         begun.task("cairn_stage", services=[role])
         begun.task("cairn_migrate", service=role, phase="before")
-        begun.task("cairn_begin", services=[role])
+        begun.task("cairn_switch_ahead", services=[role])
         begun.task("cairn_switch", service=role)
         begun.task("cairn_drain", service=role, state="drain")
         begun.task("cairn_migrate", service=role, phase="after")

@@ -143,7 +143,7 @@ def host(script: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mod
     """The module with its folders in a temporary one."""
     module: ModuleType = script("plugins/modules/cairn_certificate.py")  # type: ignore[operator]
     for name, path in {
-        "KEY": "host.key", "CERTIFICATE": "host.pem", "HOOKS": "reload.d", "UNTOLD": ".untold",
+        "KEY": "host.key", "CERTIFICATE": "host.pem", "HOOKS": "reload.d", "RELOAD_DUE": ".untold",
         "ANCHOR": "ca.crt", "BUNDLE": "bundle", "LINK": "cairn-ca.pem",
     }.items():  # fmt: skip
         monkeypatch.setattr(module, name, tmp_path / path)

@@ -28,12 +28,15 @@ help:  ## list the targets
 # -- set-up
 
 # A bare Debian has no Python, in which set-up is written.
-.PHONY: python setup
+.PHONY: python setup tools
 python:
 	@command -v python3 >/dev/null || { echo "setup: installing python3"; \
 	    { apt-get -qq update && apt-get -qqy install --no-install-recommends python3; } >/dev/null; }
 setup: python  ## install what the other targets need (each runs it first)
 	@tools/setup --lab
+# A control node does not need the lab's packages.
+tools: python
+	@tools/setup
 
 .PHONY: lock
 lock: setup  ## resolve requirements.lock again (ARGS=--upgrade), or with CONSTRAINTS=… releases/$RELEASE
@@ -46,19 +49,19 @@ else
 endif
 
 .PHONY: audit
-audit: setup  ## known vulnerabilities of all that is locked (ARGS='--database SAVED' without network)
+audit: tools  ## known vulnerabilities of all that is locked (ARGS='--database SAVED' without network)
 	@python tools/audit.py $(ARGS)
 
 .PHONY: secrets edit-secrets
-secrets: setup  ## write the secrets that INVENTORY lacks
+secrets: tools  ## write the secrets that INVENTORY lacks
 	@python tools/site_secrets.py $(SITE)
-edit-secrets: setup  ## change the secrets of INVENTORY in $EDITOR
+edit-secrets: tools  ## change the secrets of INVENTORY in $EDITOR
 	@ansible-vault edit $(SITE)/group_vars/all/secrets.yml
 
 .PHONY: docs draw
 docs: setup  ## write docs/reference and the drawings from roles, playbooks and the example
 	@python -m cairn.reference
-draw: setup  ## drawings of INVENTORY: architecture, and each kind of host (ARGS='--output FOLDER')
+draw: tools  ## drawings of INVENTORY: architecture, and each kind of host (ARGS='--output FOLDER')
 	@python -m cairn.reference.drawing $(SITE) $(ARGS)
 
 # -- the lab
@@ -92,19 +95,19 @@ lab-destroy: setup  ## remove machines, disks, networks
 lab secrets edit-secrets openstack plan site verify rollback renew rotate-keys: export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .PHONY: site plan verify rollback renew rotate-keys openstack
-plan: setup  ## what `make site` would do, changing nothing
+plan: tools  ## what `make site` would do, changing nothing
 	$(PLAYBOOK) playbooks/site.yml --check --diff $(ARGS)
-site: setup  ## bring INVENTORY to what it says
+site: tools  ## bring INVENTORY to what it says
 	$(PLAYBOOK) playbooks/site.yml $(ARGS)
-verify: setup  ## create an instance as a user would, and follow it
+verify: tools  ## create an instance as a user would, and follow it
 	$(PLAYBOOK) playbooks/verify.yml $(ARGS)
-rollback: setup  ## a service back to its previous generation: SERVICE=nova
+rollback: tools  ## a service back to its previous generation: SERVICE=nova
 	$(PLAYBOOK) playbooks/rollback.yml -e service=$(or $(SERVICE),$(error SERVICE=… is missing)) $(ARGS)
-renew: setup  ## renew certificates that are due, and nothing else
+renew: tools  ## renew certificates that are due, and nothing else
 	$(PLAYBOOK) playbooks/renew.yml $(ARGS)
-rotate-keys: setup  ## new keys for keystone's tokens and stored credentials
+rotate-keys: tools  ## new keys for keystone's tokens and stored credentials
 	$(PLAYBOOK) playbooks/rotate-keys.yml $(ARGS)
-openstack: setup  ## the openstack command as administrator: ARGS='server list'
+openstack: tools  ## the openstack command as administrator: ARGS='server list'
 	@python tools/openstack.py $(SITE) $(ARGS)
 
 # -- proof
@@ -114,7 +117,7 @@ journals: setup  ## complaints in the journals of the lab's hosts that are not k
 	@python -m tests.lab.journals --inventory $(notdir $(INVENTORY:/=)) $(ARGS)
 
 .PHONY: test bad-days day-two ha lint unit labs venvs molecule bench
-test: setup  ## everything but the bad days: lint, unit tests, roles, cloud
+test: setup  ## lint, unit tests, the lab's own tests, every role, the whole cloud
 	@tools/setup --browser
 	@python tools/run_tests.py
 bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/lab/disaster/…)

@@ -183,7 +183,8 @@ def molecule(root: Path, roles: Sequence[str] = (), *, whole: bool = False) -> l
         build = f"converge-{role}"
         if role in tested and not whole:
             steps += part("roles", Step(f"check-{role}", f"molecule check {which}"))
-        steps += part("roles", Step(build, f"molecule converge {which}", needed=role not in tested))
+        ends = role == "network" or role not in tested
+        steps += part("roles", Step(build, f"molecule converge {which}", needed=ends))
         if role in tested:
             proofs = ("verify",) if whole else ("idempotence", "verify")
             steps += part(

@@ -178,7 +178,8 @@ def _time_findings(
     if latest > now:
         return [
             _error(
-                f"{name} is valid only from {_day(latest)} on", "check it, and this machine's clock"
+                f"{name} is valid only from {_day(latest)} on",
+                "check it, and the control node's clock",
             )
         ]
     if first.not_valid_after_utc - now > SOON:

@@ -120,7 +120,7 @@ def inventory_findings(task_vars: Any, template: Template = lambda v: v) -> list
 
 
 def hosts_of_cairn(task_vars: Any) -> list[str]:
-    """The managed hosts and the operator's machine."""
+    """The managed hosts and the control node."""
     return [*task_vars["cairn_site"]["hosts"], *task_vars["groups"].get(OPERATOR, ())]
 
 
@@ -140,7 +140,7 @@ def renamed_findings(task_vars: Any, given: Iterable[str] = ()) -> list[Finding]
 
 
 def operator_findings(task_vars: Any) -> list[Finding]:
-    """Findings on the connection to the operator's machine."""
+    """Findings on the connection to the control node."""
     findings: list[Finding] = []
     for name in task_vars["groups"].get(OPERATOR, ()):
         variables, problem, connection = task_vars["hostvars"][name], "", {}

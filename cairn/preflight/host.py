@@ -53,7 +53,7 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
 def check_operator_become(
     given: Mapping[str, Any], groups: Mapping[str, Sequence[str]], root: bool
 ) -> list[Finding]:
-    """`ansible_become` of the command line must not apply to the operator's machine.
+    """`ansible_become` of the command line must not apply to the control node.
 
     given: the variables of the command line, which override all others. root: whether Ansible
     itself runs as root.
@@ -65,7 +65,7 @@ def check_operator_become(
         Finding(
             ERROR,
             "operator",
-            "ansible_become of the command line applies to the operator's machine as well: "
+            "ansible_become of the command line applies to the control node as well: "
             "its files would belong to root",
             "set ansible_become in the inventory (group_vars/all) or use --become instead of "
             "-e ansible_become=true; operator_become: true if the files should belong to root",

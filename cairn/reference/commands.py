@@ -47,9 +47,7 @@ def targets() -> list[Target]:
         elif match := TARGET.match(line):
             found.append(Target(match[1], heading, match[2] or "", []))
         elif line.startswith("\t") and found:
-            text = line.replace("$(PLAYBOOK)", "$(INVENTORY)").replace(
-                "$(MACHINES)", "$(INVENTORY)"
-            )
+            text = re.sub(r"\$\((?:PLAYBOOK|MACHINES|SITE)\)", "$(INVENTORY)", line)
             for name in re.findall(r"\$\((?:or \$\()?([A-Z]+)\b", text):
                 if name not in found[-1].variables and name != "PHASE":
                     found[-1].variables.append(name)

@@ -308,7 +308,8 @@ def files_page() -> str:
         ),
         section(
             "On hosts: folders of services",
-            "Created by the role, filled by the service: here is the data of the cloud.",
+            "Created by the role, filled by the service. Not in this table: databases, queues and "
+            "volumes (`/var/lib/mysql`, `/var/lib/rabbitmq`, `/var/lib/ovn`, the volume group).",
             table(["folder", "owner", "mode", "on", "role"], described_rows("folder")),
         ),
     )

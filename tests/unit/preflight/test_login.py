@@ -124,7 +124,7 @@ def test_a_host_that_cannot_be_reached_is_ansibles_to_tell(probe: Any) -> None:
         probe(AnsibleConnectionFailure("No route to host"), required=False)
 
 
-# --- the operator's machine
+# --- the control node
 
 
 @pytest.mark.parametrize("value", [True, "true", "yes"])

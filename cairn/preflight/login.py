@@ -41,7 +41,6 @@ REFUSALS = (
         "try it manually: ssh to the host as {user}, then sudo --reset-timestamp true",
     ),
 )
-NOT_ROOT = "runs as {user}, not as root"
 
 
 def explain(answer: Mapping[str, Any], user: str) -> tuple[str, str] | None:

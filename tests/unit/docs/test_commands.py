@@ -1,4 +1,4 @@
-"""Which commands of the docs the lab runs (tests/lab/cloud/test_docs.py), and in which words."""
+"""Which commands of the docs the lab runs (tests/lab/day_two/test_docs.py), and in which words."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def test_a_password_is_typed_at_each_prompt(tmp_path: Path) -> None:
 
 
 def test_an_empty_image_is_one(script: Any, tmp_path: Path) -> None:
-    image = script("tests/lab/cloud/test_docs.py").empty_qcow2(3)
+    image = script("tests/lab/day_two/test_docs.py").empty_qcow2(3)
     assert (image[:8], len(image)) == (b"QFI\xfb\0\0\0\2", 4 * 65536)
     assert int.from_bytes(image[24:32]) == 3 << 30

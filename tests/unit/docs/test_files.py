@@ -14,7 +14,7 @@ from cairn.reference import contents, files
 PAGE = files.files_page()
 PLACES = [*files.ON_CONTROL_NODE, *files.ON_HOSTS]
 # Below Debian's folders, what is named after Cairn.
-OURS = re.compile(r"(?<![\w}])/(?:etc|opt|run|usr/local|var)/(?:[a-z-]+/)*cairn[\w./-]*\w")
+OURS = re.compile(r"(?<![\w}])/(?:etc|opt|run|usr/local|var)/(?:[a-z-]+/)*cairn(?:[\w./-]*\w)?")
 SHIPPED = ("plugins/modules", "plugins/module_utils", "roles", "playbooks")
 # In examples of a module's documentation.
 EXAMPLES = {"/etc/cairn/clouds.yaml", "/run/cairn/verify.json"}
@@ -43,7 +43,7 @@ def on_page(path: str) -> bool:
 
 
 def test_paths_are_found() -> None:
-    assert {"/etc/cairn/tls", "/opt/cairn/uv", "/run/cairn/drained"} <= set(NAMED)
+    assert {"/var/lib/cairn", "/etc/cairn/tls", "/opt/cairn/uv", "/run/cairn/drained"} <= set(NAMED)
 
 
 @pytest.mark.parametrize("path", sorted(set(NAMED) - EXAMPLES))

@@ -93,7 +93,7 @@ def test_an_older_hashing_algorithm_is_replaced(module: ModuleType, right: dict[
 def test_narrowed_permissions_are_given_back(module: ModuleType, right: dict[str, Any]) -> None:
     right["permissions"][0]["write"] = "^$"
     words, work = module.plan(QUEUES, right)
-    assert words == ["user nova: allow virtual host /nova"]
+    assert words == ["user nova: permissions in virtual host /nova"]
     assert work["import"]["permissions"] == [{"user": "nova", "vhost": "/nova", **ALL}]
 
 
@@ -112,7 +112,7 @@ def test_a_granted_permission_on_anothers_virtual_host_is_given_and_stays(
     patterns = {"configure": "^x$", "write": "^y$", "read": "^z$"}
     queues = [QUEUES[0] | {"grants": [{"vhost": "/neutron", **patterns}]}, QUEUES[1]]
     words, work = module.plan(queues, right)
-    assert words == ["user nova: allow virtual host /neutron"]
+    assert words == ["user nova: permissions in virtual host /neutron"]
     given = {"user": "nova", "vhost": "/neutron", **patterns}
     assert work["import"]["permissions"] == [given]
     right["permissions"].append(given)

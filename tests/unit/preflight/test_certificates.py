@@ -148,7 +148,7 @@ def test_a_chain_out_of_order(issuing: Made, top: Made) -> None:
         (-10, 59, (WARNING, "pki_public_certificate ends on 2027-01-28, in 59 days")),
         (-10, 0, (ERROR, "pki_public_certificate ended on 2026-11-30")),
         (-500, -100, (ERROR, "pki_public_certificate ended on 2026-08-22")),
-        (1, 300, (ERROR, "pki_public_certificate holds only from 2026-12-01 on")),
+        (1, 300, (ERROR, "pki_public_certificate is valid only from 2026-12-01 on")),
     ],
 )
 def test_time(issuing: Made, begin: int, end: int, finding: tuple[str, str] | None) -> None:

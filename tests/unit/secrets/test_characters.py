@@ -495,13 +495,15 @@ def test_secrets_stand_in_no_other_text_of_roles_and_playbooks(root: Path) -> No
 
 
 def test_a_secret_in_a_file_of_unknown_kind_is_refused() -> None:
-    with pytest.raises(DescriptionError, match=r"a\.sh: holds secret x; `dialect`"):
+    with pytest.raises(DescriptionError, match=r"a\.sh: contains secret x; set `dialect`"):
         dialects.file("pw=~cairn-secret~x~", None, {"x": "y"}, "a.sh")
 
 
 @pytest.mark.parametrize("place", ["environment", "command"])
 def test_a_secret_in_a_unit_is_refused(place: str) -> None:
-    with pytest.raises(DescriptionError, match=r"nova_service: secret x stands where everybody"):
+    with pytest.raises(
+        DescriptionError, match=r"nova_service: secret x would be readable by everybody"
+    ):
         dialects.refuse({"units": [{place: dialects.token("x")}]}, "nova_service")
 
 

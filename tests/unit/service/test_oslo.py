@@ -274,7 +274,7 @@ def test_an_override_wins_adds_and_takes_away() -> None:
         ({"s": {"o": "one\ntwo"}}, r"\[s\] o: a value with several lines"),
         ({"s": {"o": [["nested"]]}}, r"\[s\] o: a list or mapping within another"),
         ({"s]": {"o": 1}}, "no name of a section"),
-        ({"s": "o = 1"}, r"\[s\] must hold options"),
+        ({"s": "o = 1"}, r"\[s\] must be a mapping of options"),
     ],
 )
 def test_what_cannot_be_written_is_refused_by_name(sections: Any, told: str) -> None:

@@ -90,7 +90,7 @@ def test_metadata_come_over_each_network_and_names_resolve(cloud: Cloud, run: Ru
         ("dns", "cairn-verify-1 does not resolve to 10.254.254.17: no such name"),
         ("eth1", "over the further network on eth1, by the agent of compute1: not within"),
         ("eth2", "over the further network on eth2, by the agent of compute1: not within"),
-        ("metadata", "are of 'other', not of i1"),
+        ("metadata", "the metadata over eth2 is of 'other', not of i1"),
     ],
 )
 def test_what_does_not_work_is_told(cloud: Cloud, run: Run, spoilt: str, said: str) -> None:

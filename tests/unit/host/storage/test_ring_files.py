@@ -99,7 +99,7 @@ class Evil:
 def test_a_builder_file_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps({"version": 1, "devs": Evil()}, 2)
-    with pytest.raises(pickle.UnpicklingError, match=r"no posix\.mkdir in it"):
+    with pytest.raises(pickle.UnpicklingError, match=r"must not contain posix\.mkdir"):
         rings.builder_version(content)
     assert list(tmp_path.iterdir()) == []
 

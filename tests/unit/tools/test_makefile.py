@@ -44,6 +44,14 @@ def test_a_playbook_is_run_for_the_inventory(make: Make, target: str, command: s
     assert f"ansible-playbook -i 'inventories/site' {command} --check\n" in told
 
 
+@pytest.mark.parametrize("target", ["plan", "site", "secrets", "openstack", "renew"])
+def test_a_control_node_does_not_get_what_the_lab_needs(make: Make, target: str) -> None:
+    said = make(target).stdout
+    assert "tools/setup\n" in said
+    assert "--lab" not in said
+    assert "tools/setup --lab\n" in make("lab-up").stdout
+
+
 ODD = """my site's "x" & $HOME; (1)"""
 
 
@@ -64,7 +72,7 @@ def test_an_inventory_may_have_any_name_and_the_environment_be_anybodys(
     given = f"INVENTORY={inventory.replace('$', '$$')}"
 
     def make(target: str) -> subprocess.CompletedProcess[str]:
-        command = ["make", "-s", "--assume-old=setup", target, given, "SERVICE=nova"]
+        command = ["make", "-s", "--assume-old=tools", target, given, "SERVICE=nova"]
         return subprocess.run(
             command, cwd=tmp_path / "checkout", env=own, capture_output=True, text=True, check=False
         )

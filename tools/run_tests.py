@@ -171,20 +171,21 @@ def molecule(root: Path, roles: Sequence[str] = (), *, whole: bool = False) -> l
     if unknown:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
     tested = [role for role in there if not roles or role in roles]
-    needed = {"network"} if set(tested) - {"network"} else set()
+    basis = {"network"} if set(tested) - {"network"} else set()
     for role in tested:
-        needed |= registry.basis(role, described) if role in described else set()
+        basis |= registry.basis(role, described) if role in described else set()
     if "operator" in tested:
-        needed |= set(described)
+        basis |= set(described)
     steps = []
-    for role in [role for role in there if role in needed | set(tested)]:
+    for role in [role for role in there if role in basis | set(tested)]:
         # The lab is up already: no other scenario has to create it.
         which = f"--no-shared-state --scenario-name {role}"
         build = f"converge-{role}"
         if role in tested and not whole:
             steps += part("roles", Step(f"check-{role}", f"molecule check {which}"))
-        ends = role == "network" or role not in tested
-        steps += part("roles", Step(build, f"molecule converge {which}", needed=ends))
+        # No service can be built without its planes.
+        needed = role == "network" or role not in tested
+        steps += part("roles", Step(build, f"molecule converge {which}", needed=needed))
         if role in tested:
             proofs = ("verify",) if whole else ("idempotence", "verify")
             steps += part(

@@ -8,12 +8,13 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cairn.report import ACTIONS
 from cairn.verify.run import ProofError, wait
 from lab.state import State
 
@@ -186,6 +187,16 @@ class Cloud:
         APIs of types `without` are not asked.
         """
         wait_until_none("problems of the cloud", timeout, lambda: self.problems(*without))
+
+
+def work(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a run did, by kind (`changed`, `restarted`, …) and host; empty if there was nothing."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind in ("changed", *ACTIONS):
+        for name, host in report["hosts"].items():
+            if host[kind]:
+                found.setdefault(kind, {})[name] = host[kind]
+    return found
 
 
 def wait_until_none(what: str, seconds: float, find: Callable[[], Any], pause: float = 5) -> None:

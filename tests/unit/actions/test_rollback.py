@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -78,6 +79,36 @@ def test_a_rollback_that_failed_half_way_is_finished_by_the_next() -> None:
     assert ask(c1=True, c2=True) == {"c1": "b", "c2": "b"}
     first = {"current": "a", "previous": None, "rolled_back": False}
     assert rollback_targets({"c1": {"cairn_host": {"services": {"nova": first}}}}, "nova") == {}
+
+
+def test_each_host_gets_its_own_generation(
+    ansible_playbook: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The playbook's own tasks, on hosts of which one is back and one has nothing to go back to."""
+    first, *_ = yaml.safe_load((ROOT / "playbooks/rollback.yml").read_text())
+    known = {
+        "controller1": {"current": "a", "previous": "b", "rolled_back": True},
+        "controller2": {"current": "d", "previous": "c", "rolled_back": False},
+        "compute1": {"current": "e", "previous": None, "rolled_back": False},
+    }
+    hosts = {name: {"cairn_host": {"services": {"nova": one}}} for name, one in known.items()}
+    tasks = first["tasks"][
+        [task.get("register") for task in first["tasks"]].index("cairn_host") + 1 :
+    ]
+    shown = "{{ inventory_hostname }} {{ rollback_targets[inventory_hostname] | default('-') }};"
+    groups = "{{ groups.rollback_yes | join(' ') }}, {{ groups.rollback_no | join(' ') }}"
+    tasks += [{"ansible.builtin.debug": {"msg": f"{shown} {groups}"}}]
+    (tmp_path / "plays.yml").write_text(
+        yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}], sort_keys=False)
+    )
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    words = ("-i", "hosts.yml", "plays.yml", "-e", "service=nova")
+    done = ansible_playbook(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = re.findall(r"msg: '?(\S+ \S+;) (.*?)'?\n", done.stdout)
+    targets = sorted(target for target, _ in said)
+    assert targets == ["compute1 -;", "controller1 a;", "controller2 c;"]
+    assert {both for _, both in said} == {"controller1 controller2, compute1"}
 
 
 # --- contract waits -------------------------------------------------------------------------------

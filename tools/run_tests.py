@@ -3,11 +3,15 @@
 Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]`, `day-two [TEST…]` and `ha
 [TEST…]`. Without one it runs all but the last three, each of which takes about as long as all else.
 
-Every step runs even when one before it failed, except those that cannot work without it. Three
-lanes run at the same time: one builds the roles one after another, one tests each role while the
-next is being built, and one runs what does not touch the cloud. The output of a step is
-in `.cache/tests/<step>.log`; the first lane's is shown as it comes, another's when its step ends. A
-table shows the result of each stage, and the last line counts tests and says what was left out.
+Everything deploys the site once and tests each role there; `molecule` deploys role by role, each in
+check mode, for the first time and once more.
+
+Every step runs even when one before it failed, except those that cannot work without it. Lanes run
+at the same time: one deploys, `molecule` tests each role in another while the next is being
+built, and one runs what does not touch the cloud. The output of a step is in
+`.cache/tests/<step>.log`; the first lane's is shown as it comes, another's when its step ends. A
+table shows the result of each stage, then come the tests that failed; the last line counts tests
+and says what was left out.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -26,6 +31,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 from cairn.service import registry
 
@@ -69,7 +75,7 @@ class Step:
     junit: bool = False  # pytest counts its tests in a file
     needed: bool = False  # the rest of its lane cannot work without it
     needs: tuple[str, ...] = ()  # steps of other lanes without which it cannot work
-    follows: tuple[str, ...] = ()  # steps or whole lanes that must have ended, well or not
+    follows: tuple[str, ...] = ()  # steps that must have ended, well or not
     within: float = math.inf  # left out when its turn comes later in the run than so many seconds
 
 
@@ -153,20 +159,30 @@ def machines(inventory: str = LAB, within: float = math.inf) -> list[Step]:
 
 def check() -> list[Step]:
     """Return a plan of the whole site on bare machines, which have nothing to compare with."""
-    return part("roles", Step("check-site", f"{PLAYBOOK} playbooks/site.yml --check --diff"))
+    return part("site", Step("check-site", f"{PLAYBOOK} playbooks/site.yml --check --diff"))
 
 
-def molecule(root: Path, roles: Sequence[str] = (), *, whole: bool = False) -> list[Step]:
+def scenarios(root: Path) -> list[str]:
+    """Return the roles that have a scenario, in the order in which they build."""
+    # Networks come before every service, the operator's files after all of them.
+    order = ["network", *registry.order(registry.descriptions()), "operator"]
+    return [role for role in order if (root / "molecule" / role / "molecule.yml").exists()]
+
+
+def scenario(action: str, role: str, **rest: Any) -> Step:
+    """Return the step that takes one action of a role's scenario."""
+    # The lab is up already: no other scenario has to create it.
+    command = f"molecule {action} --no-shared-state --scenario-name {role}"
+    return Step(f"{action}-{role}", command, stage="roles", **rest)
+
+
+def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
     """Return the scenarios of the roles, all by default, in the order in which they build.
 
     The roles that a named role needs are converged first, so that one scenario runs on a bare lab.
-    Where the `whole` site follows, its plan and its second run take the place of each role's check
-    and idempotence: two runs of Ansible instead of two for each role.
     """
     described = registry.descriptions()
-    # Networks come before every service, the operator's files after all of them.
-    order = ["network", *registry.order(described), "operator"]
-    there = [role for role in order if (root / "molecule" / role / "molecule.yml").exists()]
+    there = scenarios(root)
     unknown = sorted(set(roles) - set(there))
     if unknown:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
@@ -178,30 +194,38 @@ def molecule(root: Path, roles: Sequence[str] = (), *, whole: bool = False) -> l
         basis |= set(described)
     steps = []
     for role in [role for role in there if role in basis | set(tested)]:
-        # The lab is up already: no other scenario has to create it.
-        which = f"--no-shared-state --scenario-name {role}"
-        build = f"converge-{role}"
-        if role in tested and not whole:
-            steps += part("roles", Step(f"check-{role}", f"molecule check {which}"))
+        if role in tested:
+            steps.append(scenario("check", role))
         # No service can be built without its planes.
         needed = role == "network" or role not in tested
-        steps += part("roles", Step(build, f"molecule converge {which}", needed=needed))
+        build = scenario("converge", role, needed=needed)
+        steps.append(build)
         if role in tested:
-            proofs = ("verify",) if whole else ("idempotence", "verify")
-            steps += part(
-                "roles",
-                *(Step(f"{p}-{role}", f"molecule {p} {which}", needs=(build,)) for p in proofs),
-                lane=PROOFS,
-            )
+            steps += [
+                scenario(proof, role, lane=PROOFS, needs=(build.name,))
+                for proof in ("idempotence", "verify")
+            ]
     return steps
+
+
+def proofs(root: Path) -> list[Step]:
+    """Return each role's tests, for a lab where the whole site was deployed."""
+    return [scenario("verify", role) for role in scenarios(root)]
+
+
+def deployment() -> list[Step]:
+    """Return the deployment of the whole site."""
+    return part(
+        "site",
+        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True),
+        Step("journals-site", f"{SEARCH} --new --show"),
+    )
 
 
 def cloud() -> list[Step]:
     """Return the tests of the whole cloud."""
     return part(
         "cloud",
-        Step("site", f"{PLAYBOOK} playbooks/site.yml", needed=True, follows=(PROOFS,)),
-        Step("journals-site", f"{SEARCH} --new --show"),
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
         Step("journals-verify", f"{SEARCH} --new --show"),
         Step("cloud", f"pytest -q -m lab {folders(WHOLE_CLOUD)}", junit=True),
@@ -252,13 +276,13 @@ def plan(
         case "labs":
             return labs()
         case "lab":
-            return [*machines(), *labs(), *cloud()]
+            return [*machines(), *labs(), *deployment(), *cloud()]
         case "molecule":
             return [*machines(), *molecule(root, which)]
         case "bad-days" | "day-two" | "ha":
             return in_use(group, which)
     beside = [*lint(root), *unit(), *labs()]
-    rest = [*check(), *molecule(root, whole=True), *cloud()]
+    rest = [*check(), *deployment(), *proofs(root), *cloud()]
     if cloud_within is None:
         return [*beside, *machines(), *rest]
     first = part("image", Step("image", "python -m lab build"))
@@ -327,7 +351,7 @@ def edges(steps: Sequence[Step]) -> tuple[dict[str, set[str]], dict[str, set[str
         required[step.name] = {other.name for other in lane if other.needed} | set(step.needs)
         awaited = required[step.name] | set(step.follows)
         before[step.name] = {other.name for other in lane[-1:]}
-        before[step.name] |= {other.name for other in steps if {other.name, other.lane} & awaited}
+        before[step.name] |= {other.name for other in steps if other.name in awaited}
     return before, required
 
 
@@ -365,6 +389,21 @@ def run_all(steps: Sequence[Step], logs: Path, began: float) -> dict[str, Result
     return results
 
 
+SHOWN = 12
+"""So many failures of a step are named at the end; a broken lab fails every test."""
+
+
+def failures(name: str, logs: Path) -> list[str]:
+    """Return a line for each test of a step that failed, from pytest's own summary."""
+    log = logs / f"{name}.log"
+    text = log.read_text(errors="replace") if log.exists() else ""
+    # Molecule puts a frame and colours before pytest's lines.
+    found = re.findall(r"(?m)^.{0,20}?\b(?:FAILED|ERROR) ((?:tests|molecule)/\S+.*)$", text)
+    lines = [f"{name}: {line}" for line in dict.fromkeys(found)]
+    more = [f"{name}: and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more
+
+
 def minutes(seconds: float) -> str:
     """Return a time in minutes and seconds."""
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
@@ -389,6 +428,7 @@ def summary(steps: Sequence[Step], results: Mapping[str, Result], logs: Path) ->
         lines.append(f"{stage:12}{outcome:12}{numbers}   {minutes(took)}")
     failed = [name for name, result in results.items() if result.counts["failed"]]
     if failed:
+        lines += [line for name in failed for line in failures(name, logs)]
         lines.append(f"failed: {', '.join(failed)}; their output is in {logs}")
     skipped = [
         f"{name} ({result.counts['skipped']})"

@@ -75,7 +75,7 @@ def test_what_a_slow_machine_leaves_out_is_in_the_last_line_and_counted(
     ran = {step.name for step in steps if step.stage in ("image", "lint", "unit", "labs")}
     counts, left_out, why = re.fullmatch(r"(.*); LEFT OUT: (.*): (the machine .*)", last).groups()  # type: ignore[union-attr]
     assert counts == f"{len(ran)} passed, 0 failed, {len(steps) - len(ran)} skipped"
-    assert left_out == "machines, roles, cloud"
+    assert left_out == "machines, site, roles, cloud"
     assert re.fullmatch(r"the machine is too slow: 13\d\d s had passed, the limit is 1200", why)
     *_, last = run(*tried, seconds_ago=1100)
     assert last == f"{len(steps)} passed, 0 failed, 0 skipped"
@@ -100,7 +100,7 @@ def test_ci_says_last_what_it_left_out(tool: ModuleType, root: Path, monkeypatch
     assert tool.main() == 0
     lines = shown[-1].splitlines()
     assert re.match(r"set-up +ok +1 +0 +0 +33 min", lines[1])
-    assert "LEFT OUT: machines, roles, cloud: the machine is too slow" in lines[-1]
+    assert "LEFT OUT: machines, site, roles, cloud: the machine is too slow" in lines[-1]
 
 
 def test_ci_says_last_that_set_up_failed(root: Path, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_is_beside_the_cloud_runs_at_the_same_time_and_is_not_mixed_in(
 def test_a_role_is_proved_while_the_next_is_built(
     tool: ModuleType, run: Run, tmp_path: Path
 ) -> None:
-    # The second is built until the first is proved; the last waits for all proofs.
+    # The second is built until the first is proved; the last waits for both proofs.
     until = "sh -c 'until [ -e {0}/{1} ]; do sleep 0.1; done'"
     prove = f"sh -c 'sleep 1; touch {tmp_path}/both'"
     lines = run(
@@ -148,7 +148,7 @@ def test_a_role_is_proved_while_the_next_is_built(
         tool.Step("prove-one", f"touch {tmp_path}/proved", lane=tool.PROOFS, needs=("build-one",)),
         tool.Step("build-two", until.format(tmp_path, "proved")),
         tool.Step("prove-two", prove, lane=tool.PROOFS, needs=("build-two",)),
-        tool.Step("use", f"test -e {tmp_path}/both", follows=(tool.PROOFS,)),
+        tool.Step("use", f"test -e {tmp_path}/both", follows=("prove-one", "prove-two")),
     )
     assert lines[-1] == "5 passed, 0 failed, 0 skipped"
 
@@ -160,7 +160,7 @@ def test_what_could_not_be_built_is_not_proved(
     lines = run(
         tool.Step("build", "false"),
         tool.Step("prove", proof, lane=tool.PROOFS, needs=("build",)),
-        tool.Step("use", "true", follows=(tool.PROOFS,)),
+        tool.Step("use", "true", follows=("prove",)),
     )
     assert lines[-1] == "1 passed, 1 failed, 1 skipped"
     assert "prove: not run: build failed" in capfd.readouterr().out
@@ -182,6 +182,27 @@ def test_pytest_counts_its_own_tests(
     (tmp_path / "test_it.py").write_text(body)
     *_, last = run(tool.Step("it", f"pytest -q -p no:cacheprovider {tmp_path}", junit=True))
     assert last == "{} passed, {} failed, {} skipped".format(*counted)
+
+
+def test_tests_that_failed_are_named_at_the_end(tool: ModuleType, run: Run, tmp_path: Path) -> None:
+    """What CI keeps of a long run is its end."""
+    pytests = "FAILED tests/lab/a.py::test_a[b c] - assert 1 == 2\nERROR tests/lab/b.py - gone\n"
+    (tmp_path / "one").write_text(pytests + "passed FAILED nothing\n")
+    framed = "".join(
+        f"  \x1b[2m│\x1b[0m FAILED molecule/nova/tests/t.py::t{n}\n" for n in range(15)
+    )
+    (tmp_path / "two").write_text(framed)
+    lines = run(
+        tool.Step("one", f"sh -c 'cat {tmp_path}/one; exit 1'"),
+        tool.Step("two", f"sh -c 'cat {tmp_path}/two; exit 1'"),
+        tool.Step("well", f"cat {tmp_path}/one"),
+    )
+    assert lines[-17:-2] == [
+        "one: tests/lab/a.py::test_a[b c] - assert 1 == 2",
+        "one: tests/lab/b.py - gone",
+        *(f"two: molecule/nova/tests/t.py::t{number}" for number in range(12)),
+        "two: and 3 more",
+    ]
 
 
 def test_skipped_tests_are_counted_with_their_steps(
@@ -222,15 +243,19 @@ def test_a_scenario_is_asked_for_by_its_role(tool: ModuleType, tmp_path: Path) -
 
 def test_everything_has_a_place_in_the_whole(tool: ModuleType, root: Path) -> None:
     whole = tool.plan(root)
-    for group in ("lint", "unit", "labs", "lab", "molecule"):
-        # The whole plays the site in check mode once, on bare machines, and twice at the end.
-        once = ("check-", "idempotence-")
-        steps = {step for step in tool.plan(root, group) if not step.name.startswith(once)}
-        assert steps <= set(whole), group
+    for group in ("lint", "unit", "labs", "lab"):
+        assert set(tool.plan(root, group)) <= set(whole), group
+    # The site is planned on bare machines, deployed as a whole, and deployed again.
     names = [step.name for step in whole if step.lane == tool.CLOUD]
     assert names.index("journals-mark") + 1 == names.index("check-site")
-    assert names.index("check-site") + 1 == names.index("converge-network")
+    assert names.index("check-site") + 1 == names.index("site")
     assert (root / "tests/lab/cloud/test_second_run.py").exists()
+    # Each role is tested where the whole site is, with the commands of its scenario.
+    tests = [name for name in names if name.startswith("verify-")]
+    described = {path.parent.name for path in (root / "molecule").glob("*/tests")}
+    assert {name.removeprefix("verify-") for name in tests} == described
+    own = {step.command for step in tool.plan(root, "molecule")}
+    assert {step.command for step in whole if step.name in tests} <= own
     assert len({step.name for step in whole}) == len(whole)
 
 
@@ -271,12 +296,12 @@ def test_journals_are_searched_after_everything_that_was_done_since_the_mark(
     tool: ModuleType, root: Path
 ) -> None:
     names = [step.name for step in tool.plan(root) if step.lane == tool.CLOUD]
-    assert names[names.index("site") :] == [
+    assert [name for name in names[names.index("site") :] if not name.startswith("verify-")] == [
         *("site", "journals-site", "verify", "journals-verify", "cloud"),
         *("journals-cloud", "leftovers"),
     ]
     assert [step.name for step in tool.in_use("day-two")][-1] == "journals"
-    assert names.index("journals-mark") < names.index("converge-base") < names.index("site")
+    assert names.index("journals-mark") < names.index("site")
     (mark,) = [step for step in tool.in_use("ha") if step.name == "journals-mark"]
     assert mark.command.endswith("--inventory lab-ha")
 

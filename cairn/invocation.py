@@ -18,7 +18,7 @@ SKIPPED_BY_MOLECULE = "notest"
 STRATEGIES = ("linear", "debug")
 SHOWN_HOSTS = 8
 ADD_OPERATOR = (
-    "add the group operator with the machine that runs Ansible, as inventories/example does in "
+    "add the group operator with the control node, as inventories/example does in "
     "hosts.yml and group_vars/operator.yml"
 )
 ADD_HOSTS = "put hosts into these groups, or name the inventory you meant: -i inventories/…"

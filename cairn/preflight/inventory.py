@@ -15,7 +15,7 @@ REQUIRED_GROUPS = ("controller", "network", "compute")
 FOREIGN_VARIABLE_LIKENESS, SLIP_LIKENESS, GROUP_LIKENESS = 0.88, 0.7, 0.8
 # Roles whose names are prefixes of common variables of other projects.
 COMMON_WORDS = ("base", "network", "operator", "pki", "service", "verify")
-OPERATOR = "operator"  # the group of the machine that runs Ansible
+OPERATOR = "operator"  # the group of the control node
 # Groups that a site may lack, and the consequence. The cloud works without an operator, whose
 # machine stores the administrator's password; verify.yml and `make openstack` need the group and
 # fail with the same remedy.

@@ -1,4 +1,4 @@
-"""Who must answer whom on which plane, and what a silent peer means. Controller side, pure."""
+"""Who must answer whom on which plane, and what a silent peer means. Control node only, pure."""
 
 from __future__ import annotations
 

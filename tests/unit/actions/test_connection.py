@@ -38,7 +38,7 @@ def test_an_archive_that_root_packed_can_be_fetched_by_anybody(
         assert folder.stat().st_mode & 0o777 == 0o755
 
 
-def test_what_cannot_be_fetched_is_told_with_its_path(
+def test_the_error_names_the_archive_that_cannot_be_fetched(
     script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

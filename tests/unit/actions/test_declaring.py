@@ -118,7 +118,7 @@ def test_nothing_is_noted_in_check_mode_or_unasked(record, how):
     "error",
     [errors.HostError("x"), OSError("x"), ValueError("x"), subprocess.TimeoutExpired("x", 1)],
 )
-def test_a_failure_is_told_and_not_noted(record, error):
+def test_a_failure_is_the_modules_and_leaves_no_record(record, error):
     def work(_asked: Any, _check: bool) -> list[str]:
         raise error
 
@@ -143,7 +143,7 @@ def test_modules_only_tell_in_check_mode(
     monkeypatch.setattr(module, *MODULES[name])
     done: list[Any] = []
     monkeypatch.setattr(
-        module, "apply" if name == "cairn_queues" else "sql", lambda *told: done.append(told)
+        module, "apply" if name == "cairn_queues" else "sql", lambda *words: done.append(words)
     )
     entry = {"name": "nova", "user": "nova", "vhost": "/nova", "password": "x", "hosts": ["%"]}
     asked = {"databases": [entry], "queues": [entry], "ask": ["rabbitmqctl"]}

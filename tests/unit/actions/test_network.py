@@ -318,8 +318,14 @@ def test_a_change_that_did_not_come_up(
 
 
 def peer(small: bool, full: bool) -> Data:
-    told = {"host": "b", "plane": "management", "address": "192.0.2.12", "size": 1500, "error": ""}
-    return {"peers": [{**told, "small": small, "full": full}]}
+    answer = {
+        "host": "b",
+        "plane": "management",
+        "address": "192.0.2.12",
+        "size": 1500,
+        "error": "",
+    }
+    return {"peers": [{**answer, "small": small, "full": full}]}
 
 
 def ask(plugin: Any, task_vars: Data, *answers: Data, excused: tuple[str, ...] = ()) -> Data:
@@ -396,7 +402,7 @@ def test_a_connection_that_is_refused_while_confirming_is_tried_again(
     assert made.asked == ["confirm"] * 3
 
 
-def test_one_that_cannot_be_told_to_revert_is_waited_for(plugin: Any, task_vars: Data) -> None:
+def test_a_host_that_the_revert_does_not_reach_is_waited_for(plugin: Any, task_vars: Data) -> None:
     made = plugin(revert=[None], status=[None, status(armed=False)])
     with pytest.raises(AnsibleActionFail, match="no answer from b"):
         confirm(made, task_vars, a=["b"])
@@ -420,16 +426,16 @@ def test_it_is_taken_back_everywhere_when_one_host_misses_a_peer(
 
 def test_one_that_went_back_to_its_former_address_is_found(plugin: Any, task_vars: Data) -> None:
     made = plugin(revert=[{}], status=[None, status(applied=True), None, status(armed=False)])
-    told = {
+    steps = {
         "asked": {"a": {"missing": ["b"]}},
         "applied": APPLIED | {"former_address": "192.0.2.200"},
     }
     with pytest.raises(AnsibleActionFail, match="no answer from b"):
-        made._confirmed(told, task_vars)
+        made._confirmed(steps, task_vars)
     assert made.asked == ["revert", *["status", "at 192.0.2.200", "status"] * 2]
 
 
-def test_a_host_that_does_not_come_back_is_told(plugin: Any, task_vars: Data) -> None:
+def test_a_host_that_does_not_restore_its_network_is_an_error(plugin: Any, task_vars: Data) -> None:
     made = plugin(revert=[{}], status=[status()])
     with pytest.raises(AnsibleActionFail, match="did not restore its old network"):
         confirm(made, task_vars, a=["b"])

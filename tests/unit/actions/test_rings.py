@@ -96,7 +96,7 @@ def test_the_operators_copy_counts_when_no_controller_has_one(run: Any) -> None:
     assert run.calls[0]["payload"]["builders"] == {"object": builder(5)["content"]}
 
 
-def test_rings_in_use_are_never_made_anew(run: Any) -> None:
+def test_rings_in_use_are_never_created_again(run: Any) -> None:
     known = {"c1": {"builders": {}}, "s1": {"rings": {"object": 5}}}
     with pytest.raises(CairnError, match="s1 has ring object of version 5, and no controller"):
         run.work("made", DEPLOYED, known=known)

@@ -116,34 +116,34 @@ def test_each_host_gets_its_own_generation(
 
 @pytest.fixture
 def finish(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the action cairn_migrate after a switch; its result and what the host was told."""
+    """Run the action cairn_migrate after a switch; its result and what the host is called with."""
     action_class = script("plugins/action/cairn_migrate.py").ActionModule
     steps = [{"name": "contract", "phase": "after", "command": "x"}]
     manifest = {"id": "b", "release": "2026.2", "venv": None, "migrations": steps}
     model = SimpleNamespace(manifest=lambda _: manifest, part=lambda *_: [])
 
     def run(check: bool = False, contract: Any = None, **known: Any) -> tuple[Any, list[Any]]:
-        told: list[Any] = []
+        sent: list[Any] = []
         action = object.__new__(action_class)
         arguments = {"service": "keystone", "phase": "after"}
         action._task = SimpleNamespace(args=arguments, check_mode=check)
         action._templar = SimpleNamespace(template=lambda value: value)
         monkeypatch.setattr(action, "model", lambda *_: model)
-        monkeypatch.setattr(action, "remember", lambda *_, **news: told.append(news))
+        monkeypatch.setattr(action, "remember", lambda *_, **news: sent.append(news))
         monkeypatch.setattr(
-            action, "call", lambda _, given, __: told.append(given) or {"changed": True}
+            action, "call", lambda _, given, __: sent.append(given) or {"changed": True}
         )
         variables = {"cairn_host": {"services": {}, **known}}
         asked = {} if contract is None else {"contract": contract}
-        return action.work({**variables, **asked}), told
+        return action.work({**variables, **asked}), sent
 
     return run
 
 
 @pytest.mark.parametrize("check", [True, False])
 def test_the_run_that_upgrades_does_not_contract_unasked(finish: Any, check: bool) -> None:
-    done, told = finish(check=check, upgraded=["keystone"])
-    assert (done["changed"], told) == (False, [])
+    done, sent = finish(check=check, upgraded=["keystone"])
+    assert (done["changed"], sent) == (False, [])
     (warning,) = done["warnings"]
     assert "contract" in warning and "-e contract=true" in warning
 

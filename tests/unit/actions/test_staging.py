@@ -78,7 +78,7 @@ def test_a_plan_for_a_bare_host_stages_too(stage):
     ("kind", "staged"),
     [("generation", False), ("venv", False), ("file", True), ("unit", True), ("package", True)],
 )
-def test_only_what_no_switch_mends_is_staged_anew(stage, kind, staged):
+def test_only_what_no_switch_mends_is_staged_again(stage, kind, staged):
     drift = [{"kind": kind, "what": "x", "text": "package y is missing"}]
     service = {"current": "b", "staged": ["b"], "drift": drift}
     state = {"services": {"nova": service}, "venvs": ["nova-2"]}
@@ -120,7 +120,7 @@ def test_what_a_power_cut_left_of_a_package_run_is_mended_first(stage, monkeypat
     assert last == "ansible.legacy.apt"
 
 
-def test_indexes_that_a_power_cut_emptied_are_fetched_anew(stage, monkeypatch):
+def test_indexes_that_a_power_cut_emptied_are_fetched_again(stage, monkeypatch):
     action, asked = object.__new__(stage), []
 
     def call(module, arguments, _):
@@ -135,7 +135,7 @@ def test_indexes_that_a_power_cut_emptied_are_fetched_anew(stage, monkeypatch):
     assert "/var/lib/apt/lists" in forget
 
 
-def test_a_package_that_no_source_has_is_told_after_one_more_look(stage, monkeypatch):
+def test_a_package_that_no_source_has_is_an_error_after_one_more_look(stage, monkeypatch):
     action, asked = object.__new__(stage), []
 
     def call(module, *_):
@@ -150,7 +150,7 @@ def test_a_package_that_no_source_has_is_told_after_one_more_look(stage, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("why", "told"),
+    ("why", "error"),
     [
         (
             "refused",
@@ -159,7 +159,7 @@ def test_a_package_that_no_source_has_is_told_after_one_more_look(stage, monkeyp
         ("", "no package curl"),
     ],
 )
-def test_a_mirror_that_does_not_answer_is_told_where_apt_fails(stage, monkeypatch, why, told):
+def test_apts_error_names_mirrors_that_do_not_answer(stage, monkeypatch, why, error):
     def fail(*_):
         raise CairnError("no package curl")
 
@@ -167,10 +167,10 @@ def test_a_mirror_that_does_not_answer_is_told_where_apt_fails(stage, monkeypatc
     monkeypatch.setattr(action, "call", fail)
     with pytest.raises(CairnError) as failed:
         action.apt(["curl"], {"mirrors": {"http://m/debian": why}}, {})
-    assert str(failed.value).startswith(told)
+    assert str(failed.value).startswith(error)
     assert ("run again" in str(failed.value)) is bool(why)
 
 
-def test_a_package_that_nobody_knows_is_told_by_ansibles_apt_in_these_words():
+def test_ansibles_apt_reports_an_unknown_package_in_these_words():
     # The one text of another program's that a decision hangs on.
     assert UNKNOWN_PACKAGE in inspect.getsource(apt)

@@ -11,7 +11,7 @@ import pytest
 from cairn_host.wire import unpack
 
 WANTED = {"id": "new", "release": "2026.1", "units": []}
-TOLD = {"changed": True, "from": "old", "to": "new", "restarted": ["a.service"]}
+DONE = {"changed": True, "from": "old", "to": "new", "restarted": ["a.service"]}
 
 
 class Host:
@@ -27,7 +27,7 @@ class Host:
 
     def call(self, _module: str, arguments: dict[str, Any], _vars: Any) -> dict[str, Any]:
         self.asked.append(arguments)
-        return dict(TOLD)
+        return dict(DONE)
 
     def keep(self, variables: dict[str, Any]) -> None:
         self.kept = variables["cairn_host"]
@@ -70,14 +70,14 @@ def test_a_host_that_lacks_nothing_is_not_asked(host: Host, check: bool) -> None
 def test_a_plan_is_what_the_host_says_of_the_manifest_that_it_will_get(
     host: Host, known: dict[str, Any]
 ) -> None:
-    assert host.run(known, check=True) == TOLD
+    assert host.run(known, check=True) == DONE
     (asked,) = host.asked
     assert unpack(asked.pop("manifest")) == WANTED
     assert asked == {"service": "svc", "generation": "new", "rollback": False}
 
 
 def test_the_plan_of_a_rollback_is_the_hosts_too(host: Host) -> None:
-    assert host.run(running("new"), check=True, generation="old") == TOLD
+    assert host.run(running("new"), check=True, generation="old") == DONE
     assert host.asked == [{"service": "svc", "generation": "old", "rollback": True}]
 
 

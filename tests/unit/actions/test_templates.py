@@ -57,7 +57,7 @@ def test_asking_twice_wraps_once() -> None:
     assert before is once or getattr(once, "keeps", False)
 
 
-def test_a_wrong_template_does_not_end_the_preloading_and_is_told_where_it_is_used() -> None:
+def test_a_wrong_template_is_an_error_where_it_is_used_not_when_it_is_preloaded() -> None:
     templates.warm({"a": "{{ 1 +", "b": ["{{ 2 }}"]})
     templar = Templar(loader=DataLoader(), variables={})
     with pytest.raises(AnsibleError, match="Syntax error in template"):

@@ -105,7 +105,7 @@ def test_a_make_lab_is_known_by_what_it_found(
 
 
 @pytest.mark.parametrize(
-    ("site", "floor", "told"),
+    ("site", "floor", "said"),
     [
         ({}, "floor", "1.50"),
         ({}, "floor-built", "it took 12 virtualenvs from archives"),
@@ -120,17 +120,17 @@ def test_a_make_lab_is_known_by_what_it_found(
 def test_only_a_deployment_on_bare_hosts_is_held_against_its_floor(
     site: dict[str, Any] | None,
     floor: str,
-    told: str,
+    said: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lab = measured(make_lab(site), tmp_path, monkeypatch)
     (row,) = [row for row in bench.rows({"lab": lab, floor: FLOOR}) if "/" in row[0]]
-    assert told in row[1]
+    assert said in row[1]
     assert row[2] == "≤ 1.5"
 
 
-def test_a_phase_that_failed_is_told_and_gives_no_ratio(
+def test_a_phase_that_failed_is_shown_and_gives_no_ratio(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = measured(make_lab({}, status=2), tmp_path, monkeypatch)
@@ -299,7 +299,7 @@ def test_a_missing_record_names_the_command_that_makes_it(
         bench.measure_lab()
 
 
-def test_an_unknown_measurement_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_measurement_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["speed"]) == 2
     assert "use lab, again, option, instance, scale, floor" in capsys.readouterr().err
 

@@ -129,7 +129,7 @@ def test_callbacks_of_the_operators_own_do_not_take_the_place_of_this_one(play: 
     own = {"ANSIBLE_CALLBACKS_ENABLED": "oneline", "ANSIBLE_STDOUT_CALLBACK": "default"}
     done = play(inventory, "playbooks/verify.yml", **own)
     assert done.returncode == 1
-    assert "in the group operator; add the group operator with the machine" in done.stderr
+    assert "in the group operator; add the group operator with the control node" in done.stderr
     assert (ROOT / "inventories/example/group_vars/operator.yml").exists()
 
 

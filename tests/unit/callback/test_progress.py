@@ -67,7 +67,7 @@ def test_a_rack_of_hosts_is_not_listed_whole(progress: Progress, clock: Clock) -
     assert progress.due()[1].endswith("compute8 and 4 more")
 
 
-def test_nothing_is_told_of_a_task_that_all_hosts_have_ended(
+def test_nothing_is_shown_of_a_task_that_all_hosts_have_ended(
     progress: Progress, clock: Clock
 ) -> None:
     progress.done("compute1")
@@ -76,7 +76,7 @@ def test_nothing_is_told_of_a_task_that_all_hosts_have_ended(
     assert progress.due() == (None, "")
 
 
-def test_nothing_is_told_between_plays(progress: Progress, clock: Clock) -> None:
+def test_nothing_is_shown_between_plays(progress: Progress, clock: Clock) -> None:
     progress.start(None)
     clock.now += 300
     assert progress.due() == (None, "")

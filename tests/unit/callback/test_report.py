@@ -40,7 +40,7 @@ def test_each_play_is_timed(run: reports.Run, clock: Clock) -> None:
     assert "1 min 05 s  stage" in text(run)
 
 
-def test_a_change_is_told_with_what_it_changed(run: reports.Run) -> None:
+def test_a_change_is_reported_with_what_it_changed(run: reports.Run) -> None:
     run.result("controller1", "copy", "Write it", {"changed": True, "dest": "/etc/hosts"})
     run.result("controller1", "cairn_stage", "Stage", {"changed": True, "staged": {"glance": []}})
     run.result("controller1", "debug", "Say", {"changed": False})
@@ -158,7 +158,7 @@ def test_a_host_is_bare_that_has_nothing_of_a_run_before(
     assert [hosts["compute1"]["bare"], hosts["localhost"]["bare"]] == [bare, None]
 
 
-def test_virtualenvs_are_told_by_where_they_come_from(run: reports.Run) -> None:
+def test_virtualenvs_are_counted_by_where_they_come_from(run: reports.Run) -> None:
     run.result("compute1", "cairn_build", "Build", {"changed": True, "built": {"nova-1": 41.5}})
     one = {"changed": True, "staged": {"nova": ["virtualenv nova-1", "generation 3f2a"]}}
     other = {"changed": True, "staged": {"heat": ["/var/lib/heat", "virtualenv heat-2"]}}
@@ -188,7 +188,7 @@ def test_check_mode_says_that_nothing_was_changed(run: reports.Run) -> None:
     assert "would restart: nova" in text(run)
 
 
-def test_a_failure_is_told_whole_and_a_rescued_one_is_not(run: reports.Run) -> None:
+def test_a_failure_is_shown_whole_and_a_rescued_one_is_not(run: reports.Run) -> None:
     run.failure("compute1", "Check", {"failed": True, "msg": "VLAN 4097; a VLAN id is 1 to 4094"})
     run.failure("compute2", "Drain", {"failed": True, "msg": "was busy"})
     shown = text(run, {"compute1": {"failures": 1}, "compute2": {"failures": 0, "rescued": 1}})

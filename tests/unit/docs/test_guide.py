@@ -48,7 +48,7 @@ def name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", TASKS, ids=name)
-def test_a_task_is_told_in_the_seven_parts(page: Path) -> None:
+def test_a_task_has_the_seven_parts(page: Path) -> None:
     assert re.findall(r"^## (.+)$", page.read_text(), re.M) == FORM
 
 

@@ -159,7 +159,7 @@ def test_a_command_names_targets_playbooks_and_variables_that_there_are(
             assert variable in known or variable.startswith("ansible_"), f"{page}: -e {variable}"
 
 
-def test_words_of_a_command_are_told_apart() -> None:
+def test_words_of_a_command_are_separated() -> None:
     line = "make site INVENTORY=x ARGS='-e a=1 -e b=2' && ansible-playbook -e '{\"c\": 1}' y | cat"
     first, second, third = simple_commands(line)
     assert first == ["make", "site", "INVENTORY=x", "ARGS=-e a=1 -e b=2"]

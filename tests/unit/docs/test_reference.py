@@ -321,16 +321,16 @@ def test_reading_is_seen_in_code_and_templates(tmp_path: Path) -> None:
 
 def _described(kind: str) -> Iterator[tuple[str, str]]:
     """Names in the roles' descriptions that hold no template."""
-    for role, told in registry.descriptions().items():
-        if kind == "unit" and isinstance(told.get("units"), dict):
-            for name in told["units"]:
+    for role, described in registry.descriptions().items():
+        if kind == "unit" and isinstance(described.get("units"), dict):
+            for name in described["units"]:
                 yield role, name if "." in name else f"{name}.service"
         if kind == "file":
-            for entry in [*(told.get("config") or ()), *(told.get("files") or ())]:
+            for entry in [*(described.get("config") or ()), *(described.get("files") or ())]:
                 name = entry.get("file") or entry["path"]
                 yield role, name if name.startswith("/") else f"/etc/{role}/{name}"
         if kind == "package":
-            for entry in told.get("packages") or ():
+            for entry in described.get("packages") or ():
                 yield from ((role, n) for n in entry["names"] if isinstance(entry["names"], list))
 
 
@@ -419,9 +419,9 @@ def test_a_message_is_read_as_it_will_be_said(tmp_path: Path) -> None:
 
 def test_every_target_of_make_is_on_the_page() -> None:
     page = commands.commands_page()
-    told = {target.name for target in commands.targets() if target.help}
-    assert {"site", "plan", "rollback", "docs"} <= told
-    for name in told:
+    named = {target.name for target in commands.targets() if target.help}
+    assert {"site", "plan", "rollback", "docs"} <= named
+    for name in named:
         assert f"| `make {name}` |" in page
     assert "`SERVICE`" in next(line for line in page.splitlines() if "`make rollback`" in line)
     assert "| `-e role=…` |" in page

@@ -152,14 +152,14 @@ def test_a_dictionary_may_be_a_template(hostvars: Write) -> None:
     }
 
 
-def test_what_is_no_dictionary_is_told_with_its_file(hostvars: Write) -> None:
+def test_the_error_on_what_is_no_dictionary_names_its_file(hostvars: Write) -> None:
     found = hostvars({**NOVA, "group_vars/compute/nova.yml": "nova_config: [1]\n"})
     values = layers.values_of("nova_config", layers.layers(found, "c1"))
     with pytest.raises(DescriptionError, match=r"must be a mapping \(site/group_vars/compute/nova"):
         merged(values)
 
 
-def test_each_option_is_told_with_file_and_line(hostvars: Write) -> None:
+def test_each_option_is_shown_with_file_and_line(hostvars: Write) -> None:
     values = layers.values_of("nova_config", layers.layers(hostvars(NOVA), "c1"))
     found = layers.origins(values, 3)
     assert found["nova.conf", "vnc", "enabled"] == "site/group_vars/all/nova.yml:3"

@@ -194,7 +194,7 @@ def test_a_seldom_entry_may_meet_nothing(tmp_path: Path) -> None:
     assert known.search([], entries_of(tmp_path, ENTRY.replace("}", ", seldom: true}"))).stale == []
 
 
-def test_complaints_that_differ_in_times_and_ids_only_are_told_once() -> None:
+def test_complaints_that_differ_in_times_and_ids_only_are_shown_once() -> None:
     again = POOL.replace("22:41:10.100 900", "23:01:10.517 901")
     report = known.search(found(POOL) + found(again), [])
     ((_, met),) = report.unknown.items()

@@ -1,4 +1,4 @@
-"""What is left on a host of what was deleted is told, and what should be there is not."""
+"""What is left on a host of what was deleted is a problem, and what should be there is not."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_a_host_with_what_it_should_have_has_nothing_left() -> None:
         (state(HELPER), "0 processes to ask it"),
     ],
 )
-def test_what_is_left_is_told(there: dict[str, Any], text: str) -> None:
-    (told,) = leftovers.problems("compute1", there, NOTHING)
-    assert told.startswith("compute1: ")
-    assert text in told
+def test_what_is_left_is_a_problem(there: dict[str, Any], text: str) -> None:
+    (problem,) = leftovers.problems("compute1", there, NOTHING)
+    assert problem.startswith("compute1: ")
+    assert text in problem
 
 
-def test_two_proxies_of_one_network_and_none_are_told() -> None:
+def test_two_proxies_of_one_network_are_a_problem_and_none_is_one() -> None:
     wanted = {**NOTHING, "networks": [NETWORK]}
     (twice,) = leftovers.problems("c", state(PROXY, PROXY), wanted)
     assert "one is enough" in twice

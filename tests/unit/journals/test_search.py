@@ -72,7 +72,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return clock
 
 
-def told(host: Host) -> list[str]:
+def new(host: Host) -> list[str]:
     """What the next search finds, without heads."""
     found = lab.search_new(host).unknown.values()  # type: ignore[arg-type]
     return sorted(HEAD.sub("", one.text) for met in found for one in met)
@@ -99,11 +99,11 @@ def test_each_search_goes_on_where_the_one_before_ended(host: Host, now: list[fl
     lab.set_mark(host.name)
     host.fail(1001, "while it was deployed")
     now[0] = 1002
-    assert told(host) == ["while it was deployed"]
+    assert new(host) == ["while it was deployed"]
     host.fail(1003, "while it was proved")
     now[0] = 1004
-    assert told(host) == ["while it was proved"]
-    assert told(host) == []
+    assert new(host) == ["while it was proved"]
+    assert new(host) == []
 
 
 def test_a_complaint_belongs_to_the_search_in_whose_time_it_begins(
@@ -114,9 +114,9 @@ def test_a_complaint_belongs_to_the_search_in_whose_time_it_begins(
     host.say(1002.5, "ValueError: 1")
     host.fail(1002.7, "said while the first search runs")
     now[0] = 1002
-    assert told(host) == ["Traceback (most recent call last):\nValueError: 1"]
+    assert new(host) == ["Traceback (most recent call last):\nValueError: 1"]
     now[0] = 1004
-    assert told(host) == ["said while the first search runs"]
+    assert new(host) == ["said while the first search runs"]
 
 
 def test_an_entry_of_the_list_that_one_of_the_searches_has_met_is_met(

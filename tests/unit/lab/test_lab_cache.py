@@ -40,7 +40,7 @@ def test_an_entry_is_built_once() -> None:
     assert len(calls) == 1
 
 
-def test_a_failed_build_leaves_no_entry_and_the_next_begins_anew() -> None:
+def test_a_failed_build_leaves_no_entry_and_the_next_begins_again() -> None:
     def fail(part: Path, _: int) -> None:
         (part / "half").write_text("made")
         raise LabError("no network")

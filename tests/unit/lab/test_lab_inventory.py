@@ -33,7 +33,9 @@ def test_a_machine_is_what_its_variables_say(hostvars: Hostvars) -> None:
     assert [nic.mac for nic in beta.nics][2] == "52:54:00:18:1e:12"
 
 
-def test_nics_of_one_name_share_a_segment_unless_told_otherwise(hostvars: Hostvars) -> None:
+def test_nics_of_one_name_share_a_segment_unless_the_inventory_says_otherwise(
+    hostvars: Hostvars,
+) -> None:
     hostvars["alpha"]["cairn_nics"]["eno1"] = {
         "mac": "52:54:00:18:77:11",
         "mtu": 9000,

@@ -212,7 +212,7 @@ def test_a_disk_is_used_again_when_its_machine_has_let_go_of_it(
             holder.kill()
 
 
-def test_a_console_is_followed_and_one_that_never_was_is_told(
+def test_a_console_is_followed_and_a_missing_one_is_an_error(
     lab: State, site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "check_machine", lambda: None)

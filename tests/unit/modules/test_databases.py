@@ -116,7 +116,7 @@ def test_an_impossible_name_is_refused(module: ModuleType, name: str) -> None:
         module.plan(databases(name), set(), {})
 
 
-def test_an_unreadable_grant_is_told_without_its_hash(module: ModuleType) -> None:
+def test_an_unreadable_grant_is_an_error_without_its_hash(module: ModuleType) -> None:
     with pytest.raises(module.DatabaseError) as caught:
         plan(module, {WHO: [f"SOMETHING NEW '{HASH}'"]})
     assert HASH not in str(caught.value)

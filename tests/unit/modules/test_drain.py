@@ -60,7 +60,9 @@ def test_what_is_under_way_is_waited_for(module: ModuleType, taken: list[str]) -
     assert taken == [NAME]
 
 
-def test_what_takes_too_long_is_told(module: ModuleType, taken: list[str]) -> None:
+def test_connections_left_after_the_time_limit_are_counted(
+    module: ModuleType, taken: list[str]
+) -> None:
     haproxy = HAProxy()
     haproxy.busy = [3]
     assert module.drain([NAME], 0.05, taken.extend, haproxy) == ([NAME], 3)
@@ -114,7 +116,7 @@ def test_maintenance_that_an_operator_begins_meanwhile_stays(module: ModuleType)
 
 
 class Admin(Thread):
-    """HAProxy's admin socket with servers of the given status; `asked` is what it was told."""
+    """HAProxy's admin socket with servers of the given status; `asked` is what it was asked."""
 
     def __init__(self, path: Path, status: dict[str, str]) -> None:
         super().__init__(daemon=True)

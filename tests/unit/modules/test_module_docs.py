@@ -98,7 +98,7 @@ def test_documentation_has_what_module_and_tasks_take(
             option["choices"] = [*task[name]["choices"], *option["choices"]]
         assert {name: options.get(name)} == {name: option}
     words = set(re.findall(r"[a-z_]+", module.DOCUMENTATION))
-    assert task.keys() <= words, "what tasks may say is told"
+    assert task.keys() <= words, "what tasks may say is documented"
 
 
 def test_examples_are_tasks_that_would_run(module: ModuleType, task: Options) -> None:

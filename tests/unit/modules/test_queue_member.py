@@ -74,7 +74,7 @@ def test_a_new_node_joins(module: ModuleType) -> None:
     assert rabbits.said == ["stop_app", f"join_cluster {PEER}", "start_app"]
 
 
-def test_a_node_built_anew_takes_the_place_of_the_old_one(module: ModuleType) -> None:
+def test_a_rebuilt_node_takes_the_place_of_the_old_one(module: ModuleType) -> None:
     three = [PEER, ME, THIRD]
     rabbits = Rabbits(module, {ME: [ME], PEER: three, THIRD: three})
     rabbits.vhosts[PEER] = ["/nova"]

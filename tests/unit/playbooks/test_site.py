@@ -151,10 +151,10 @@ def test_controllers_take_turns_where_somebody_may_be_served(
 @pytest.mark.parametrize("playbook", ["site.yml", "role.yml"])
 def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str) -> None:
     plays = yaml.safe_load((ROOT / "playbooks" / playbook).read_text())
-    turns = [play for play in plays if "serial" in play and play["name"] != LAST]
-    assert turns
+    found = [play for play in plays if "serial" in play and play["name"] != LAST]
+    assert found
     # Groups that a run makes hold their hosts in the order in which these answered.
-    for play in turns:
+    for play in found:
         assert play["hosts"].partition(":")[0] in GROUPS, play["name"]
 
 

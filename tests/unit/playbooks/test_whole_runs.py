@@ -81,7 +81,7 @@ def public_certificate(name: str) -> tuple[str, str]:
     return signed.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
-def test_secrets_that_are_no_text_are_told_together_and_by_name(site: Path, play: Run) -> None:
+def test_secrets_that_are_no_text_are_findings_of_one_run(site: Path, play: Run) -> None:
     edit_secrets(
         site,
         'service_nova: "{{ not_there }}"\nservice_glance: "a{% b"\nservice_cinder: 0042\n'

@@ -77,7 +77,7 @@ def test_a_misspelt_variable_is_found_in_its_file(task_vars: Data, tmp_path: Pat
     assert "group_vars/compute.yml" in text
 
 
-def test_a_name_from_the_command_line_is_told_when_it_has_a_prefix_of_cairns(
+def test_a_name_from_the_command_line_is_a_finding_when_it_has_a_prefix_of_cairns(
     task_vars: Data, tmp_path: Path
 ) -> None:
     (tmp_path / "host_vars").mkdir()
@@ -106,7 +106,7 @@ def test_what_hosts_of_other_groups_say_is_their_own(task_vars: Data) -> None:
         ("host_vars/localhost.yml", None),
     ],
 )
-def test_a_file_for_no_group_or_host_is_told(
+def test_a_file_for_no_group_or_host_is_a_finding(
     name: str, text: str | None, task_vars: Data, tmp_path: Path
 ) -> None:
     path = tmp_path / name
@@ -128,7 +128,7 @@ def test_a_file_for_no_group_or_host_is_told(
         (["compute.yml", "compute.yaml"], "compute.yaml: it reads", "join the two"),
     ],
 )
-def test_a_file_that_ansible_passes_over_is_told(
+def test_a_file_that_ansible_passes_over_is_a_finding(
     names: list[str], text: str, remedy: str, task_vars: Data, tmp_path: Path
 ) -> None:
     for name in names:
@@ -143,15 +143,15 @@ def test_a_file_that_ansible_passes_over_is_told(
 def test_secrets_of_services_that_the_site_lacks_are_not_asked_for(
     task_vars: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {"swift": {"optional": True, "secrets": {"swift_hash": "password"}, "groups": []}}
-    monkeypatch.setattr(registry, "descriptions", lambda *_: told)
+    described = {"swift": {"optional": True, "secrets": {"swift_hash": "password"}, "groups": []}}
+    monkeypatch.setattr(registry, "descriptions", lambda *_: described)
     assert texts(task_vars) == []
     task_vars["cairn_site"]["services"] = ["swift"]
     assert texts(task_vars) == ["cairn_secrets lacks swift_hash"]
 
 
 VALUES = {
-    # written as in the file: what is told of it, and of what to do
+    # written as in the file: the finding, and its remedy
     "service_nova: 12345678": ("YAML reads a number there, not text", "put it in quotes"),
     "service_nova: 00420042": ("YAML reads a number there, not text", "put it in quotes"),
     "service_nova: 1.50": ("YAML reads a number there, not text", "put it in quotes"),
@@ -186,7 +186,7 @@ VALUES = {
 
 
 @pytest.fixture
-def told_by_ansible(tmp_path: Path, task_vars: Data) -> Callable[[str], dict[str, tuple[str, str]]]:
+def secret_findings(tmp_path: Path, task_vars: Data) -> Callable[[str], dict[str, tuple[str, str]]]:
     """Give what preflight finds about a site's secrets, which Ansible itself reads from a file."""
 
     def read(line: str) -> dict[str, tuple[str, str]]:
@@ -207,12 +207,12 @@ def told_by_ansible(tmp_path: Path, task_vars: Data) -> Callable[[str], dict[str
 
 
 @pytest.mark.parametrize("line", VALUES)
-def test_a_secret_that_cannot_reach_its_readers_is_told_by_name(
-    line: str, told_by_ansible: Callable[[str], dict[str, tuple[str, str]]]
+def test_a_secret_that_cannot_reach_its_readers_is_a_finding_with_its_name(
+    line: str, secret_findings: Callable[[str], dict[str, tuple[str, str]]]
 ) -> None:
     name, _, value = line.partition(": ")
     text, remedy = VALUES[line]
-    found = told_by_ansible(line)
+    found = secret_findings(line)
     assert set(found) == {f"cairn_secrets.{name}"}
     assert text in found[f"cairn_secrets.{name}"][0]
     assert remedy in found[f"cairn_secrets.{name}"][1]
@@ -235,9 +235,9 @@ def test_a_secret_that_cannot_reach_its_readers_is_told_by_name(
     ],
 )
 def test_all_other_secrets_are_taken(
-    line: str, told_by_ansible: Callable[[str], dict[str, tuple[str, str]]]
+    line: str, secret_findings: Callable[[str], dict[str, tuple[str, str]]]
 ) -> None:
-    assert told_by_ansible(line) == {}
+    assert secret_findings(line) == {}
 
 
 def test_an_unusable_secret_is_no_missing_one(task_vars: Data) -> None:
@@ -416,7 +416,7 @@ def test_a_variable_under_its_former_name_is_a_warning_and_under_both_an_error(
     assert gather.renamed_findings(task_vars) == []
 
 
-def test_another_run_is_told_before_anything_is_touched(
+def test_another_run_is_a_finding(
     run: Callable[[], tuple[Data, list[str]]], task_vars: Data
 ) -> None:
     other = {

@@ -94,7 +94,9 @@ def test_an_empty_group() -> None:
 
 
 @pytest.mark.parametrize("groups", [{"operator": []}, {}])
-def test_a_site_without_an_operator_is_told_what_it_cannot_do(groups: dict[str, list[str]]) -> None:
+def test_the_warning_of_a_missing_operator_says_what_does_not_work(
+    groups: dict[str, list[str]],
+) -> None:
     without = {k: v for k, v in GROUPS.items() if k != "operator"} | groups
     (finding,) = check_groups(without)
     assert finding.severity == WARNING
@@ -659,7 +661,7 @@ def test_ports(site: Data, host: Data, entry: Data, other: str | None) -> None:
     assert [f.text for f in found] == expected
 
 
-def test_a_udp_port_is_told_with_where_to_look(site: Data, host: Data) -> None:
+def test_the_finding_on_a_udp_port_says_where_to_look(site: Data, host: Data) -> None:
     tunnels = {**PORTS[0], "role": "Geneve", "protocol": "udp", "port": 6081, "units": [""]}
     addresses = site["hosts"]["compute1"]["addresses"]
 

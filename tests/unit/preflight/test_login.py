@@ -107,16 +107,16 @@ def probe(script: Callable[[str], ModuleType], site: Data) -> Callable[..., Data
 
 @pytest.mark.parametrize("kind", [AnsibleError, AnsibleConnectionFailure])
 def test_preflight_gets_a_result_to_judge_instead_of_a_failure(probe: Any, kind: Any) -> None:
-    told = probe(kind("Missing sudo password"), required=False)
-    assert not told["failed"]
-    (finding,) = check_reachable("x", told, ["compute"])
+    result = probe(kind("Missing sudo password"), required=False)
+    assert not result["failed"]
+    (finding,) = check_reachable("x", result, ["compute"])
     assert finding.text.startswith("debian needs a password")
 
 
 def test_elsewhere_the_task_fails_with_meaning_and_remedy(probe: Any) -> None:
-    told = probe({"failed": True, "msg": "x", "module_stderr": "sudo: a password is required"})
-    assert told["failed"]
-    assert "debian needs a password to become root" in told["msg"] and "-K" in told["msg"]
+    result = probe({"failed": True, "msg": "x", "module_stderr": "sudo: a password is required"})
+    assert result["failed"]
+    assert "debian needs a password to become root" in result["msg"] and "-K" in result["msg"]
 
 
 def test_a_host_that_cannot_be_reached_is_ansibles_to_tell(probe: Any) -> None:

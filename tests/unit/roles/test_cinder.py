@@ -332,7 +332,7 @@ def test_a_target_in_use_is_left_alone_and_an_empty_one_is_mended(
     assert target_root.restored == ["iqn.b", "iqn.c"]
 
 
-def test_a_volume_that_is_gone_is_told_and_the_others_are_exported(
+def test_a_volume_that_is_gone_is_reported_and_the_others_are_exported(
     targets: ModuleType, target_root: Root
 ) -> None:
     target_root.absent = {"iqn.b"}

@@ -19,15 +19,15 @@ NEVER = 1000.0
 
 
 class Compute:
-    """A nova-compute that is told to end: its calls, its other work, and seconds that pass."""
+    """A nova-compute that gets signals: its calls, its other work, and seconds that pass."""
 
     def __init__(self, module: ModuleType, patch: pytest.MonkeyPatch) -> None:
         self.seconds = 0.0
         self.answers_until, self.sleeps_until = 2.0, 170.0
         self.busy: Callable[[float], list[str]] = lambda _now: []
         self.ended: list[float] = []
-        self.told: list[tuple[int, int]] = []
-        patch.setattr(module.os, "kill", lambda pid, sent: self.told.append((pid, sent)))
+        self.signals: list[tuple[int, int]] = []
+        patch.setattr(module.os, "kill", lambda pid, sent: self.signals.append((pid, sent)))
         patch.setattr(
             module, "alive", lambda _pid: not self.ended and self.seconds < self.sleeps_until
         )
@@ -60,7 +60,7 @@ def test_where_nothing_goes_on_it_ends_at_once(compute: Compute) -> None:
         "waiting for calls that it is answering",
         "no work on this host: stopping",
     ]
-    assert compute.told == [(PID, signal.SIGTERM)]
+    assert compute.signals == [(PID, signal.SIGTERM)]
     assert compute.ended == [3.0]
 
 

@@ -134,21 +134,21 @@ BUSY = "ERROR 2013 (HY000): Lost connection to server at 'handshake'"
 
 @pytest.fixture
 def verdict(health: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """What is told after each look at the node, from (seconds since the last, its answer).
+    """The verdict after each look at the node, from (seconds since the last, its answer).
 
     None for an answer: the look does not end.
     """
 
     def look(*looks: tuple[float, subprocess.CompletedProcess[str] | None]) -> list[Any]:
-        verdict, clock, told = health.Verdict(), [100.0], []
+        verdict, clock, verdicts = health.Verdict(), [100.0], []
         monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
         for seconds, answer in looks:
             clock[0] += seconds
             monkeypatch.setattr(health.subprocess, "run", lambda *_, said=answer, **__: said)
             if answer:
                 verdict.renew()
-            told.append(verdict.get())
-        return told
+            verdicts.append(verdict.get())
+        return verdicts
 
     return look
 
@@ -169,14 +169,14 @@ def test_a_node_that_never_answered_does_not_serve(verdict: Callable[..., list[A
     assert verdict((0, said(BUSY))) == [BUSY]
 
 
-def test_a_node_that_is_down_or_out_of_step_is_told_at_once(
+def test_a_node_that_is_down_or_out_of_step_fails_at_once(
     verdict: Callable[..., list[Any]],
 ) -> None:
     assert verdict((1, said()), (1, said(GONE))) == [None, GONE]
     assert verdict((1, said()), (1, said(state="Joined"))) == [None, "not in step: Joined"]
 
 
-def test_old_news_is_not_told_when_the_looks_hang(verdict: Callable[..., list[Any]]) -> None:
+def test_an_old_verdict_is_not_kept_when_the_looks_hang(verdict: Callable[..., list[Any]]) -> None:
     assert verdict((1, said()), (10, None), (10, None)) == [None, None, "no answer yet"]
 
 

@@ -28,7 +28,7 @@ def test_a_site_may_do_without_it(make_model: Callable[..., Model]) -> None:
     assert "heat" in make_model("controller1", services=["heat"]).manifests()
 
 
-def test_instances_are_told_public_urls_and_heat_itself_calls_internal_ones(
+def test_instances_get_public_urls_and_heat_itself_calls_internal_ones(
     conf: dict[str, dict[str, str]],
 ) -> None:
     default = conf["DEFAULT"]
@@ -64,7 +64,7 @@ def test_the_key_has_the_length_that_heat_demands(
     assert conf["DEFAULT"]["auth_encryption_key"] == "heat_auth_encryption_key-value"
 
 
-def test_what_the_configuration_names_is_what_keystone_is_told(
+def test_what_the_configuration_names_is_declared_in_keystone(
     make_model: Callable[..., Model], conf: dict[str, dict[str, str]]
 ) -> None:
     catalog = make_model("controller1", services=["heat"]).catalog()

@@ -101,7 +101,7 @@ def test_panels_of_heat_are_there_with_heat_only(make_model: MakeModel) -> None:
     assert without["build"][0]["key"] != having["build"][0]["key"]
 
 
-def test_only_what_static_files_are_made_by_makes_them_anew(make_model: MakeModel) -> None:
+def test_static_files_are_made_again_only_if_their_inputs_change(make_model: MakeModel) -> None:
     key = rendered(make_model)["build"][0]["key"]
     same = {"SITE_BRANDING": "Example", "SESSION_TIMEOUT": 60}
     assert rendered(make_model, horizon_settings=same)["build"][0]["key"] == key

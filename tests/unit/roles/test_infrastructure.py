@@ -33,7 +33,7 @@ def test_secrets_stand_in_closed_files_only(
                 assert int(file["mode"], 8) & 0o037 == 0, file["path"]
 
 
-def test_whoever_reads_the_hosts_key_is_in_its_group(manifests: dict[str, Any]) -> None:
+def test_services_that_read_the_hosts_key_are_in_its_group(manifests: dict[str, Any]) -> None:
     for role in ("mysql", "rabbitmq"):
         assert "cairn-tls" in manifests[role]["user"]["groups"]
 

@@ -60,12 +60,12 @@ def found(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: list[list[Any]] = json.loads(done.stdout)
-    return told
+    found: list[list[Any]] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.parametrize("kind", ["meter", "event"])
-def test_what_is_published_is_read_and_told_apart_by_resource(found: Any, kind: str) -> None:
+def test_what_is_published_is_read_and_distinguished_by_resource(found: Any, kind: str) -> None:
     signature, this, another, any_of_them = found[0 if kind == "meter" else 1]
     assert len(signature) == 64
     assert (this, another, any_of_them) == (True, False, True)

@@ -90,12 +90,12 @@ def test_an_inventory_may_lie_in_any_folder(
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     monkeypatch.delenv("CAIRN_VAULT_PASSWORD_FILE", raising=False)
-    told = unit()
-    assert "Environment" not in told
-    assert words(told["ExecStart"].replace("$$", "$")) == [
+    made = unit()
+    assert "Environment" not in made
+    assert words(made["ExecStart"].replace("$$", "$")) == [
         f"{site}/bin/ansible-playbook", "-i", str(site), "playbooks/renew.yml"
     ]  # fmt: skip
-    assert told["WorkingDirectory"] == str(site).replace("%", "%%")
+    assert made["WorkingDirectory"] == str(site).replace("%", "%%")
     monkeypatch.setenv("CAIRN_VAULT_PASSWORD_FILE", f"{site}/word")
     assert words(unit()["Environment"]) == [f"CAIRN_VAULT_PASSWORD_FILE={site}/word"]
 

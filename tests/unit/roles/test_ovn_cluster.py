@@ -63,12 +63,12 @@ def join(
     text = content("ovn", "/etc/cairn/ovn/join", controllers=2)
     assert "for other in 192.0.2.2; do" in text
 
-    def run(told: str, *, listens: bool = True, answers: bool = True) -> tuple[int, str]:
+    def run(answer: str, *, listens: bool = True, answers: bool = True) -> tuple[int, str]:
         tools = tmp_path / "bin"
         tools.mkdir(exist_ok=True)
         made = tmp_path / "made"
         for name, lines in {
-            "ovsdb-client": f"printf '{told}'; exit {0 if answers else 1}",
+            "ovsdb-client": f"printf '{answer}'; exit {0 if answers else 1}",
             "ovsdb-tool": f'echo "$@" > {made}',
         }.items():
             (tools / name).write_text(f"#!/bin/sh\n{lines}\n")
@@ -97,7 +97,7 @@ def test_it_joins_the_cluster_that_another_has(join: Callable[..., tuple[int, st
 
 
 @pytest.mark.parametrize(
-    ("told", "how"),
+    ("answer", "how"),
     [
         (",OVN_Northbound\n,_Server\n", {}),  # it waits for a cluster itself
         (",_Server\n", {}),
@@ -105,9 +105,9 @@ def test_it_joins_the_cluster_that_another_has(join: Callable[..., tuple[int, st
     ],
 )
 def test_without_a_cluster_anywhere_it_leaves_all_to_the_server(
-    join: Callable[..., tuple[int, str]], told: str, how: dict[str, bool]
+    join: Callable[..., tuple[int, str]], answer: str, how: dict[str, bool]
 ) -> None:
-    assert join(told, **how) == (0, "")
+    assert join(answer, **how) == (0, "")
 
 
 def test_who_does_not_answer_may_have_a_cluster(join: Callable[..., tuple[int, str]]) -> None:

@@ -1,4 +1,4 @@
-"""RabbitMQ's node is started anew when its queues are down for good, and only then."""
+"""RabbitMQ's node is started again when its queues are down for good, and only then."""
 
 from __future__ import annotations
 

@@ -115,11 +115,13 @@ def test_the_kernel_is_asked_for_the_address(where: ModuleType) -> None:
 
 
 def test_sigterm_takes_the_command_along(root: Path, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    work = f"trap 'echo gone > {told}; exit' TERM; echo here > {told}; while :; do sleep 0.1; done"
+    state = tmp_path / "state"
+    work = (
+        f"trap 'echo gone > {state}; exit' TERM; echo here > {state}; while :; do sleep 0.1; done"
+    )
     program = [sys.executable, str(root / SCRIPT), "127.0.0.1", "sh", "-c", work]
     with subprocess.Popen(program, stdout=subprocess.DEVNULL) as started:
-        until(lambda: told.exists() and told.read_text() == "here\n")
+        until(lambda: state.exists() and state.read_text() == "here\n")
         started.send_signal(signal.SIGTERM)
         assert started.wait(20) == 0
-    assert told.read_text() == "gone\n"
+    assert state.read_text() == "gone\n"

@@ -22,8 +22,9 @@ OPTIONAL = registry.optional(DESCRIBED)
 # Those whose configuration oslo's validator can judge.
 SERVICES = [
     role
-    for role, told in DESCRIBED.items()
-    if told.get("lock") and any(entry.get("namespaces") for entry in told.get("config") or [])
+    for role, described in DESCRIBED.items()
+    if described.get("lock")
+    and any(entry.get("namespaces") for entry in described.get("config") or [])
 ]
 HOSTS = ("controller1", "compute1", "storage1")
 
@@ -106,8 +107,8 @@ def test_an_unknown_and_a_leaving_option_would_be_found(
 ) -> None:
     place = tmp_path / "neutron.conf"
     place.write_text("[DEFAULT]\nno_such_option = 1\nuse_ssl = true\n")
-    told = {str(place): {"namespaces": ["neutron"], "like": {}}}
-    (answer,) = hold(venv_for("neutron"), told).values()
+    described = {str(place): {"namespaces": ["neutron"], "like": {}}}
+    (answer,) = hold(venv_for("neutron"), described).values()
     assert "no_such_option" in answer["refused"]
     assert ["DEFAULT", "use_ssl"] in answer["leaving"]
 
@@ -115,8 +116,8 @@ def test_an_unknown_and_a_leaving_option_would_be_found(
 def test_a_section_is_held_against_the_one_that_it_is_like(
     venv_for: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    told = {"namespaces": ["cinder"], "like": {"fast": ["backend_defaults"]}}
-    files = {str(tmp_path / name): told for name in ("good", "bad")}
+    described = {"namespaces": ["cinder"], "like": {"fast": ["backend_defaults"]}}
+    files = {str(tmp_path / name): described for name in ("good", "bad")}
     for place, option in zip(files, ("volume_group", "volume_gruop"), strict=True):
         Path(place).write_text(f"[fast]\n{option} = x\n")
     good, bad = hold(venv_for("cinder"), files).values()

@@ -33,8 +33,8 @@ def main() -> None:
     """Answer for every file."""
     with contextlib.redirect_stdout(io.StringIO()):
         answers = {
-            path: {"refused": refused(path, **told), "leaving": leaving(**told)}
-            for path, told in json.load(sys.stdin).items()
+            path: {"refused": refused(path, **described), "leaving": leaving(**described)}
+            for path, described in json.load(sys.stdin).items()
         }
     json.dump(answers, sys.stdout)
 

@@ -19,7 +19,7 @@ HARD = "$5 %'\"#é{{ }}"
 
 
 def hard(secrets: dict[str, str]) -> dict[str, str]:
-    """The secrets with characters that mean something to whoever reads them, where they may."""
+    """The secrets with characters that their readers treat specially, where they may."""
     made = dict(secrets)
     for name, value in secrets.items():
         try:

@@ -1,8 +1,8 @@
 """Secrets of any characters reach every file unharmed, or preflight refuses them.
 
 A first rendering with plain secrets (canaries) finds out which file holds which secret and where.
-All of these places are then read back with the parser of whoever reads the file, from renderings
-with secrets of other characters. A file that nothing here reads fails the test.
+All of these places are then read back with the parser of the program that reads the file, from
+renderings with secrets of other characters. A file that nothing here reads fails the test.
 """
 
 from __future__ import annotations
@@ -528,7 +528,7 @@ def test_an_operators_own_option_may_hold_a_secret(make_model: Callable[..., Mod
     assert "\n[ldap]\npassword = a$$b\n" in text
 
 
-def test_what_is_told_of_a_refused_value_is_where_and_why() -> None:
+def test_the_error_on_a_refused_value_says_where_and_why() -> None:
     with pytest.raises(dialects.DialectError) as caught:
         oslo.literal({"service_nova": "word\\$word"}, "service_nova")
     assert "cairn_secrets.service_nova: oslo.config reads" in str(caught.value)

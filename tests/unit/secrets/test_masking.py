@@ -57,7 +57,7 @@ def test_secrets_are_masked_on_both_sides(line: str) -> None:
     assert "lion1234" not in before + after
 
 
-def test_a_changed_secret_is_told_as_changed() -> None:
+def test_a_changed_secret_is_marked_as_changed() -> None:
     _, after = mask_pair("password = one\n", "password = two\n")
     assert after == f"password = {MASK} (changed)\n"
 

@@ -53,11 +53,11 @@ class Home:
 
     def look(self) -> list[Any]:
         """What an attack would change."""
-        told = []
+        seen = []
         for path in (self.treasure, *sorted(self.treasure.rglob("*"))):
             found = path.lstat()
-            told.append((str(path), found.st_mode, found.st_uid, found.st_gid))
-        return [*told, self.victim.read_text()]
+            seen.append((str(path), found.st_mode, found.st_uid, found.st_gid))
+        return [*seen, self.victim.read_text()]
 
     def untouched(self) -> bool:
         return self.look() == self.before
@@ -251,8 +251,8 @@ def test_keystones_keys_are_no_way_to_read_what_is_roots(
 
 
 def file(**asked: Any) -> dict[str, Any]:
-    told = {"content": None, "target": None, "mode": "0640", "replace": True}
-    return {**told, "owner": ME, "group": GROUP, **asked}
+    default = {"content": None, "target": None, "mode": "0640", "replace": True}
+    return {**default, "owner": ME, "group": GROUP, **asked}
 
 
 def test_a_file_by_module_is_what_it_should_be_and_then_stays(

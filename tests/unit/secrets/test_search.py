@@ -36,7 +36,7 @@ def put(folder: Path, name: str, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def test_open_files_are_searched_and_values_never_told(search: Any, folder: Path) -> None:
+def test_open_files_are_searched_and_values_never_shown(search: Any, folder: Path) -> None:
     put(folder, "a.conf", f"url = rabbit://nova:{SECRET}@192.0.2.1\n")
     put(folder, "b/key.pem", "x\n" + "ab1/" * 16 + "\n")
     put(folder, "closed.conf", SECRET, 0o640)
@@ -52,7 +52,7 @@ def test_what_lies_in_a_closed_folder_is_out_of_reach(search: Any, folder: Path)
     put(folder, "closed/a.conf", SECRET)
     (folder / "closed").chmod(0o750)
     assert search.files([str(folder)], everybody=True) == set()
-    # Whoever knows a name needs no listing.
+    # A user who knows a name needs no listing.
     (folder / "closed").chmod(0o711)
     assert search.files([str(folder)], everybody=True) == {f"queue_nova: {folder}/closed/a.conf"}
 
@@ -100,8 +100,8 @@ def test_what_a_group_of_several_accounts_reads_is_searched(
     gid = folder.stat().st_gid
     for groups, found in (([], []), ([gid + 1], []), ([gid + 1, gid], ["a.conf", "closed/b.conf"])):
         monkeypatch.setattr(module, "shared_groups", lambda groups=groups: groups)
-        told = {f"queue_nova: {folder}/{name}" for name in found}
-        assert search.files([str(folder)], groups=True) == told
+        readable = {f"queue_nova: {folder}/{name}" for name in found}
+        assert search.files([str(folder)], groups=True) == readable
     monkeypatch.setattr(module, "SHARED", {f"{folder}/a.conf": (folder / "a.conf").group()})
     assert search.files([str(folder)], groups=True) == {f"queue_nova: {folder}/closed/b.conf"}
 

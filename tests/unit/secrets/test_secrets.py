@@ -109,7 +109,9 @@ def test_what_belongs_to_no_one_service_is_read_by_something(root: Path, name: s
         ({"ca_key": "password"}, "but 'ca' elsewhere"),
     ],
 )
-def test_a_wrong_name_or_kind_is_told_with_its_file(asked: dict[str, str], complaint: str) -> None:
+def test_the_error_on_a_wrong_name_or_kind_names_its_file(
+    asked: dict[str, str], complaint: str
+) -> None:
     with pytest.raises(secrets.SecretsError, match=complaint) as caught:
         secrets.required({"glance": {"secrets": asked}}, {})
     assert "roles/glance/vars/main.yml" in str(caught.value)
@@ -192,7 +194,7 @@ def test_what_the_operator_put_there_stays(tool: ModuleType, site: Path) -> None
 
 
 @pytest.mark.parametrize("value", ["00420042", "no", "0", "1.50", "2026-01-01", "0x1F", "1_0"])
-def test_what_yaml_takes_for_no_text_is_told_and_left(
+def test_what_yaml_does_not_read_as_text_is_named_and_left(
     value: str, tool: ModuleType, site: Path
 ) -> None:
     make(tool, site)
@@ -222,7 +224,7 @@ def test_values_stand_in_quotes_that_keep_whatever_replaces_them(
     assert opened(site)["cairn_secrets"]["keystone_admin"] == "00420042"
 
 
-def test_a_wrong_password_is_told_and_changes_nothing(tool: ModuleType, site: Path) -> None:
+def test_a_wrong_password_is_an_error_and_changes_nothing(tool: ModuleType, site: Path) -> None:
     make(tool, site)
     before = secrets_file(site).read_bytes()
     (site / ".vault-password").write_text("not it\n")
@@ -232,7 +234,7 @@ def test_a_wrong_password_is_told_and_changes_nothing(tool: ModuleType, site: Pa
     assert secrets_file(site).read_bytes() == before
 
 
-def test_a_lost_password_is_not_made_anew(tool: ModuleType, site: Path) -> None:
+def test_a_lost_password_is_not_made_again(tool: ModuleType, site: Path) -> None:
     make(tool, site)
     (site / ".vault-password").unlink()
     with pytest.raises(secrets.SecretsError, match="no vault password"):
@@ -341,7 +343,9 @@ def test_values_that_are_no_templates_stay_so(tool: ModuleType, site: Path) -> N
     assert "keystone_admin: !unsafe 'a{{b}}'" in written
 
 
-def test_a_file_that_is_no_yaml_is_told_without_its_content(tool: ModuleType, site: Path) -> None:
+def test_the_error_on_a_file_that_is_no_yaml_lacks_its_content(
+    tool: ModuleType, site: Path
+) -> None:
     make(tool, site)
     text = "cairn_secrets:\n  keystone_admin: !vault hidden\n"
     tool.write(secrets_file(site), tool.vault_of(site).encrypt(text))
@@ -393,7 +397,7 @@ def test_hard_characters_for_the_lab_survive_their_file(
     assert len({value for name, value in after.items() if not name.startswith("ca_")}) > 5
 
 
-def test_hard_characters_are_told_to_ansible_as_they_are() -> None:
+def test_hard_characters_are_plain_text_to_ansible() -> None:
     made = characters.hard({f"service_x{n}": "a" * 32 for n in range(40)}, ())
     for tail in characters.TAILS:
         assert any(value.endswith(tail) for value in made.values()), tail

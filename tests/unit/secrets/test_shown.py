@@ -32,7 +32,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Masker:
     return masker
 
 
-class Told(CairnAction):
+class Shown(CairnAction):
     """An action that shows what it is given, or fails with it."""
 
     result: Any = None
@@ -46,8 +46,8 @@ class Told(CairnAction):
 def tell(result: Any, variables: dict[str, Any], patch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the action's result is in the end."""
     patch.setattr(ActionBase, "run", lambda *_: {})
-    action = Told.__new__(Told)
-    action._task = SimpleNamespace(args={}, action="told")
+    action = Shown.__new__(Shown)
+    action._task = SimpleNamespace(args={}, action="shown")
     action._templar = SimpleNamespace(template=lambda value: value)
     action.result = result
     done: dict[str, Any] = action.run(None, variables)
@@ -167,15 +167,15 @@ def test_nothing_that_a_run_prints_or_keeps_holds_a_secret(
 def test_the_display_masks_once_and_in_its_log(
     fresh: Masker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[Any] = []
-    screen = SimpleNamespace(display=lambda msg, **_: told.append(msg), _log=told.append)
+    shown: list[Any] = []
+    screen = SimpleNamespace(display=lambda msg, **_: shown.append(msg), _log=shown.append)
     for _ in range(2):  # both callbacks ask for it
         display.mask_display(screen)
     fresh.learn([SECRET])
     screen.display(f"a {SECRET}", color="red")
     screen._log(f"b {SECRET}")
     screen.display(b"c")
-    assert told == [f"a {MASK}", f"b {MASK}", b"c"]
+    assert shown == [f"a {MASK}", f"b {MASK}", b"c"]
 
 
 def test_a_play_whose_variables_cannot_be_read_ends_with_the_reason_of_its_own(

@@ -47,8 +47,8 @@ class Running:
     def end(self) -> dict[str, Any]:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(timeout=30) == 0
-        told: dict[str, Any] = json.loads(self.path.read_text())
-        return told
+        report: dict[str, Any] = json.loads(self.path.read_text())
+        return report
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_every_short_lived_command_is_seen(running: Running) -> None:
     for _ in range(100):
         subprocess.run(["/bin/true", f"--user=nova:{SECRET}@x"], check=True)
     time.sleep(0.5)
-    told = running.end()
-    assert told["found"]["queue_nova: arguments of true"] == 100
-    assert told["execs"] >= 100 and told["lost"] == 0
+    report = running.end()
+    assert report["found"]["queue_nova: arguments of true"] == 100
+    assert report["execs"] >= 100 and report["lost"] == 0
     assert SECRET not in running.path.read_text()
     assert running.path.stat().st_mode & 0o777 == 0o600
 
@@ -98,7 +98,7 @@ def test_without_the_kernels_help_what_lives_longer_is_seen(
         ("x --set-password --force", None),
     ],
 )
-def test_what_nobody_knows_is_told_by_how_it_is_given(
+def test_an_unknown_secret_is_found_by_its_option(
     trace: ModuleType, arguments: str, found: str | None
 ) -> None:
     seen = trace.Trace({})
@@ -135,7 +135,7 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "problem"),
     [
         ({}, None),
         ({"mode": "poll (x)"}, "sampled only"),
@@ -146,11 +146,11 @@ GOOD: dict[str, Any] = {
     ],
 )
 def test_a_trace_is_clean_only_if_it_saw_everything(
-    traced: ModuleType, other: dict[str, Any], told: str | None
+    traced: ModuleType, other: dict[str, Any], problem: str | None
 ) -> None:
     found = traced.problems({"compute1": GOOD | other})
-    assert len(found) == (1 if told else 0)
-    assert not told or (told in found[0] and found[0].startswith("compute1: "))
+    assert len(found) == (1 if problem else 0)
+    assert not problem or (problem in found[0] and found[0].startswith("compute1: "))
 
 
 # --- in the lab

@@ -130,7 +130,9 @@ def test_units_stop_before_what_they_may_be_waiting_for(make_model):
     assert after.split() == ["network-online.target", *BACKENDS]
     # Such an order with a name that no unit has would say nothing.
     described = {
-        f"{name}.service" for told in descriptions().values() for name in told.get("units", {})
+        f"{name}.service"
+        for described in descriptions().values()
+        for name in described.get("units", {})
     }
     assert set(BACKENDS) <= described
 
@@ -201,7 +203,7 @@ def test_what_goes_with_a_service_is_deployed_where_that_is(make_model, edit):
     assert make_model(cairn_site=site).roles() == ["example"]
 
 
-def test_the_validator_is_told_which_sections_have_the_options_of_others(make_model, edit):
+def test_the_manifest_says_which_sections_have_the_options_of_others(make_model, edit):
     alike = [{"fast": ["backend"]}, {"slow": ["backend"]}]
     edit({"config": [{"file": "example.conf", "like": each} for each in alike]})
     found = files(make_model())["example.conf"]
@@ -271,7 +273,7 @@ def built(model):
     return {one["folder"]: one["key"] for one in model.manifest("example")["build"]}
 
 
-def test_a_built_folder_is_made_anew_for_its_own_inputs_only(make_model, edit):
+def test_a_built_folder_is_made_again_for_its_own_inputs_only(make_model, edit):
     edit({"build": [STATIC]})
     before = make_model()
     other = make_model(example_config={"example.conf": {"DEFAULT": {"debug": True}}})
@@ -291,7 +293,7 @@ def test_units_restart_for_a_new_built_folder(make_model, edit):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "error"),
     [
         ({"folder": "etc"}, "own parts"),
         ({"folder": "../else"}, "own parts"),
@@ -299,9 +301,9 @@ def test_units_restart_for_a_new_built_folder(make_model, edit):
         ({"command": []}, "unknown key 'command'"),
     ],
 )
-def test_a_built_folder_is_described_in_full(make_model, edit, change, told):
+def test_a_built_folder_is_described_in_full(make_model, edit, change, error):
     edit({"build": [STATIC | change]})
-    with pytest.raises(DescriptionError, match=told):
+    with pytest.raises(DescriptionError, match=error):
         make_model().manifest("example")
 
 

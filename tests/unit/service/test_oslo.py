@@ -269,7 +269,7 @@ def test_an_override_wins_adds_and_takes_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "told"),
+    ("sections", "error"),
     [
         ({"s": {"o": "one\ntwo"}}, r"\[s\] o: a value with several lines"),
         ({"s": {"o": [["nested"]]}}, r"\[s\] o: a list or mapping within another"),
@@ -277,6 +277,6 @@ def test_an_override_wins_adds_and_takes_away() -> None:
         ({"s": "o = 1"}, r"\[s\] must be a mapping of options"),
     ],
 )
-def test_what_cannot_be_written_is_refused_by_name(sections: Any, told: str) -> None:
-    with pytest.raises(ini.OsloError, match=told):
+def test_what_cannot_be_written_is_refused_by_name(sections: Any, error: str) -> None:
+    with pytest.raises(ini.OsloError, match=error):
         ini.render_ini(sections)

@@ -106,7 +106,7 @@ def state(model: Model, **changes: Any) -> dict[str, Any]:
     return {"services": {"example": known}, "records": records}
 
 
-def test_a_new_host_is_told_from_one_that_changes(make_model: Callable[..., Model]) -> None:
+def test_a_new_host_differs_from_one_that_changes(make_model: Callable[..., Model]) -> None:
     model = make_model("c1")
     assert member(model, {}, ["example"]).first == ["example"]
     assert member(model, state(model), ["example"]) == Member(["controller"])
@@ -114,7 +114,7 @@ def test_a_new_host_is_told_from_one_that_changes(make_model: Callable[..., Mode
     assert changed == Member(["controller"], changes=["example"])
 
 
-def test_new_code_is_told_from_other_settings(make_model: Callable[..., Model]) -> None:
+def test_new_code_differs_from_other_settings(make_model: Callable[..., Model]) -> None:
     model = make_model("c2")
     older = state(model, current="before", venv="example-0")
     assert member(model, older, ["example"]).moves == ["example"]

@@ -193,7 +193,7 @@ def test_trust_means_bundle_and_own_file(host: ModuleType, authority: tuple[str,
     assert not host.trusted(certificates.certificate_authority()[0])
 
 
-def test_services_left_untold_are_told_by_the_next_run(
+def test_services_that_a_failed_run_did_not_reload_are_reloaded_by_the_next(
     host: ModuleType, authority: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Module:

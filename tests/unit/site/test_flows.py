@@ -107,7 +107,7 @@ def test_what_ss_says() -> None:
         ("storage1", "198.51.100.31", 22, "tcp", "not on plane management (192.0.2.31)"),
     ],
 )
-def test_a_socket_is_on_its_plane_or_told(
+def test_a_socket_that_is_not_on_its_plane_is_found(
     path: Path, host: str, address: str, port: int, protocol: str, said: str
 ) -> None:
     found = sockets.strays(

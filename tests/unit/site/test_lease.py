@@ -1,4 +1,4 @@
-"""Two runs at once: the second is told who runs what since when, and touches nothing."""
+"""Two runs at once: the second learns who runs what since when, and touches nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mine() -> dict[str, Any]:
     return lease.holder("playbooks/site.yml", os.getpid())
 
 
-def test_a_user_without_a_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_is_shown_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs under any user id: neither passwd nor environment has a name."""
 
     def unknown() -> str:
@@ -126,7 +126,7 @@ def asked(
     return run
 
 
-def test_the_second_run_is_told_who_runs_what(
+def test_the_second_run_learns_who_runs_what(
     asked: Callable[..., dict[str, Any]], host: ModuleType, mine: dict[str, Any]
 ) -> None:
     other = {**mine, "machine": "deploy2's", "token": "deploy2's 7 1", "user": "ann"}

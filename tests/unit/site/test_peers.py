@@ -71,7 +71,7 @@ def test_a_wrong_vlan_is_named_with_plane_and_size() -> None:
     assert judge(answers, [], []).missing == ("a (10.0.0.9) on plane storage at 9000 bytes",)
 
 
-def test_a_small_mtu_on_the_way_is_told_from_a_wrong_vlan() -> None:
+def test_a_small_mtu_on_the_way_differs_from_a_wrong_vlan() -> None:
     (text,) = judge([answer("a", "storage", True, False)], [], []).missing
     assert text.endswith("though it answers small packets: an MTU on the way is too low")
 
@@ -103,12 +103,12 @@ def test_an_echo_has_its_size_and_a_right_checksum(size: int) -> None:
     assert ping.checksum(packet) == 0
 
 
-def test_a_device_without_carrier_is_told(tmp_path: Path) -> None:
+def test_a_device_without_carrier_is_an_error(tmp_path: Path) -> None:
     for device, carrier in (("bond0", "0"), ("mgmt0", "1")):
         (tmp_path / device).mkdir()
         (tmp_path / device / "carrier").write_text(f"{carrier}\n")
-    told = {d: ping.link_error(d, tmp_path) for d in ("bond0", "mgmt0", "gone0")}
-    assert told == {"bond0": "bond0 has no link", "mgmt0": "", "gone0": ""}
+    errors = {d: ping.link_error(d, tmp_path) for d in ("bond0", "mgmt0", "gone0")}
+    assert errors == {"bond0": "bond0 has no link", "mgmt0": "", "gone0": ""}
 
 
 def test_only_answers_to_oneself_count() -> None:

@@ -40,7 +40,7 @@ RIGHT: dict[str, list[Any]] = {
     "cairn_minimum_disk_mb": [{}],
     "cairn_batches": [[1]],
     "cairn_take_over": [True, False],
-    # What is on NICs that a host does not have is told of cairn_host_planes.
+    # What is on NICs that a host does not have is an error of cairn_host_planes.
     "cairn_nics": [{}],
     **{name: ["x y"] for name in TEXTS},
 }
@@ -60,7 +60,7 @@ def test_every_variable_of_the_site_has_a_type() -> None:
 
 @pytest.mark.parametrize("name", sorted(DECLARED))
 @pytest.mark.parametrize("value", WRONG, ids=repr)
-def test_a_wrong_type_is_told(inventory: Any, name: str, value: Any) -> None:
+def test_a_wrong_type_is_an_error(inventory: Any, name: str, value: Any) -> None:
     fine = any(same(value, right) for right in RIGHT.get(name, ()))
     if name in OF_PLANES:
         inventory.everywhere(name, value)
@@ -127,7 +127,9 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @pytest.mark.parametrize("variable", ["cairn_planes", "cairn_provider_networks", "cairn_nics"])
 @pytest.mark.parametrize("value", [True, False, 3.5, "", " ", "x y", [1], {"x": 1}], ids=repr)
-def test_a_wrong_value_anywhere_inside_is_told(inventory: Any, variable: str, value: Any) -> None:
+def test_a_wrong_value_anywhere_inside_is_an_error(
+    inventory: Any, variable: str, value: Any
+) -> None:
     given = inventory.hosts["compute1"][variable]
     for path in leaves(given):
         changed = copy.deepcopy(inventory.hosts)

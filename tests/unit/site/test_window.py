@@ -99,7 +99,7 @@ def test_only_hosts_whose_network_is_another_count() -> None:
     assert stale(site, hostvars) == ["b", "c"]
 
 
-def test_a_window_of_the_operators_own_that_is_too_short_is_told_before_anything_happens() -> None:
+def test_a_window_of_the_operators_own_that_is_too_short_is_a_finding() -> None:
     need = Need(100, 20, 2.0)
     (finding,) = check_network_window(45, need)
     assert finding.severity == WARNING

@@ -1,4 +1,4 @@
-"""What tests ask of a cloud's APIs: each is asked, and what is wrong with one is told."""
+"""What tests ask of a cloud's APIs: each is asked, and what is wrong with one is a problem."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_cloud_that_serves_has_no_problems(problems: Any) -> None:
     assert set(session.asked) == {*apis.LISTS, "https://cloud.example:8000/"}
 
 
-def test_an_api_that_is_down_is_told_and_the_others_are_asked(problems: Any) -> None:
+def test_an_api_that_is_down_is_a_problem_and_the_others_are_asked(problems: Any) -> None:
     session = Session("image", "network", image=ServiceUnavailable("503"))
     (said,) = problems(session)
     assert said.startswith("image: 503")
@@ -89,5 +89,5 @@ def test_services_and_agents_that_are_down_are_named(problems: Any) -> None:
     ]
 
 
-def test_an_api_that_nobody_knows_is_told(problems: Any) -> None:
+def test_an_api_that_nobody_knows_is_a_problem(problems: Any) -> None:
     assert problems(Session("dns")) == ["dns: nobody knows what to ask it for"]

@@ -110,7 +110,7 @@ def test_what_is_mended_passes(tool: ModuleType, project: Path, tmp_path: Path) 
     assert audit(tool, project, saved(tmp_path, RECORD)) == 0
 
 
-def test_an_excepted_hole_passes_and_is_told(
+def test_an_excepted_hole_passes_and_is_shown(
     tool: ModuleType, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "releases/exceptions.yml").write_text(yaml.safe_dump([EXCEPTION]))
@@ -182,7 +182,7 @@ def test_spans_of_openstacks_own_count(version: str, affected: bool) -> None:
     assert bool(database.about("openstack-placement", Version(version))) is affected
 
 
-def test_one_hole_under_two_names_is_told_once() -> None:
+def test_one_hole_under_two_names_is_shown_once() -> None:
     database = advisories.Database()
     database.add(RECORD)
     database.add(RECORD | {"id": "GHSA-1", "aliases": ["CVE-2030-1"]})
@@ -210,7 +210,7 @@ def test_a_database_that_is_none_ends_the_audit(
     assert "saved.yaml" in capsys.readouterr().err
 
 
-def test_without_a_network_the_way_around_is_told(
+def test_without_a_network_the_error_names_the_way_around(
     tool: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
 ) -> None:
     monkeypatch.setattr(tool, "SAVED", tmp_path / "saved.zip")

@@ -12,14 +12,14 @@ from cairn.service.description import catalog_entries
 
 ENTRIES = {
     entry["type"]: entry
-    for told in registry.descriptions().values()
-    for entry in catalog_entries(told.get("catalog"))
+    for described in registry.descriptions().values()
+    for entry in catalog_entries(described.get("catalog"))
     if "type" in entry
 }
 
 
 @pytest.mark.parametrize("kind", sorted(ENTRIES))
-def test_customers_are_told_every_endpoint_of_the_catalog(kind: str, root: Path) -> None:
+def test_the_page_for_users_has_every_endpoint_of_the_catalog(kind: str, root: Path) -> None:
     path = re.sub(r"%\(\w+\)s", "<project>", ENTRIES[kind].get("path", ""))
     endpoint = f"https://cloud.example:{ENTRIES[kind]['port']}{path}"
     assert f"| `{endpoint}` | `{kind}` |\n" in (root / "docs/use-the-cloud.md").read_text()

@@ -134,7 +134,7 @@ def test_the_hosts_python_is_the_releases(
     assert commands[0][commands[0].index("--python-version") + 1] == "3.14"
 
 
-def test_a_constraint_that_is_exceeded_is_told_with_date_and_reason(
+def test_a_constraint_that_is_exceeded_is_shown_with_date_and_reason(
     tool: ModuleType,
     release: Path,
     commands: list[list[str]],
@@ -154,7 +154,7 @@ def test_a_constraint_that_is_exceeded_is_told_with_date_and_reason(
     )
 
 
-def test_an_override_that_the_constraints_have_overtaken_is_told(
+def test_an_override_that_the_constraints_have_overtaken_is_reported(
     tool: ModuleType,
     release: Path,
     commands: list[list[str]],
@@ -234,9 +234,9 @@ def test_the_commands_of_the_guide_are_understood(
     shutil.copytree(root / "releases/2026.1", tmp_path / "2026.1")
     guide = (root / "docs/update-locks.md").read_text()
     (tmp_path / "c.txt").write_text("Django===4.2.28\n")
-    told = re.findall(r"^make lock (.*?)(?:  #.*)?$", guide, re.M)
-    assert len(told) == 3
-    for line in told:
+    shown = re.findall(r"^make lock (.*?)(?:  #.*)?$", guide, re.M)
+    assert len(shown) == 3
+    for line in shown:
         words = dict(word.split("=", 1) for word in shlex.split(line))
         assert words["CONSTRAINTS"]
         arguments = ["--constraints", str(tmp_path / "c.txt"), *words.get("ARGS", "").split()]

@@ -40,8 +40,8 @@ def make(root: Path) -> Make:
     ],
 )
 def test_a_playbook_is_run_for_the_inventory(make: Make, target: str, command: str) -> None:
-    told = make(target, "SERVICE=nova", "ARGS=--check").stdout
-    assert f"ansible-playbook -i 'inventories/site' {command} --check\n" in told
+    shown = make(target, "SERVICE=nova", "ARGS=--check").stdout
+    assert f"ansible-playbook -i 'inventories/site' {command} --check\n" in shown
 
 
 @pytest.mark.parametrize("target", ["plan", "site", "secrets", "openstack", "renew"])
@@ -87,7 +87,7 @@ def test_an_inventory_may_have_any_name_and_the_environment_be_anybodys(
     assert make("help").returncode == 0
 
 
-def test_which_service_goes_back_has_to_be_told(make: Make) -> None:
+def test_a_rollback_needs_the_name_of_its_service(make: Make) -> None:
     asked = make("rollback")
     assert asked.returncode
     assert "SERVICE=… is missing" in asked.stderr

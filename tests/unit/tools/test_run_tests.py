@@ -284,7 +284,7 @@ def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) 
 
 
 def test_every_lab_test_finds_its_fixtures(root: Path) -> None:
-    """Without a lab: a fixture that is missing would else be seen after an hour."""
+    """Without a lab. Otherwise a missing fixture is seen after an hour."""
     words = ("-q", "-m", "lab", "--setup-plan", "-p", "no:cacheprovider", "tests/lab")
     planned = subprocess.run(
         [sys.executable, "-m", "pytest", *words], cwd=root, capture_output=True, text=True
@@ -331,9 +331,9 @@ def test_every_make_target_that_is_named_is_there(root: Path) -> None:
     phony = set(" ".join(re.findall(r"(?m)^\.PHONY: (.+)$", makefile)).split())
     assert phony == rules
     pages = [root / "README.md", *(root / "docs").rglob("*.md")]
-    told = {
+    named = {
         name
         for page in pages
         for name in re.findall(r"(?:`|^    |```sh\n)make ([a-z][a-z-]*)", page.read_text(), re.M)
     }
-    assert told <= rules
+    assert named <= rules

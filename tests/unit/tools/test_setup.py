@@ -68,7 +68,7 @@ def test_a_python_that_fails_or_is_too_old_is_passed_over(tool: ModuleType, tmp_
     assert tool.works(fake_python(tmp_path / "good", "3 12"))
 
 
-def test_a_named_python_that_does_not_do_is_told(tool: ModuleType, tmp_path: Path) -> None:
+def test_a_named_python_that_does_not_do_is_an_error(tool: ModuleType, tmp_path: Path) -> None:
     old = fake_python(tmp_path / "old", "3 11")
     with pytest.raises(tool.SetupError, match=r"CAIRN_PYTHON=.* is no Python 3.12"):
         tool.find_python({"CAIRN_PYTHON": str(old)})

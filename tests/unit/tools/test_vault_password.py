@@ -156,7 +156,7 @@ def test_the_right_password_opens_the_secrets(tool: ModuleType, site: Path) -> N
     assert tool.password(str(site), {}) == "right"
 
 
-def test_a_wrong_password_is_told_with_both_files(tool: ModuleType, site: Path) -> None:
+def test_the_error_on_a_wrong_password_names_both_files(tool: ModuleType, site: Path) -> None:
     (site / ".vault-password").write_text("wrong\n")
     with pytest.raises(LookupError) as caught:
         tool.password(str(site), {})
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_vault_is_left_to_others(tool: ModuleType, tmp_path: P
 
 
 @pytest.mark.parametrize("content", [None, "\n"])
-def test_a_missing_or_empty_password_is_told(
+def test_a_missing_or_empty_password_is_an_error(
     root: Path, tmp_path: Path, content: str | None
 ) -> None:
     (tmp_path / "group_vars/all").mkdir(parents=True)

@@ -220,7 +220,7 @@ def test_what_others_cannot_remove_keeps_the_project(cloud: Cloud) -> None:
     assert f"projects {PREFIX}1" in cloud.left()
 
 
-def test_whoever_would_make_things_again_forgets_before_they_are_removed(cloud: Cloud) -> None:
+def test_what_would_make_things_again_forgets_before_they_are_removed(cloud: Cloud) -> None:
     add_run(cloud, f"{PREFIX}1")
 
     def forget(_: Any, project: str) -> list[str]:

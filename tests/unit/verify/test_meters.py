@@ -81,14 +81,16 @@ def heard(**changed: Any) -> str:
     return dumps(sample | changed)
 
 
-def told(kind: str = "compute.instance.pause.end", server: str = "i1", signature: str = "x") -> str:
+def event(
+    kind: str = "compute.instance.pause.end", server: str = "i1", signature: str = "x"
+) -> str:
     traits = [["host", 1, "compute1"], ["resource_id", 1, server], ["state", 1, "paused"]]
     return dumps({"event_type": kind, "traits": traits, "message_signature": signature})
 
 
-def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: Run) -> None:
+def test_the_newest_measure_and_what_was_heard_are_shown(session: Session, run: Run) -> None:
     session.answers[CPU] = (200, MEASURES)
-    found = meters.meters(None, run, heard(), told(), 10)
+    found = meters.meters(None, run, heard(), event(), 10)
     assert [one.text for one in found] == [
         "cpu 1.5e+09 ns of the instance, at 10:02:03",
         "compute.instance.pause.end of the instance, paused",
@@ -100,10 +102,10 @@ def test_the_newest_measure_and_what_was_heard_are_told(session: Session, run: R
 def test_a_volume_is_measured_where_there_is_one(session: Session, run: Run) -> None:
     run.ids["volume"] = "v1"
     session.answers |= {CPU: (200, MEASURES), SIZE: (200, MEASURES)}
-    assert len(meters.meters(None, run, heard(), told(), 10)) == 4
+    assert len(meters.meters(None, run, heard(), event(), 10)) == 4
     session.answers[SIZE] = (200, [])
     with pytest.raises(ProofError, match=r"volume\.size of volume v1 in gnocchi: not within"):
-        meters.meters(None, run, heard(), told(), 0)
+        meters.meters(None, run, heard(), event(), 0)
 
 
 @pytest.mark.parametrize("answer", [(404, {}), (200, [])])
@@ -112,13 +114,13 @@ def test_a_meter_that_does_not_come_is_missed(
 ) -> None:
     session.answers[CPU] = answer
     with pytest.raises(ProofError, match="measures of cpu of instance i1 in gnocchi: not within"):
-        meters.meters(None, run, heard(), told(), 0)
+        meters.meters(None, run, heard(), event(), 0)
 
 
 def test_a_broken_gnocchi_is_an_error_at_once(session: Session, run: Run) -> None:
     session.answers[CPU] = (503, {})
     with pytest.raises(ProofError, match="asking gnocchi for cpu of the instance: HTTP 503"):
-        meters.meters(None, run, heard(), told(), 60)
+        meters.meters(None, run, heard(), event(), 60)
     assert len(session.asked) == 1
 
 
@@ -134,16 +136,16 @@ def test_what_is_heard_must_be_a_signed_meter_of_the_instance(
     session: Session, run: Run, line: str, what: str
 ) -> None:
     with pytest.raises(ProofError, match=what):
-        meters.meters(None, run, line, told(), 10)
+        meters.meters(None, run, line, event(), 10)
 
 
 @pytest.mark.parametrize(
     ("line", "what"),
     [
         ("", "not heard on the message queue: an event"),
-        (told(kind="image.update"), "image.update of i1"),
-        (told(server="i2"), r"compute\.instance\.pause\.end of i2"),
-        (told(signature=""), "an event without a signature"),
+        (event(kind="image.update"), "image.update of i1"),
+        (event(server="i2"), r"compute\.instance\.pause\.end of i2"),
+        (event(signature=""), "an event without a signature"),
     ],
 )
 def test_an_event_must_be_a_signed_one_of_the_instance(

@@ -146,9 +146,7 @@ def test_a_phase_without_a_run_says_so(module: ModuleType, tmp_path: Path) -> No
         module.load(tmp_path / "verify.json")
 
 
-def test_an_endpoint_that_was_lost_is_told_with_the_service_that_the_site_has(
-    module: ModuleType, run: Run
-) -> None:
+def test_a_lost_endpoint_is_an_error_that_names_the_service(module: ModuleType, run: Run) -> None:
     run.wanted = {"compute": "nova", "orchestration": "heat"}
     (text,) = module.public(run)["missing"]
     assert "no public endpoint of orchestration, though the site has heat" in text

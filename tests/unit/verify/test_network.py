@@ -93,7 +93,7 @@ def test_metadata_come_over_each_network_and_names_resolve(cloud: Cloud, run: Ru
         ("metadata", "the metadata over eth2 is of 'other', not of i1"),
     ],
 )
-def test_what_does_not_work_is_told(cloud: Cloud, run: Run, spoilt: str, said: str) -> None:
+def test_what_does_not_work_is_an_error(cloud: Cloud, run: Run, spoilt: str, said: str) -> None:
     cloud.spoilt = {spoilt}
     with pytest.raises(ProofError, match=said):
         network.networks(cloud, run)

@@ -44,7 +44,7 @@ REPORT = """{"object": {"copies_found": 9, "copies_expected": 9, "pct_found": 10
 """
 
 
-def test_a_report_of_all_copies_is_told() -> None:
+def test_a_report_of_all_copies_is_shown() -> None:
     text = verify_objects.dispersion_text("Using storage policy: standard\n" + REPORT % 9)
     assert text == "9 of 9 of objects, 9 of 9 of containers"
 

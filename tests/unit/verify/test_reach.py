@@ -127,13 +127,13 @@ def test_a_page_of_the_instance_is_read(serve: Any) -> None:
     assert reach.console_page(urlsplit(root + "/vnc_lite.html"), None) == "hi"
 
 
-def test_a_page_that_is_an_error_is_told(serve: Any) -> None:
+def test_a_page_that_is_an_error_fails_the_step(serve: Any) -> None:
     root, _ = serve(lambda _: b"HTTP/1.0 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
     with pytest.raises(ProofError, match="HTTP 502"):
         reach.console_page(urlsplit(root + QUERY), None)
 
 
-def test_a_console_that_does_not_listen_is_told() -> None:
+def test_a_console_that_does_not_listen_fails_the_step() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ProofError, match=f"the console at http://127.0.0.1:{port}: "):

@@ -1,4 +1,4 @@
-"""A stack is made, changed and deleted; whatever is wrong with it is told."""
+"""A stack is made, changed and deleted; whatever is wrong with it is an error."""
 
 from __future__ import annotations
 
@@ -174,14 +174,14 @@ def test_an_update_that_replaces_the_instance_is_refused(stacks: Stacks, run: Ru
         prove(run)
 
 
-def test_an_instance_without_the_stacks_volume_is_told(stacks: Stacks, run: Run) -> None:
+def test_an_instance_without_the_stacks_volume_is_an_error(stacks: Stacks, run: Run) -> None:
     stacks.disks = []
     with pytest.raises(ProofError, match=r"further disks of \[\] GiB"):
         prove(run)
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "named"),
     [
         ("servers1", "instance servers1"),
         ("volumes1", "volume volumes1"),
@@ -194,10 +194,10 @@ def test_an_instance_without_the_stacks_volume_is_told(stacks: Stacks, run: Run)
     ],
 )
 def test_what_a_deleted_stack_leaves_is_named(
-    part: str, told: str, stacks: Stacks, run: Run
+    part: str, named: str, stacks: Stacks, run: Run
 ) -> None:
     stacks.left = [part]
-    with pytest.raises(ProofError, match=f"left {told}$"):
+    with pytest.raises(ProofError, match=f"left {named}$"):
         prove(run)
 
 
@@ -253,7 +253,7 @@ def test_the_instances_script_is_shell_and_says_what_is_expected(tmp_path: Path)
     assert (tmp_path / "ca.pem").read_text() == "PEM\n"
 
 
-def test_the_instance_is_told_where_a_name_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_instance_gets_the_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify_stack.socket, "gethostbyname", lambda name: "203.0.113.10")
     text = verify_stack.user_data("https://cloud.example:8004/v1", "PEM", "n")
     assert "echo '203.0.113.10 cloud.example' >>/etc/hosts" in text

@@ -159,7 +159,7 @@ def test_without_debug_lines_placement_tells_of_the_scheduler() -> None:
     assert outcome(12, lines=quiet).where == "nova's list of actions"
 
 
-def test_a_cached_token_check_is_told_as_such() -> None:
+def test_a_cached_token_check_is_shown_as_such() -> None:
     cached = outcome(19, lines=without('agent: "glance/32.0.0'))
     assert "still cached" in cached.text
 
@@ -259,7 +259,7 @@ def test_lines_of_all_hosts_are_put_in_order() -> None:
     assert [line.text for line in verify_trace.gathered(results)] == ["first", "second"]
 
 
-def test_what_services_complain_of_meanwhile_is_told_once_without_its_traceback() -> None:
+def test_what_services_complain_of_meanwhile_is_shown_once_without_its_traceback() -> None:
     stall = "Unexpected exception in notify_loop: WaitTimeout: Timed out after 60 seconds"
     head = "2026-11-23 09:00:01.123 4711 ERROR ovsdbapp.event"
     lines = [

@@ -144,7 +144,7 @@ def test_a_volume_is_used_extended_detached_and_copied(cloud: Cloud, run: Run) -
         ("copy", "the volume of the snapshot holds '', not 'nonce'"),
     ],
 )
-def test_what_does_not_work_is_told(spoilt: str, said: str, cloud: Cloud, run: Run) -> None:
+def test_what_does_not_work_is_an_error(spoilt: str, said: str, cloud: Cloud, run: Run) -> None:
     cloud.spoilt = {spoilt}
     with pytest.raises(ProofError, match=said):
         prove(cloud, run)

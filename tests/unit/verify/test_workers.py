@@ -92,7 +92,7 @@ def test_one_that_does_not_come_is_named_with_its_host(cloud: Cloud) -> None:
         workers.settle(cloud, 60)
 
 
-def test_a_cloud_without_a_compute_host_is_told(cloud: Cloud) -> None:
+def test_a_cloud_without_a_compute_host_is_an_error(cloud: Cloud) -> None:
     cloud.computes = []
     with pytest.raises(ProofError, match="any nova-compute: not up within 60 s"):
         workers.settle(cloud, 60)

@@ -83,18 +83,18 @@ def migrate(script, monkeypatch, server):
         recorded = []
         monkeypatch.setattr(module.staging, "migrate", lambda *_: steps())
         monkeypatch.setattr(module.records, "record", lambda *words: recorded.append(words))
-        told = []
+        done = []
         asked = dict.fromkeys(("service", "generation", "phase", "record", "value"), "x")
         try:
-            module.work(asked | {"databases": databases, "release": release}, told)
+            module.work(asked | {"databases": databases, "release": release}, done)
         except errors.HostError:
-            told.append("failed")
-        return [step if isinstance(step, str) else step["step"] for step in told], recorded
+            done.append("failed")
+        return [step if isinstance(step, str) else step["step"] for step in done], recorded
 
     return work
 
 
-def test_an_attempt_that_fails_leaves_the_mark_and_the_next_begins_anew(migrate, server):
+def test_an_attempt_that_fails_leaves_the_mark_and_the_next_begins_again(migrate, server):
     found = server(heat=[])
 
     def half() -> None:
@@ -108,8 +108,8 @@ def test_an_attempt_that_fails_leaves_the_mark_and_the_next_begins_anew(migrate,
         assert found.databases == {"heat": [MARK]}
         found.databases["heat"] += ["stack", "resource"]
 
-    told, recorded = migrate(["heat"], whole)
-    assert told == ["remove what was left half-made in heat"]
+    done, recorded = migrate(["heat"], whole)
+    assert done == ["remove what was left half-made in heat"]
     assert found.databases == {"heat": ["stack", "resource"]}
     assert recorded == [("x", "x")]
 

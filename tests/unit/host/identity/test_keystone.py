@@ -150,9 +150,9 @@ def test_what_a_limited_list_leaves_out_is_known_all_the_same() -> None:
 
 
 def test_check_mode_tells_the_same_and_writes_nothing(keystone: FakeKeystone) -> None:
-    told = declare(keystone, check_mode=True)
+    done = declare(keystone, check_mode=True)
     assert keystone.writes == []
-    assert told == declare(keystone)
+    assert done == declare(keystone)
 
 
 def test_a_moved_service_gets_its_endpoints_changed_in_place(declared: FakeKeystone) -> None:
@@ -177,10 +177,10 @@ def test_endpoints_of_another_region_are_left_alone(declared: FakeKeystone) -> N
     assert "o" in declared.tables["endpoints"]
 
 
-def test_a_wrong_password_is_set_right_and_never_told(declared: FakeKeystone) -> None:
+def test_a_wrong_password_is_set_right_and_never_shown(declared: FakeKeystone) -> None:
     only(declared, "users")["password"] = "wrong"
-    told = declare(declared)
-    assert told == ["user glance: password"]
+    done = declare(declared)
+    assert done == ["user glance: password"]
     assert only(declared, "users")["password"] == "right"
 
 
@@ -238,9 +238,9 @@ def test_a_domain_is_declared_once(with_heat: FakeKeystone) -> None:
 
 
 def test_check_mode_tells_of_a_domain_and_makes_none(declared: FakeKeystone) -> None:
-    told = declare_heat(declared, check_mode=True)
+    done = declare_heat(declared, check_mode=True)
     assert declared.writes == []
-    assert told == declare_heat(declared)
+    assert done == declare_heat(declared)
 
 
 def test_a_domains_administrator_is_not_one_of_the_same_name_elsewhere(

@@ -84,7 +84,7 @@ def test_begin_makes_the_next_boot_revert(host: Host) -> None:
     assert (host.root / "var/lib/cairn/network/netcommit.py").read_text() == "program"
 
 
-def test_a_nic_that_is_not_there_is_told_before_anything_happens(host: Host) -> None:
+def test_a_nic_that_is_not_there_is_an_error_before_anything_happens(host: Host) -> None:
     with pytest.raises(commit.NetworkError, match=r"no NIC .* stor0 \(52:54:00:99:99:99\)"):
         host.arm(nics={"stor0": "52:54:00:99:99:99"})
     assert not host.change.files.armed.exists()
@@ -163,7 +163,7 @@ def test_revert_brings_back_files_names_and_addresses(host: Host) -> None:
     assert not host.change.files.armed.exists()
 
 
-def test_neighbours_that_cannot_be_told_keep_no_revert_from_its_end(
+def test_a_revert_ends_though_neighbours_get_no_announcement(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
@@ -180,13 +180,13 @@ def test_neighbours_that_cannot_be_told_keep_no_revert_from_its_end(
 def test_while_it_reverts_nobody_takes_the_old_network_for_the_new(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    seen = []
     host.arm()
     host.change.apply()
-    # By then the old addresses are back, and the controller gets through over them.
-    monkeypatch.setattr(host.kernel, "announce", lambda _: told.append(host.change.status()))
+    # By then the old addresses are back, and the control node gets through over them.
+    monkeypatch.setattr(host.kernel, "announce", lambda _: seen.append(host.change.status()))
     host.change.revert("nobody confirmed")
-    (status,) = told
+    (status,) = seen
     assert (status["armed"], status["applied"]) == (True, False)
 
 
@@ -346,7 +346,7 @@ def test_a_revert_says_which_planes_had_no_link(host: Host) -> None:
     assert host.change.status()["linkless"] == ["mgmt0"]
 
 
-def test_neighbours_are_told_where_addresses_went(host: Host) -> None:
+def test_new_places_of_addresses_are_announced_to_neighbours(host: Host) -> None:
     host.arm()
     host.change.apply()
     assert host.kernel.announced == [("mgmt0", "10.0.0.13/24")]
@@ -414,7 +414,7 @@ def test_a_dhcp_client_that_a_revert_starts_outlives_it(host: Host) -> None:
 
 
 def test_a_boot_within_the_window_is_ifupdowns_again(host: Host) -> None:
-    """Hotplug waits to be told of cards; networkd, enabled by the change, would wait in vain."""
+    """Hotplug waits for an event of each NIC; networkd, enabled by the change, would time out."""
     host.kernel.ifupdown_has = ["eth0"]
     host.arm()
     host.change.apply()
@@ -448,7 +448,7 @@ def test_a_boot_within_the_window_leaves_networkd_that_was_there(host: Host) -> 
         ({"mode": "802.3ad", "ad_info": {"partner_mac": "02:00:00:00:0a:01"}}, []),
     ],
 )
-def test_a_bond_without_lacp_partner_is_told(
+def test_a_bond_without_lacp_partner_is_found(
     bond: dict[str, Any], lonely: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = {"eth0": {}, "bond0": {"linkinfo": {"info_kind": "bond", "info_data": bond}}}

@@ -383,7 +383,7 @@ def test_other_methods(methods: dict[str, str]) -> None:
 
 
 @needs_apt
-def test_what_apt_cannot_read_is_told(write: Write) -> None:
+def test_what_apt_cannot_read_is_reported(write: Write) -> None:
     write("etc/apt/sources.list.d/bad.list", "deb http://svc:word@a.example\n")
     ((where, problem),) = apt_sources.read_mirrors()
     assert where == "/etc/apt"
@@ -391,7 +391,7 @@ def test_what_apt_cannot_read_is_told(write: Write) -> None:
 
 
 @needs_apt
-def test_what_is_told_hides_passwords(write: Write, tmp_path: Path) -> None:
+def test_reports_hide_passwords(write: Write, tmp_path: Path) -> None:
     port = closed_port()
     write("etc/apt/sources.list", f"deb https://svc:word@127.0.0.1:{port}/debian trixie main\n")
     write("etc/apt/sources.list.d/more.list", f"deb file:{tmp_path} trixie main\n")

@@ -1,4 +1,4 @@
-"""A folder that stands for a host, with a systemd that only remembers what it was told."""
+"""A folder that stands for a host, with a systemd that only remembers its commands."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ UNIT = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 
 
 class Systemd:
-    """A stand-in for systemctl: units start, unless told to break."""
+    """A stand-in for systemctl: units start, unless they are in `broken`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.calls: list[list[str]] = []
         self.active: set[str] = set()
         self.broken: set[str] = set()
-        self.loaded: set[str] = set()  # has read them, and does not look again unless told to
+        self.loaded: set[str] = set()  # has read them, and reads them again only on daemon-reload
         self.enabled: dict[str, str] = {}
 
     def run(self, command: list[str], **_how: Any) -> subprocess.CompletedProcess[str]:
@@ -58,10 +58,10 @@ class Systemd:
 
     def restarted(self) -> list[str]:
         """Units that were restarted since this was last asked."""
-        return self.told("restart")
+        return self.units_of("restart")
 
-    def told(self, verb: str) -> list[str]:
-        """Units for which systemd was told this since anything was last asked."""
+    def units_of(self, verb: str) -> list[str]:
+        """Units of this command since any command was last asked for."""
         found = [c[2:] for c in self.calls if c[:2] == ["systemctl", verb]]
         self.calls.clear()
         return [name for names in found for name in names]

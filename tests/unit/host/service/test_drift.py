@@ -175,7 +175,7 @@ def spoil(host: Systemd, ident: str = "aaa") -> None:
     (base / "origin" / "svc.conf").write_text("by hand")
 
 
-def test_what_the_host_cannot_restore_is_staged_anew_beside_what_is_in_force(
+def test_what_the_host_cannot_restore_is_staged_again_beside_what_is_in_force(
     host: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(host)
@@ -226,7 +226,7 @@ def test_two_folders_change_their_names_in_one_step(tmp_path: Path) -> None:
     assert (tmp_path / "one" / "x").read_text() == "other"
 
 
-def test_a_generation_that_cannot_be_restored_is_not_returned_to_but_staged_anew(
+def test_a_generation_that_cannot_be_restored_is_not_returned_to_but_staged_again(
     host: Systemd,
 ) -> None:
     staging.stage(generation(host, "bbb", one="1\n"))

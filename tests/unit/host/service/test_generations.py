@@ -49,7 +49,7 @@ def test_staging_twice_writes_once(host):
     assert staging.stage(manifest(host, "aaa")) is False
 
 
-def test_a_half_written_generation_is_written_anew(host):
+def test_a_half_written_generation_is_written_again(host):
     draft = paths.generation("svc", "aaa").with_name(".aaa.draft")
     draft.mkdir(parents=True)
     (draft / "rest").write_text("of a power cut")
@@ -57,7 +57,7 @@ def test_a_half_written_generation_is_written_anew(host):
     assert not (paths.generation("svc", "aaa") / "rest").exists()
 
 
-def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypatch):
+def test_the_error_names_the_file_when_the_disk_fills_while_it_stages(host, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -67,7 +67,7 @@ def test_a_disk_that_fills_while_it_stages_is_told_with_the_file(host, monkeypat
     assert generations.read_state()["services"]["svc"]["staged"] == []
 
 
-def test_a_generation_whose_manifest_a_power_cut_emptied_is_staged_anew(host):
+def test_a_generation_whose_manifest_a_power_cut_emptied_is_staged_again(host):
     staging.stage(manifest(host, "aaa"))
     assert generations.read_state()["services"]["svc"]["staged"] == ["aaa"]
     (paths.generation("svc", "aaa") / "manifest.json").write_text("")
@@ -197,8 +197,8 @@ def test_a_disk_that_fills_during_the_switch_leads_back_to_the_generation_before
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "fsync", fsync)
-    told = r"bbb failed; the service runs aaa again\n.*/svc\.d: No space left on device; make room"
-    with pytest.raises(errors.HostError, match=told):
+    error = r"bbb failed; the service runs aaa again\n.*/svc\.d: No space left on device; make room"
+    with pytest.raises(errors.HostError, match=error):
         bring(host, "bbb", text="two\n")
     assert generations.link_name(paths.current("svc")) == "aaa"
     assert generations.load_running("svc") == {"run.service": "aaa"}
@@ -211,7 +211,7 @@ def test_a_command_without_end_fails_and_shows_what_it_said():
         system.run(["sh", "-c", "echo half way; exec sleep 60"], timeout=1)
 
 
-def test_what_the_system_refuses_while_a_host_is_changed_is_told_like_any_failure(host):
+def test_what_the_system_refuses_while_a_host_is_changed_fails_like_any_step(host):
     with (
         pytest.raises(errors.HostError, match=r"^/opt/x: No space left on device; make room"),
         lock.host_lock(),
@@ -450,7 +450,7 @@ def test_a_folder_from_the_same_inputs_is_taken_over_and_outlives_the_old_one(ho
     assert (paths.generation("svc", "bbb") / "static" / "page").read_text() == "aaa\n"
 
 
-def test_a_folder_from_other_inputs_is_made_anew(host, commands):
+def test_a_folder_from_other_inputs_is_made_again(host, commands):
     staging.stage(with_static(host, "aaa", key="k1"))
     staging.stage(with_static(host, "bbb", key="k2"))
     assert (paths.generation("svc", "bbb") / "static" / "page").read_text() == "bbb\n"
@@ -501,8 +501,8 @@ def test_a_virtualenv_without_modules_of_debians_is_not_held_against_it(host, mo
     asked = []
 
     def answers(venv, files):
-        ((_path, told),) = files.items()
-        asked.append((venv, told["namespaces"]))
+        ((_path, described),) = files.items()
+        asked.append((venv, described["namespaces"]))
         raise errors.HostError("no module named libvirt")
 
     monkeypatch.setattr(staging, "oslo_answers", answers)
@@ -536,7 +536,7 @@ def two_services(host):
     return {"one": "aaa", "two": "aaa"}
 
 
-def test_what_was_switched_ahead_is_told_once(host):
+def test_what_was_switched_ahead_is_reported_once(host):
     switching.switch_ahead(two_services(host))
     assert host.active == {"one.service", "two.service"}
     done = switching.switched_ahead("two", "aaa")
@@ -601,7 +601,7 @@ def test_what_goes_on_in_the_background_is_waited_for_as_long_as_it_may_take(
         assert (paths.STATE / "lock").read_text() == ""
 
 
-def test_a_user_or_group_that_is_missing_is_told_and_no_traceback(host):
+def test_a_user_or_group_that_is_missing_is_an_error_without_traceback(host):
     with pytest.raises(errors.HostError, match="there is no user nosuch"):
         system.account_of("nosuch")
     described = {**manifest(host, "aaa"), "user": {"name": "nosuch"}}

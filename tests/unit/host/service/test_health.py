@@ -53,12 +53,12 @@ def test_it_waits_until_the_answer_is_good(server):
     assert health.wait("x.service", check(server)) is None
 
 
-def test_at_the_time_limit_the_last_complaint_is_told(server):
+def test_at_the_time_limit_the_last_complaint_is_returned(server):
     server.answers = [503]
     assert "answers 503" in health.wait("x.service", check(server, timeout=0.2))
 
 
-def test_a_failed_unit_is_told_at_once(server, monkeypatch):
+def test_a_failed_unit_is_reported_at_once(server, monkeypatch):
     server.answers = [503]
     monkeypatch.setattr(health, "unit_properties", lambda _unit: {"ActiveState": "failed"})
     assert "it failed" in health.wait("x.service", check(server, timeout=60))
@@ -73,7 +73,7 @@ def test_systemd_is_not_asked_at_every_look(server, monkeypatch):
     assert asked == ["x.service"]
 
 
-def test_a_restart_loop_is_told_before_the_time_limit(server, monkeypatch):
+def test_a_restart_loop_is_reported_before_the_time_limit(server, monkeypatch):
     server.answers = [503]
     count = itertools.count()
     monkeypatch.setattr(

@@ -30,7 +30,7 @@ def test_the_code_is_imported_once(asked: list[list[str]], tmp_path: Path) -> No
     assert len(asked) == 2
 
 
-def test_half_a_file_is_made_anew(asked: list[list[str]], tmp_path: Path) -> None:
+def test_half_a_file_is_made_again(asked: list[list[str]], tmp_path: Path) -> None:
     first = oslo_validator.remembered(["nova"], tmp_path)
     (kept,) = tmp_path.iterdir()
     kept.write_text(kept.read_text()[:20])

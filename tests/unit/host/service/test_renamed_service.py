@@ -47,8 +47,8 @@ def leads_to(host: Systemd) -> set[str]:
 
 
 def test_it_is_known_by_its_new_name_before_anything_is_done(host: Systemd) -> None:
-    told = state()
-    assert (told["current"], told["drift"]) == ("aaa", [])
+    found = state()
+    assert (found["current"], found["drift"]) == ("aaa", [])
     assert leads_to(host) == {"before"}
 
 
@@ -59,8 +59,8 @@ def test_a_switch_gives_its_folder_the_new_name_and_restarts_only_what_changed(
     done = switching.switch("svc", "bbb")
     assert (done["from"], done["restarted"], done["removed"]) == ("aaa", [], [])
     assert leads_to(host) == {"svc"}
-    told = state()
-    assert (told["current"], told["previous"], told["drift"]) == ("bbb", "aaa", [])
+    found = state()
+    assert (found["current"], found["previous"], found["drift"]) == ("bbb", "aaa", [])
     # Scripts of an operator's, and the last release of Cairn, find what they look for.
     assert (paths.SERVICES / "before/current/manifest.json").samefile(
         paths.SERVICES / "svc/current/manifest.json"
@@ -83,8 +83,8 @@ def test_a_new_generation_that_does_not_start_leaves_the_old_one_running(
     staging.stage(manifest(host, "bbb", "two\n"))
     with pytest.raises(errors.HostError, match="the service runs aaa again"):
         switching.switch("svc", "bbb")
-    told = state()
-    assert (told["current"], told["drift"]) == ("aaa", [])
+    found = state()
+    assert (found["current"], found["drift"]) == ("aaa", [])
     assert (host.root / "etc/svc/svc.conf").read_text() == "one\n"
 
 

@@ -28,10 +28,10 @@ def answer(cls: Any, asked: dict[str, Any]) -> dict[str, Any]:
         made = ring_files.make(None, asked["wanted"], contents, **asked["circumstances"])
     except errors.HostError as error:
         return {"refused": str(error)}
-    return {name: told(ring_files.load(cls, ring.builder), ring) for name, ring in made.items()}
+    return {name: as_json(ring_files.load(cls, ring.builder), ring) for name, ring in made.items()}
 
 
-def told(builder: Any, ring: ring_files.Made) -> dict[str, Any]:
+def as_json(builder: Any, ring: ring_files.Made) -> dict[str, Any]:
     """A ring as JSON, with its partitions by device and its devices by partition."""
     return {
         "lines": ring.lines,

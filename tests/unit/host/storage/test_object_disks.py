@@ -49,7 +49,7 @@ def test_a_disk_with_our_label_is_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signatures", "told", "token"),
+    ("signatures", "data", "token"),
     [
         ([EXT4], "ext4 labelled home with UUID 9a11", "9a11"),
         ([{"type": "dos"}], "dos", "dos"),
@@ -58,12 +58,12 @@ def test_a_disk_with_our_label_is_ours() -> None:
         ([NAMELESS], "unknown (c0ffee)", "c0ffee"),
     ],
 )
-def test_a_disk_that_holds_anything_is_refused_and_told_how_to_force(
-    signatures: list[dict[str, str]], told: str, token: str
+def test_a_disk_that_holds_anything_is_refused_with_the_way_to_erase_it(
+    signatures: list[dict[str, str]], data: str, token: str
 ) -> None:
     found = judge(DISK, host({"/dev/vdb": device(*signatures)}))
     assert found.state == "wrong"
-    assert f"disk d1 (/dev/vdb) holds data: {told}" in found.text
+    assert f"disk d1 (/dev/vdb) holds data: {data}" in found.text
     assert f"erase: {token}" in found.remedy
 
 
@@ -114,7 +114,7 @@ def test_a_disk_that_cannot_be_read_is_as_good_as_gone(record: dict[str, str], s
     assert "cannot be read: wipefs: error: /dev/vdb: Input/output error" in found.text
 
 
-def test_a_disk_that_the_kernel_numbers_anew_is_still_ours() -> None:
+def test_a_disk_with_another_number_of_the_kernels_is_still_ours() -> None:
     known = host(
         {"/dev/vdb": device({**OURS, "label": "swift-d2"})},
         {"swift-d1": "/dev/vdc", "swift-d2": "/dev/vdb"},

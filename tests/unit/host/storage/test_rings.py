@@ -302,7 +302,7 @@ def test_a_disk_is_in_the_rings_of_what_it_holds() -> None:
          "no parity_fragments"),
     ],
 )  # fmt: skip
-def test_wrong_policies_are_told(policies: list[dict[str, Any]], text: str) -> None:
+def test_wrong_policies_are_refused(policies: list[dict[str, Any]], text: str) -> None:
     assert text in " ".join(rings.policy_problems(policies))
 
 
@@ -337,7 +337,7 @@ def test_a_ring_in_use_without_its_builder_is_noticed() -> None:
     ]
 
 
-def test_data_on_disks_is_told_by_ring() -> None:
+def test_data_on_disks_is_shown_by_ring() -> None:
     known = {"s1": {"disks": {"d1": {"objects": 4, "objects-1": 2}}}, "controller1": {}}
     assert rings.holding(known, ["object", "object-1", "account"]) == {
         "object": {"s1/d1": 4}, "object-1": {"s1/d1": 2}, "account": {"s1/d1": 0},

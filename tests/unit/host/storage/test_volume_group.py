@@ -129,7 +129,7 @@ def test_one_disk_named_twice(host: Data) -> None:
     ]
 
 
-def test_a_group_that_was_there_is_not_made_anew_on_blank_disks(host: Data) -> None:
+def test_a_group_that_was_there_is_not_made_again_on_blank_disks(host: Data) -> None:
     host["records"] = {volume_group.RECORD: "hash"}
     (text,) = problems(["/dev/vdb"], host)
     assert "has disappeared" in text

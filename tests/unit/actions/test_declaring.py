@@ -13,6 +13,7 @@ import pytest
 from cairn.actions.declaring import DeclaringAction
 from cairn.service.manifest import digest
 from cairn_host import errors, paths, reconcile
+from cairn_host.database import grants
 
 WANTED = {"things": ["a"]}
 
@@ -129,25 +130,30 @@ def test_a_failure_is_the_modules_and_leaves_no_record(record, error):
     assert not record.exists()
 
 
+ENTRY = {"name": "nova", "user": "nova", "vhost": "/nova", "password": "x", "hosts": ["%"]}
 MODULES = {
-    "cairn_databases": ("read", lambda _users: (set(), {})),
-    "cairn_queues": ("export", lambda _ask: {}),
+    "cairn_databases": ({"databases": [ENTRY]}, "sql", grants, {"read": lambda _: (set(), {})}),
+    "cairn_queues": (
+        {"queues": [ENTRY], "ask": ["rabbitmqctl"]},
+        "apply",
+        None,
+        {"export": lambda _: {}},
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_only_tell_in_check_mode(
-    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, name: str
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, record: Path, name: str
 ) -> None:
+    params, writes, home, reads = MODULES[name]
     module = script(f"plugins/modules/{name}.py")
-    monkeypatch.setattr(module, *MODULES[name])
     done: list[Any] = []
-    monkeypatch.setattr(
-        module, "apply" if name == "cairn_queues" else "sql", lambda *words: done.append(words)
-    )
-    entry = {"name": "nova", "user": "nova", "vhost": "/nova", "password": "x", "hosts": ["%"]}
-    asked = {"databases": [entry], "queues": [entry], "ask": ["rabbitmqctl"]}
-    assert module.work(asked, True)
-    assert done == []
-    assert module.work(asked, False)
-    assert len(done) == 1
+    for what, stands_in in {**reads, writes: lambda *said: done.append(said)}.items():
+        monkeypatch.setattr(home or module, what, stands_in)
+    for check_mode in (True, False):
+        asked = Module(check_mode, **params)
+        monkeypatch.setattr(module, "AnsibleModule", lambda asked=asked, **_: asked)
+        module.main()
+        assert asked.result["changed"] and asked.result["changes"]
+        assert len(done) == (0 if check_mode else 1)

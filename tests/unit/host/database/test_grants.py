@@ -1,12 +1,13 @@
-"""cairn_databases: compares what MariaDB shows with what services need, and changes the rest."""
+"""What MariaDB shows is compared with what services need, and the rest is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from cairn_host.database import grants
+from cairn_host.database.mariadb import DatabaseError
 
 PLANE = "192.0.2.0/255.255.255.0"
 WHO = ("nova", PLANE)
@@ -18,25 +19,20 @@ NOVA = f"GRANT ALL PRIVILEGES ON `nova`.* TO `nova`@`{PLANE}`"
 NOVA_API = f"GRANT ALL PRIVILEGES ON `nova\\_api`.* TO `nova`@`{PLANE}`"
 
 
-@pytest.fixture
-def module(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("plugins/modules/cairn_databases.py")
-
-
 def databases(*names: str) -> list[dict[str, Any]]:
     return [
         {"name": name, "user": "nova", "password": "password", "hosts": [PLANE]} for name in names
     ]
 
 
-def plan(module: ModuleType, grants: dict[tuple[str, str], list[str]]) -> tuple[list[str], str]:
+def plan(held: dict[tuple[str, str], list[str]]) -> tuple[list[str], str]:
     """Changes in words, and their SQL as one text, for nova and nova_api that exist already."""
-    changes = module.plan(databases("nova", "nova_api"), {"nova", "nova_api"}, grants)
+    changes = grants.plan(databases("nova", "nova_api"), {"nova", "nova_api"}, held)
     return [words for words, _ in changes], "\n".join(sql for _, sql in changes)
 
 
-def test_an_empty_server_gets_everything_in_order(module: ModuleType) -> None:
-    changes = module.plan(databases("nova", "nova_api"), {"mysql"}, {})
+def test_an_empty_server_gets_everything_in_order() -> None:
+    changes = grants.plan(databases("nova", "nova_api"), {"mysql"}, {})
     assert [sql for _, sql in changes] == [
         "CREATE DATABASE `nova` CHARACTER SET utf8mb4;",
         "CREATE DATABASE `nova_api` CHARACTER SET utf8mb4;",
@@ -46,8 +42,8 @@ def test_an_empty_server_gets_everything_in_order(module: ModuleType) -> None:
     ]
 
 
-def test_what_is_right_is_left_alone(module: ModuleType) -> None:
-    assert plan(module, {WHO: [USAGE, NOVA, NOVA_API]}) == ([], "")
+def test_what_is_right_is_left_alone() -> None:
+    assert plan({WHO: [USAGE, NOVA, NOVA_API]}) == ([], "")
 
 
 @pytest.mark.parametrize(
@@ -55,15 +51,15 @@ def test_what_is_right_is_left_alone(module: ModuleType) -> None:
     [USAGE.replace("*2470", "*0000"), USAGE.removesuffix(" REQUIRE SSL"), USAGE[:-11] + "X509"],
     ids=["another password", "without TLS", "by certificate"],
 )
-def test_a_wrong_login_is_put_right(module: ModuleType, usage: str) -> None:
-    words, sql = plan(module, {WHO: [usage, NOVA, NOVA_API]})
+def test_a_wrong_login_is_put_right(usage: str) -> None:
+    words, sql = plan({WHO: [usage, NOVA, NOVA_API]})
     assert words == [f"user nova from {PLANE}: password and TLS"]
     assert sql.startswith(f"ALTER USER {NAME} IDENTIFIED VIA") and "REQUIRE SSL" in sql
 
 
-def test_privileges_on_everything_are_taken_away(module: ModuleType) -> None:
+def test_privileges_on_everything_are_taken_away() -> None:
     usage = USAGE.replace("USAGE", "SELECT, SUPER") + " WITH GRANT OPTION"
-    _words, sql = plan(module, {WHO: [usage, NOVA, NOVA_API]})
+    _words, sql = plan({WHO: [usage, NOVA, NOVA_API]})
     assert sql.splitlines() == [
         f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {NAME};",
         f"GRANT ALL PRIVILEGES ON `nova`.* TO {NAME};",
@@ -71,59 +67,59 @@ def test_privileges_on_everything_are_taken_away(module: ModuleType) -> None:
     ]
 
 
-def test_another_services_database_is_taken_away(module: ModuleType) -> None:
+def test_another_services_database_is_taken_away() -> None:
     foreign = f"GRANT SELECT ON `keystone`.* TO `nova`@`{PLANE}` WITH GRANT OPTION"
-    _words, sql = plan(module, {WHO: [USAGE, NOVA, NOVA_API, foreign]})
+    _words, sql = plan({WHO: [USAGE, NOVA, NOVA_API, foreign]})
     assert sql == (
         f"REVOKE GRANT OPTION ON `keystone`.* FROM {NAME}; "
         f"REVOKE ALL PRIVILEGES ON `keystone`.* FROM {NAME};"
     )
 
 
-def test_a_grant_whose_underscore_matches_any_letter_does_not_do(module: ModuleType) -> None:
+def test_a_grant_whose_underscore_matches_any_letter_does_not_do() -> None:
     loose = f"GRANT ALL PRIVILEGES ON `nova_api`.* TO `nova`@`{PLANE}`"
-    _words, sql = plan(module, {WHO: [USAGE, NOVA, loose]})
+    _words, sql = plan({WHO: [USAGE, NOVA, loose]})
     assert sql.splitlines() == [
         f"REVOKE ALL PRIVILEGES ON `nova_api`.* FROM {NAME};",
         f"GRANT ALL PRIVILEGES ON `nova\\_api`.* TO {NAME};",
     ]
 
 
-def test_a_part_of_the_rights_is_completed_without_a_gap(module: ModuleType) -> None:
+def test_a_part_of_the_rights_is_completed_without_a_gap() -> None:
     part = f"GRANT SELECT, INSERT ON `nova`.* TO `nova`@`{PLANE}`"
-    _words, sql = plan(module, {WHO: [USAGE, part, NOVA_API]})
+    _words, sql = plan({WHO: [USAGE, part, NOVA_API]})
     assert sql == f"GRANT ALL PRIVILEGES ON `nova`.* TO {NAME};"
 
 
-def test_the_same_user_from_elsewhere_goes(module: ModuleType) -> None:
-    grants = {WHO: [USAGE, NOVA, NOVA_API], ("nova", "%"): [USAGE]}
-    assert plan(module, grants)[1] == "DROP USER 'nova'@'%';"
+def test_the_same_user_from_elsewhere_goes() -> None:
+    held = {WHO: [USAGE, NOVA, NOVA_API], ("nova", "%"): [USAGE]}
+    assert plan(held)[1] == "DROP USER 'nova'@'%';"
 
 
-def test_databases_are_never_dropped(module: ModuleType) -> None:
-    changes = module.plan(databases("nova"), {"nova", "old"}, {WHO: [USAGE, NOVA, NOVA_API]})
+def test_databases_are_never_dropped() -> None:
+    changes = grants.plan(databases("nova"), {"nova", "old"}, {WHO: [USAGE, NOVA, NOVA_API]})
     assert "DROP DATABASE" not in str(changes)
 
 
-def test_no_password_is_in_any_statement(module: ModuleType) -> None:
+def test_no_password_is_in_any_statement() -> None:
     wanted = [{**databases("nova")[0], "password": "Zx9-secret"}]
-    assert "Zx9-secret" not in str(module.plan(wanted, set(), {}))
+    assert "Zx9-secret" not in str(grants.plan(wanted, set(), {}))
 
 
 @pytest.mark.parametrize("name", ["nova`; DROP", "", "nova.api", "no%"])
-def test_an_impossible_name_is_refused(module: ModuleType, name: str) -> None:
-    with pytest.raises(module.DatabaseError, match="is no name"):
-        module.plan(databases(name), set(), {})
+def test_an_impossible_name_is_refused(name: str) -> None:
+    with pytest.raises(DatabaseError, match="is no name"):
+        grants.plan(databases(name), set(), {})
 
 
-def test_an_unreadable_grant_is_an_error_without_its_hash(module: ModuleType) -> None:
-    with pytest.raises(module.DatabaseError) as caught:
-        plan(module, {WHO: [f"SOMETHING NEW '{HASH}'"]})
+def test_an_unreadable_grant_is_an_error_without_its_hash() -> None:
+    with pytest.raises(DatabaseError) as caught:
+        plan({WHO: [f"SOMETHING NEW '{HASH}'"]})
     assert HASH not in str(caught.value)
 
 
 def test_reading_asks_the_server_twice_whatever_the_number_of_users(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = [
         [
@@ -140,10 +136,10 @@ def test_reading_asks_the_server_twice_whatever_the_number_of_users(
         asked.append(statements)
         return answers[len(asked) - 1]
 
-    monkeypatch.setattr(module, "sql", sql)
-    present, grants = module.read({"nova"})
+    monkeypatch.setattr(grants, "sql", sql)
+    present, held = grants.read({"nova"})
     assert present == {"nova"}
-    assert grants == {
+    assert held == {
         WHO: [USAGE, NOVA],
         ("nova", "%"): ["GRANT USAGE ON *.* TO `nova`@`%`"],
     }

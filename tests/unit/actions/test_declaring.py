@@ -14,6 +14,7 @@ from cairn.actions.declaring import DeclaringAction
 from cairn.service.manifest import digest
 from cairn_host import errors, paths, reconcile
 from cairn_host.database import grants
+from cairn_host.messaging import definitions
 
 WANTED = {"things": ["a"]}
 
@@ -134,9 +135,7 @@ ENTRY = {"name": "nova", "user": "nova", "vhost": "/nova", "password": "x", "hos
 MODULES = {
     "cairn_databases": ({"databases": [ENTRY]}, "sql", grants, {"read": lambda _: (set(), {})}),
     "cairn_queues": (
-        {"queues": [ENTRY], "ask": ["rabbitmqctl"]},
-        "apply",
-        None,
+        *({"queues": [ENTRY], "ask": ["rabbitmqctl"]}, "apply", definitions),
         {"export": lambda _: {}},
     ),
 }
@@ -150,7 +149,7 @@ def test_modules_only_tell_in_check_mode(
     module = script(f"plugins/modules/{name}.py")
     done: list[Any] = []
     for what, stands_in in {**reads, writes: lambda *said: done.append(said)}.items():
-        monkeypatch.setattr(home or module, what, stands_in)
+        monkeypatch.setattr(home, what, stands_in)
     for check_mode in (True, False):
         asked = Module(check_mode, **params)
         monkeypatch.setattr(module, "AnsibleModule", lambda asked=asked, **_: asked)

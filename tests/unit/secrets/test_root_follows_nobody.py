@@ -299,7 +299,7 @@ ALLOWED = {
     "switching.py": f"/etc and /var/lib/cairn: {ROOTS}",
     "cairn_stage.py": f"/var/cache/cairn: {ROOTS}",
     "cairn_certificate.py": f"/etc/cairn/tls: {ROOTS}",
-    "cairn_queues.py": "a file of its own in /run, which is root's",
+    "definitions.py": "a file of its own in /run, which is root's",
     "keep_state.py": "in /run/haproxy under a random name, by mkstemp; stands alone",
     "cairn_drain.py": f"/run/cairn: {ROOTS}",
     "cairn_lease.py": f"/var/lib/cairn: {ROOTS}",

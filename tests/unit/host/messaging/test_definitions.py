@@ -1,28 +1,26 @@
-"""cairn_queues: compares RabbitMQ's definitions with what services need, and changes the rest."""
+"""RabbitMQ's definitions are compared with what services need, and the rest is changed."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+import pwd
+import tempfile
 from pathlib import Path
 from subprocess import CompletedProcess
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from cairn_host import system
+from cairn_host.messaging import definitions
 
 QUEUES = [
     {"user": "nova", "vhost": "/nova", "password": "n-secret"},
     {"user": "neutron", "vhost": "/neutron", "password": "q-secret"},
 ]
 ALL = {"configure": ".*", "write": ".*", "read": ".*"}
-
-
-@pytest.fixture
-def module(script: Callable[[str], ModuleType]) -> ModuleType:
-    return script("plugins/modules/cairn_queues.py")
 
 
 def user_of(name: str, password: str) -> dict[str, Any]:
@@ -54,8 +52,8 @@ def right() -> dict[str, Any]:
     }
 
 
-def test_what_is_right_is_left_alone(module: ModuleType, right: dict[str, Any]) -> None:
-    words, work = module.plan(QUEUES, right)
+def test_what_is_right_is_left_alone(right: dict[str, Any]) -> None:
+    words, work = definitions.plan(QUEUES, right)
     assert words == []
     assert work == {
         "delete_users": [],
@@ -65,76 +63,72 @@ def test_what_is_right_is_left_alone(module: ModuleType, right: dict[str, Any]) 
     }
 
 
-def test_an_empty_node_gets_everything(module: ModuleType) -> None:
-    _words, work = module.plan(QUEUES, {})
+def test_an_empty_node_gets_everything() -> None:
+    _words, work = definitions.plan(QUEUES, {})
     new = work["import"]
     assert [v["name"] for v in new["vhosts"]] == ["/nova", "/neutron"]
     assert {v["metadata"]["default_queue_type"] for v in new["vhosts"]} == {"quorum"}
     assert new["permissions"][0] == {"user": "nova", "vhost": "/nova", **ALL}
-    assert module.is_password("n-secret", new["users"][0])
-    assert not module.is_password("q-secret", new["users"][0])
+    assert definitions.is_password("n-secret", new["users"][0])
+    assert not definitions.is_password("q-secret", new["users"][0])
     assert "n-secret" not in json.dumps(work)
 
 
-def test_only_the_user_with_another_password_is_changed(
-    module: ModuleType, right: dict[str, Any]
-) -> None:
+def test_only_the_user_with_another_password_is_changed(right: dict[str, Any]) -> None:
     right["users"][1] = user_of("neutron", "old")
-    words, work = module.plan(QUEUES, right)
+    words, work = definitions.plan(QUEUES, right)
     assert words == ["user neutron: new password"]
     assert [u["name"] for u in work["import"]["users"]] == ["neutron"]
 
 
-def test_an_older_hashing_algorithm_is_replaced(module: ModuleType, right: dict[str, Any]) -> None:
+def test_an_older_hashing_algorithm_is_replaced(right: dict[str, Any]) -> None:
     right["users"][0]["hashing_algorithm"] = "rabbit_password_hashing_md5"
-    assert module.plan(QUEUES, right)[0] == ["user nova: new password"]
+    assert definitions.plan(QUEUES, right)[0] == ["user nova: new password"]
 
 
-def test_narrowed_permissions_are_given_back(module: ModuleType, right: dict[str, Any]) -> None:
+def test_narrowed_permissions_are_given_back(right: dict[str, Any]) -> None:
     right["permissions"][0]["write"] = "^$"
-    words, work = module.plan(QUEUES, right)
+    words, work = definitions.plan(QUEUES, right)
     assert words == ["user nova: permissions in virtual host /nova"]
     assert work["import"]["permissions"] == [{"user": "nova", "vhost": "/nova", **ALL}]
 
 
-def test_permissions_elsewhere_and_guest_go(module: ModuleType, right: dict[str, Any]) -> None:
+def test_permissions_elsewhere_and_guest_go(right: dict[str, Any]) -> None:
     right["permissions"].append({"user": "nova", "vhost": "/neutron", **ALL})
     right["permissions"].append({"user": "backup", "vhost": "/nova", **ALL})
     right["users"].append(user_of("guest", "guest"))
-    _words, work = module.plan(QUEUES, right)
+    _words, work = definitions.plan(QUEUES, right)
     assert work["clear_permissions"] == [["nova", "/neutron"]]
     assert work["delete_users"] == ["guest"]
 
 
 def test_a_granted_permission_on_anothers_virtual_host_is_given_and_stays(
-    module: ModuleType, right: dict[str, Any]
+    right: dict[str, Any],
 ) -> None:
     patterns = {"configure": "^x$", "write": "^y$", "read": "^z$"}
     queues = [QUEUES[0] | {"grants": [{"vhost": "/neutron", **patterns}]}, QUEUES[1]]
-    words, work = module.plan(queues, right)
+    words, work = definitions.plan(queues, right)
     assert words == ["user nova: permissions in virtual host /neutron"]
     given = {"user": "nova", "vhost": "/neutron", **patterns}
     assert work["import"]["permissions"] == [given]
     right["permissions"].append(given)
-    assert module.plan(queues, right)[0] == []
+    assert definitions.plan(queues, right)[0] == []
     # Without the grant it goes again.
-    assert module.plan(QUEUES, right)[1]["clear_permissions"] == [["nova", "/neutron"]]
+    assert definitions.plan(QUEUES, right)[1]["clear_permissions"] == [["nova", "/neutron"]]
 
 
-def test_policies_are_made_changed_and_taken_away(
-    module: ModuleType, right: dict[str, Any]
-) -> None:
+def test_policies_are_made_changed_and_taken_away(right: dict[str, Any]) -> None:
     rule = {"name": "bound", "pattern": "^n", "definition": {"max-length-bytes": 1000}}
     queues = [QUEUES[0] | {"policies": [rule]}, QUEUES[1]]
-    words, work = module.plan(queues, right)
+    words, work = definitions.plan(queues, right)
     assert words == ["virtual host /nova: policy bound"]
     (made,) = work["import"]["policies"]
     assert made == {"vhost": "/nova", "apply-to": "queues", "priority": 0, **rule}
     right["policies"] = [made, {"vhost": "/backup", "name": "another's", "pattern": "."}]
-    assert module.plan(queues, right)[0] == []
+    assert definitions.plan(queues, right)[0] == []
     changed = [QUEUES[0] | {"policies": [rule | {"definition": {"max-length-bytes": 1}}]}]
-    assert module.plan(changed, right)[0] == ["virtual host /nova: policy bound"]
-    assert module.plan(QUEUES, right)[1]["delete_policies"] == [["/nova", "bound"]]
+    assert definitions.plan(changed, right)[0] == ["virtual host /nova: policy bound"]
+    assert definitions.plan(QUEUES, right)[1]["delete_policies"] == [["/nova", "bound"]]
 
 
 class Node:
@@ -167,14 +161,12 @@ class Node:
 
 
 @pytest.fixture
-def node(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, right: dict[str, Any], tmp_path: Path
-) -> Node:
+def node(monkeypatch: pytest.MonkeyPatch, right: dict[str, Any], tmp_path: Path) -> Node:
     node = Node(right, "ok\n")
-    make = module.tempfile.mkstemp
-    monkeypatch.setattr(module.tempfile, "mkstemp", lambda **how: make(**{**how, "dir": tmp_path}))
-    monkeypatch.setattr(module.system, "run", node.run)
-    monkeypatch.setattr(module.pwd, "getpwnam", lambda _: module.pwd.getpwuid(0))
+    make, root = tempfile.mkstemp, pwd.getpwuid(0)
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **how: make(**{**how, "dir": tmp_path}))
+    monkeypatch.setattr(system, "run", node.run)
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: root)
     return node
 
 
@@ -187,13 +179,13 @@ ASKERS = [
 
 @pytest.mark.parametrize(("ask", "user", "said"), ASKERS)
 def test_what_a_node_has_is_read_and_what_it_lacks_is_given_to_it(
-    module: ModuleType, node: Node, ask: list[str], user: str | None, said: str
+    node: Node, ask: list[str], user: str | None, said: str
 ) -> None:
     node.said = said
     node.definitions["users"][0] = user_of("nova", "old")
-    assert module.work({"queues": QUEUES, "ask": ask}, False) == ["user nova: new password"]
+    assert definitions.declare(QUEUES, ask, False) == ["user nova: new password"]
     (made,) = node.got["import"]["users"]
-    assert module.is_password("n-secret", made)
+    assert definitions.is_password("n-secret", made)
     assert node.users == [user, user]
     assert not any(made["password_hash"] in word for word in node.argv)
     assert node.modes == [0o600, 0o600]
@@ -201,18 +193,16 @@ def test_what_a_node_has_is_read_and_what_it_lacks_is_given_to_it(
 
 
 @pytest.mark.parametrize("ask", [["rabbitmqctl"], ["erl_call", "-sname", "rabbit@c1"]])
-def test_a_refusal_is_an_error_and_the_file_goes_all_the_same(
-    module: ModuleType, node: Node, ask: list[str]
-) -> None:
+def test_a_refusal_is_an_error_and_the_file_goes_all_the_same(node: Node, ask: list[str]) -> None:
     # Both of them end well.
     node.said = "{error, not_today}\n"
-    with pytest.raises(module.QueueError, match="not_today"):
-        module.apply({}, ask)
+    with pytest.raises(definitions.QueueError, match="not_today"):
+        definitions.apply({}, ask)
     assert node.paths
     assert not any(path.exists() for path in node.paths)
 
 
-def test_a_plan_changes_nothing(module: ModuleType, node: Node) -> None:
+def test_a_plan_changes_nothing(node: Node) -> None:
     node.definitions["users"] = []
-    assert module.work({"queues": QUEUES, "ask": ["rabbitmqctl"]}, True)
+    assert definitions.declare(QUEUES, ["rabbitmqctl"], True)
     assert node.got is None

@@ -1,0 +1,1 @@
+"""The message queue of this host."""

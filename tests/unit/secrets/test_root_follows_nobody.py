@@ -298,7 +298,7 @@ ALLOWED = {
     "ring_files.py": f"/var/lib/cairn/rings: {ROOTS}; and unnamed files in /tmp",
     "switching.py": f"/etc and /var/lib/cairn: {ROOTS}",
     "cairn_stage.py": f"/var/cache/cairn: {ROOTS}",
-    "cairn_certificate.py": f"/etc/cairn/tls: {ROOTS}",
+    "tls.py": f"/etc/cairn/tls: {ROOTS}",
     "definitions.py": "a file of its own in /run, which is root's",
     "keep_state.py": "in /run/haproxy under a random name, by mkstemp; stands alone",
     "cairn_drain.py": f"/run/cairn: {ROOTS}",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import subprocess
 from pathlib import Path
-from types import ModuleType
-from typing import ClassVar
 
 import pytest
 from cryptography import x509
@@ -133,88 +131,3 @@ def test_half_an_authority_is_named(request_pem: str, authority: tuple[str, str]
     other = certificates.certificate_authority()
     with pytest.raises(CairnError, match="ca_key is not the key of ca_certificate"):
         sign(request_pem, (authority[0], other[1]))
-
-
-# --- the host's side -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def host(script: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module with its folders in a temporary one."""
-    module: ModuleType = script("plugins/modules/cairn_certificate.py")  # type: ignore[operator]
-    for name, path in {
-        "KEY": "host.key", "CERTIFICATE": "host.pem", "HOOKS": "reload.d", "RELOAD_DUE": ".untold",
-        "ANCHOR": "ca.crt", "BUNDLE": "bundle", "LINK": "cairn-ca.pem",
-    }.items():  # fmt: skip
-        monkeypatch.setattr(module, name, tmp_path / path)
-    monkeypatch.setattr(module, "GROUP", "root")
-    return module
-
-
-def hook(host: ModuleType, name: str, script: str) -> None:
-    host.HOOKS.mkdir(exist_ok=True)
-    (host.HOOKS / name).write_text(f"#!/bin/sh\n{script}\n")
-    (host.HOOKS / name).chmod(0o755)
-
-
-def test_the_key_is_made_once_and_closed(host: ModuleType) -> None:
-    assert host.ensure_key()
-    key = host.KEY.read_text()
-    assert host.KEY.stat().st_mode & 0o777 == 0o640
-    assert not host.ensure_key()
-    assert host.KEY.read_text() == key
-
-
-def test_the_request_of_a_host_can_be_signed(host: ModuleType, authority: tuple[str, str]) -> None:
-    host.ensure_key()
-    request = host.signing_request()
-    assert "PRIVATE" not in request
-    assert why(sign(request, authority), request, authority) is None
-
-
-def test_hooks_run_in_order_and_a_failing_one_is_named(host: ModuleType, tmp_path: Path) -> None:
-    hook(host, "b", f"echo b >> {tmp_path}/ran")
-    hook(host, "a", f"echo a >> {tmp_path}/ran")
-    (host.HOOKS / "notes").write_text("no program\n")
-    assert host.reload_services() == ["a", "b"]
-    assert (tmp_path / "ran").read_text() == "a\nb\n"
-    hook(host, "a", "echo out of order >&2; exit 3")
-    with pytest.raises(host.HostError, match=r"a \(exit 3\): out of order"):
-        host.reload_services()
-
-
-def test_trust_means_bundle_and_own_file(host: ModuleType, authority: tuple[str, str]) -> None:
-    pem = authority[0]
-    assert not host.trusted(pem)
-    host.BUNDLE.write_text(f"another\n{pem}")
-    assert not host.trusted(pem)
-    host.LINK.write_text(pem)
-    assert host.trusted(pem)
-    assert not host.trusted(certificates.certificate_authority()[0])
-
-
-def test_services_that_a_failed_run_did_not_reload_are_reloaded_by_the_next(
-    host: ModuleType, authority: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Module:
-        params: ClassVar = {
-            "authority": authority[0],
-            "certificate": "new",
-            "records": {"due-pki": "2027"},
-        }
-        check_mode = False
-
-    host.ensure_key()
-    host.BUNDLE.write_text(authority[0])
-    host.LINK.write_text(authority[0])
-    recorded: list[tuple[str, str]] = []
-    monkeypatch.setattr(host, "record", lambda *what: recorded.append(what))
-    hook(host, "service", "exit 1")
-    with pytest.raises(host.HostError, match="is installed, but services still use the old one"):
-        host.install(Module())
-    assert not host.request(Module())["complete"]
-    assert recorded == []
-    hook(host, "service", "exit 0")
-    assert host.install(Module())["reloaded"] == ["service"]
-    assert host.request(Module())["complete"]
-    assert recorded == [("due-pki", "2027")]

@@ -28,7 +28,7 @@ OURS = "ansible/module_utils/cairn_host/"
 # What a service's virtualenv has, whose Python runs it, and what is asked where it is.
 ELSEWHERE = {
     "service/oslo_validator.py": {"oslo_config"},
-    "cairn_catalog.py": {"requests"},
+    "identity/client.py": {"requests"},
     "probe/journal.py": {"libvirt"},
 }
 

@@ -23,6 +23,7 @@ from cairn.service import venv_cache
 from cairn.site import proxies
 from cairn.verify import run as verify_run
 from cairn_host import errors, paths
+from cairn_host.identity import client
 from cairn_host.probe import facts
 from cairn_host.service import health, virtualenv
 
@@ -304,11 +305,11 @@ def test_actions_hand_index_and_proxy_to_the_build(
 
 
 def test_the_catalog_is_asked_directly(
-    script: Callable[[str], ModuleType], everywhere: Listener, listen: Callable[..., Listener]
+    everywhere: Listener, listen: Callable[..., Listener]
 ) -> None:
     keystone = listen()
-    client = script("plugins/modules/cairn_catalog.py").Keystone(f"http://{keystone.at}/v3", "")
-    assert client._request("GET", "/regions").status_code == 404
+    asked = client.Client(f"http://{keystone.at}/v3", "")
+    assert asked._request("GET", "/regions").status_code == 404
     assert everywhere.asked == []
     assert keystone.asked == [("/v3/regions", "")]
 

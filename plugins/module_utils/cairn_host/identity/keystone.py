@@ -1,7 +1,7 @@
 """Reconciles keystone's services, endpoints, users and roles with those of the site.
 
-Runs on the first controller in keystone's own virtualenv. `api` is any object with the methods of
-`Api`; only `api` uses HTTP.
+Runs on the first controller in keystone's own virtualenv. `Declaration` takes any object with the
+methods of `Api`; only that object uses HTTP.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
+
+from .. import errors
+from .client import Client, bootstrap
 
 DOMAIN = "default"
 DOMAIN_ADMIN_ROLE = "admin"
@@ -236,3 +239,31 @@ class Declaration:
         for entry in more:
             path = f"/endpoints/{entry['id']}"
             self._write(f"endpoint {service['type']} {interface}: a second one", "DELETE", path)
+
+
+# --- on the host ------------------------------------------------------------------------------
+
+
+def declare(asked: Data, check_mode: bool) -> list[str]:
+    """Declare everything in this host's keystone; returns the changes as sentences.
+
+    `asked`: `auth_url` and `ca_file` of the API; `admin_password`; `bootstrap`, the command that
+    creates the administrator, and `user`, who runs it; and `region`, `services`, `users`, `domains`
+    and `roles` for `Declaration.declare`. If the administrator cannot log in, keystone is
+    bootstrapped first; in check mode nothing changes, and nothing more is known then. HostError if
+    keystone refuses a request, does not answer or cannot be bootstrapped.
+    """
+    client = Client(asked["auth_url"], asked["ca_file"])
+    changes: list[str] = []
+    if not client.login(asked["admin_password"]):
+        changes.append("user admin: bootstrapped")
+        if check_mode:
+            return changes
+        bootstrap(asked["bootstrap"], asked["user"], asked["admin_password"])
+        if not client.login(asked["admin_password"]):
+            raise errors.HostError("keystone was bootstrapped, but admin still cannot log in")
+    declaration = Declaration(client, check_mode=check_mode)
+    changes += declaration.declare(
+        asked["region"], asked["services"], asked["users"], asked["domains"], asked["roles"]
+    )
+    return changes

@@ -301,7 +301,7 @@ ALLOWED = {
     "tls.py": f"/etc/cairn/tls: {ROOTS}",
     "definitions.py": "a file of its own in /run, which is root's",
     "keep_state.py": "in /run/haproxy under a random name, by mkstemp; stands alone",
-    "cairn_drain.py": f"/run/cairn: {ROOTS}",
+    "draining.py": f"/run/cairn: {ROOTS}",
     "cairn_lease.py": f"/var/lib/cairn: {ROOTS}",
     "apt_sources.py": "a file of its own in /run, which is root's",
     "records.py": f"/var/lib/cairn: {ROOTS}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from json import dumps
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ import requests
 from keystoneauth1.exceptions import EndpointNotFound
 from openstack import exceptions
 
-from cairn.verify import meters
+from cairn.verify import meters, phases
 from cairn.verify import run as verify_run
 from cairn.verify.run import ProofError, Run
 
@@ -200,9 +199,9 @@ def test_without_gnocchi_there_is_nothing_to_remove(session: Session) -> None:
 
 
 def test_meters_that_cannot_be_removed_keep_their_project(
-    session: Session, script: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    session: Session,
 ) -> None:
     session.answers["/v1/resource/generic"] = (500, {})
     with pytest.raises(exceptions.HttpException):
         meters.forget(SimpleNamespace(session=session), "p1")
-    assert meters.forget in script("plugins/modules/cairn_verify.py").SWEEPERS
+    assert meters.forget in phases.SWEEPERS

@@ -26,6 +26,7 @@ from .transition import kept_path
 
 EXCHANGE = 2  # renameat2(2): swap both names atomically
 HERE = -100  # AT_FDCWD
+EMPTY = "(an empty file)\n"
 
 
 def file_content(file: Mapping[str, Any], venv: Mapping[str, Any] | None) -> bytes:
@@ -341,26 +342,30 @@ def show_difference(
     for unit in manifest["units"]:
         name = unit["unit"]
         if unit["text"]:
-            shown += difference(paths.UNITS / name, unit["text"])
-        if unit["dropin"] or generations.dropin(name).exists():
-            shown += difference(generations.dropin(name), unit["dropin"] or "")
+            shown += difference(paths.UNITS / name, unit["text"], rights=transition.UNIT_RIGHTS)
+        shown += difference(
+            generations.dropin(name), unit["dropin"] or None, rights=transition.UNIT_RIGHTS
+        )
     if old is None:
         return shown
     own = generations.read_own(role, old["id"], old)
     for name, faults in transition.own_faults(old, own).items():
         if "added" in faults:
-            shown += difference(paths.etc(role) / name.removeprefix("etc/"), "")
+            # Read in the generation: a service without files of its own has no link in /etc.
+            place = paths.generation(role, old["id"]) / name
+            by_link = paths.etc(role) / name.removeprefix("etc/")
+            shown += difference(place, None, shown_as=by_link if old.get("etc", True) else place)
     if old["id"] == manifest["id"]:
         return shown
     kept = {file["path"] for file in manifest["files"]}
     for file in old["files"]:
         if file["path"] not in kept:
-            shown += difference(live_place(role, file["path"]), "", bool(file.get("secret")))
+            shown += difference(live_place(role, file["path"]), None, bool(file.get("secret")))
     kept = {unit["unit"] for unit in manifest["units"]}
     for unit in old["units"]:
         if unit["unit"] not in kept:
             gone = (paths.UNITS / unit["unit"], generations.dropin(unit["unit"]))
-            shown += [one for place in gone for one in difference(place, "")]
+            shown += [one for place in gone for one in difference(place, None)]
     return shown
 
 
@@ -404,26 +409,51 @@ def read_text(path: Path) -> str:
         return ""
 
 
+def present_text(place: Path) -> str | None:
+    """The text of what is at a path, or what it is if that has no text; None if there is nothing.
+
+    Links are not followed, except for units, which are links.
+    """
+    try:
+        if place.is_symlink() and place.parent != paths.UNITS:
+            return f"(a symbolic link to {place.readlink()})\n"
+        if place.exists() and not place.is_file():
+            return "(not a file)\n"
+        return place.read_text(errors="replace")
+    except OSError:
+        return None
+
+
 def difference(
-    place: Path, after: str, secret: bool = False, rights: Mapping[str, Any] | None = None
+    place: Path,
+    after: str | None,
+    secret: bool = False,
+    rights: Mapping[str, Any] | None = None,
+    shown_as: Path | None = None,
 ) -> list[dict[str, str]]:
-    """The differences of a file's text, and of its mode and owner (`rights`)."""
+    """The differences of a file's text, and of its mode and owner (`rights`).
+
+    `after` is None if the file will not exist; `shown_as` is the path to show, if it is another.
+    """
     shown = []
-    before = read_text(place) if place.parent == paths.UNITS or not place.is_symlink() else ""
+    before = present_text(place)
     if before != after:
-        if secret:
+        if not (before or after):
+            texts = ("" if before is None else EMPTY, "" if after is None else EMPTY)
+        elif secret:
             texts = ("(a secret)\n" if before else "", "(a secret, changed)\n" if after else "")
         else:
-            texts = masking.mask_pair(before, after)
+            texts = masking.mask_pair(before or "", after or "")
         shown.append(texts)
-    found = generations.file_state(place)
-    if rights and found:
+    found = generations.file_state(place, follow=place.parent == paths.UNITS)
+    if rights and found and after is not None:
         wanted = f"mode {int(rights['mode'], 8):04o}, {rights['owner']}:{rights['group']}\n"
         present = f"mode {found.mode:04o}, {found.owner}:{found.group}\n"
         if present != wanted:
             shown.append((present, wanted))
+    header = str(shown_as or place)
     return [
-        {"before_header": str(place), "after_header": str(place), "before": old, "after": new}
+        {"before_header": header, "after_header": header, "before": old, "after": new}
         for old, new in shown
     ]
 

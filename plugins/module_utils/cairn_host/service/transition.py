@@ -18,6 +18,9 @@ Unit = Mapping[str, Any]
 RESTART = "restart"
 """In place of a fingerprint in running.json: the unit's text changed, a reload is not enough."""
 
+UNIT_RIGHTS = {"mode": "0644", "owner": "root", "group": "root"}
+"""Mode and owner of unit files and drop-ins."""
+
 STAGING = frozenset({"generation", "venv"})
 """Kinds of drift that a switch cannot repair: the generation must be staged again."""
 
@@ -167,9 +170,8 @@ def file_faults(
 
 
 def text_faults(text: str, found: FileState | None) -> list[str]:
-    """The aspects in which a unit file or drop-in differs; these are root's and world-readable."""
-    rights = {"mode": "0644", "owner": "root", "group": "root"}
-    return file_faults(rights, sha256(text.encode()), found)
+    """The aspects in which a unit file or drop-in differs."""
+    return file_faults(UNIT_RIGHTS, sha256(text.encode()), found)
 
 
 def wants_target(unit: Unit) -> str | None:
@@ -267,8 +269,8 @@ def _edited_files(old: Manifest, new: Manifest, seen: Seen, made: Decision) -> s
     for place, faults in damage.items():
         if place.startswith("root/"):
             continue
-        name = f"/etc/{old['role']}/{place.removeprefix('etc/')}"
-        made.mended.append(name if place.startswith("etc/") else place)
+        linked = place.startswith("etc/") and old.get("etc", True)
+        made.mended.append(f"/etc/{old['role']}/{place.removeprefix('etc/')}" if linked else place)
         if not place.startswith("etc/"):
             continue
         if "content" in faults:

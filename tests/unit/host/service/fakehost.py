@@ -6,7 +6,7 @@ import getpass
 import grp
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,22 @@ def install(root: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     read = generations.dpkg_state
     monkeypatch.setattr(generations, "dpkg_state", lambda where=root / "dpkg": read(where))
     return systemd
+
+
+def unshown(planned: Mapping[str, Any], shown: Iterable[Mapping[str, str]]) -> list[str]:
+    """What a plan of `svc` mends, and `--diff` does not show."""
+    headers = {one["before_header"] for one in shown if one["before"] != one["after"]}
+
+    def place(what: str) -> Path:
+        if what.startswith("drop-in of "):
+            return generations.dropin(what.removeprefix("drop-in of "))
+        if what.startswith(("unit ", "units/")):
+            return paths.UNITS / what[5:].lstrip("/")
+        if what.startswith("/etc/svc/"):
+            return paths.etc("svc") / what.removeprefix("/etc/svc/")
+        return Path(what) if what.startswith("/") else paths.current("svc").resolve() / what
+
+    return [what for what in planned["mended"] if str(place(what)) not in headers]
 
 
 def described_unit(name: str, fingerprint: str, **changes: Any) -> dict[str, Any]:

@@ -74,6 +74,9 @@ EDITS: dict[str, tuple[Edit, list[str], list[str]]] = {
         ["run.service"],
         [],
     ),
+    "an empty file that was added": (lambda _: sibling().touch(), ["run.service"], []),
+    "a link that was added": (lambda _: sibling().symlink_to("/dev/null"), ["run.service"], []),
+    "an own file that is a link": (lambda _: link(own()), ["run.service"], []),
     "the mode of an own file": (lambda _: own().chmod(0o666), [], []),
     "the mode of a file elsewhere": (lambda h: outside(h).chmod(0o666), [], []),
     "the owner of an own file": (lambda _: hand_over(own()), [], []),
@@ -91,6 +94,8 @@ EDITS: dict[str, tuple[Edit, list[str], list[str]]] = {
     "a drop-in": (lambda h: dropin(h).write_text("[Service]\n"), ["run.service"], []),
     "a drop-in that was removed": (lambda h: dropin(h).unlink(), ["run.service"], []),
     "a drop-in's mode": (lambda h: dropin(h).chmod(0o666), [], []),
+    "an empty drop-in that was added": (lambda _: empty_dropin(), ["other.service"], []),
+    "a unit's mode": (lambda _: (paths.UNITS / "run.service").chmod(0o666), [], []),
     "a link for the boot": (
         lambda _: (paths.UNITS / "multi-user.target.wants" / "run.service").unlink(),
         [],
@@ -99,6 +104,23 @@ EDITS: dict[str, tuple[Edit, list[str], list[str]]] = {
     "the link in /etc": (lambda _: replace(paths.etc("svc"), "a file"), [], []),
     "a unit that was stopped": (lambda h: h.active.remove("run.service"), ["run.service"], []),
 }
+
+
+def sibling() -> Path:
+    return own().parent / "x.conf"
+
+
+def link(path: Path) -> None:
+    """Put a link to a copy of a file in its place."""
+    copy = path.rename(path.parents[1] / "copy")
+    path.symlink_to(copy)
+
+
+def empty_dropin() -> None:
+    """Add a drop-in of Cairn's name to a unit that has none."""
+    place = generations.dropin("other.service")
+    place.parent.mkdir()
+    place.touch()
 
 
 def hand_over(path: Path) -> None:
@@ -117,7 +139,8 @@ def test_a_hand_edit_is_found_planned_and_mended_with_its_restart(host: Systemd,
     edit, restarted, reloaded = EDITS[what]
     edit(host)
     assert len(drift()) >= 1
-    planned, _ = switching.plan("svc", "aaa")
+    planned, shown = switching.plan("svc", "aaa")
+    assert fakehost.unshown(planned, shown) == []
     done = switching.switch("svc", "aaa")
     assert (done["restarted"], done["reloaded"]) == (restarted, reloaded)
     assert done["changed"]
@@ -143,6 +166,37 @@ def test_a_hand_edit_does_not_come_back_by_a_rollback(host: Systemd, what: str) 
     assert drift() == []
     assert (own().read_text(), outside(host).read_text()) == ("one\n", "two\n")
     assert not (own().parent / "svc.conf.d" / "x.conf").exists()
+
+
+@pytest.mark.parametrize("text", ["by hand", ""])
+def test_a_file_added_to_a_service_without_files_of_its_own_is_shown(
+    host: Systemd, text: str
+) -> None:
+    """Such a service has no link in /etc: the file lies in the generation alone."""
+    bare = {**generation(host, "bbb"), "files": [], "etc": False}
+    paths.etc("svc").unlink()
+    staging.stage(bare)
+    switching.switch("svc", "bbb")
+    added = paths.generation("svc", "bbb") / "etc" / "x.conf"
+    added.write_text(text)
+    planned, shown = switching.plan("svc", "bbb")
+    assert planned["mended"] == ["etc/x.conf"]
+    assert [one["before_header"] for one in shown] == [str(added)]
+    assert (shown[0]["before"], shown[0]["after"]) == (text or "(an empty file)\n", "")
+    assert switching.switch("svc", "bbb")["mended"] == ["etc/x.conf"]
+    assert not added.exists()
+
+
+@pytest.mark.parametrize("where", [own, outside])
+def test_an_empty_file_that_was_removed_is_shown(host: Systemd, where: Any) -> None:
+    empty = generation(host, "bbb", one="", two="")
+    staging.stage(empty)
+    switching.switch("svc", "bbb")
+    place = where(host) if where is outside else where()
+    place.unlink()
+    planned, shown = switching.plan("svc", "bbb")
+    assert fakehost.unshown(planned, shown) == []
+    assert [(one["before"], one["after"]) for one in shown] == [("", "(an empty file)\n")]
 
 
 def test_a_unit_whose_file_was_edited_restarts_though_the_new_generation_has_the_same(

@@ -27,6 +27,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from . import plain_yaml
 from .errors import CairnError
 
 ENDINGS = (".json", ".yaml", ".yml")
@@ -115,7 +116,7 @@ def read_database(paths: Sequence[Path]) -> Database:
         number = 0
         for name, text in _texts(path):
             try:
-                record = json.loads(text) if name.endswith(".json") else _yaml(text)
+                record = json.loads(text) if name.endswith(".json") else plain_yaml.load(text)
             except (ValueError, yaml.YAMLError) as error:
                 raise AuditError(f"{path}: {name} cannot be read: {error}") from None
             if isinstance(record, dict) and ("affected" in record or "affected-products" in record):
@@ -143,11 +144,6 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         yield path.name, path.read_text()
     else:
         raise AuditError(f"{path} is not there; save one as docs/audit.md says")
-
-
-def _yaml(text: str) -> Any:
-    # The pure loader takes minutes for a whole database.
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
 
 
 def _date(value: Any) -> datetime.date:
@@ -227,7 +223,7 @@ def _normal(version: Any) -> str:
 
 def read_exemptions(path: Path) -> list[Exemption]:
     """Read the list of exceptions; AuditError names the entry that is wrong."""
-    entries = yaml.safe_load(path.read_text()) or []
+    entries = plain_yaml.load(path.read_text()) or []
     found = []
     for entry in entries:
         if not isinstance(entry, dict) or set(entry) != EXCEPTION_KEYS:

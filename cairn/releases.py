@@ -26,6 +26,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from . import plain_yaml
 from .errors import CairnError
 
 FILE = "release.yml"
@@ -60,7 +61,7 @@ def read(folder: Path) -> Release:
     """Read the release in `folder`; ReleaseError when its file is missing or wrong."""
     path = folder / FILE
     try:
-        content = yaml.safe_load(path.read_text())
+        content = plain_yaml.load(path.read_text())
     except OSError as error:
         raise ReleaseError(
             f"{path}: {error.strerror}; a release names its versions there"

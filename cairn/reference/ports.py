@@ -52,7 +52,13 @@ def role_of(flow: Flow) -> str:
 
 def of_role(role: str) -> list[Flow]:
     """The flows that lead to a role's service."""
-    return [flow for flow in flows.read() if role_of(flow) == role]
+    return [flow for flow in all_flows() if role_of(flow) == role]
+
+
+@functools.cache
+def all_flows() -> tuple[Flow, ...]:
+    """All flows of the project."""
+    return tuple(flows.read())
 
 
 def ends(names: Iterable[str]) -> str:
@@ -82,7 +88,7 @@ COLUMNS = ("port", "protocol", "what", "on", "plane", "from", "role")
 
 def ports_page() -> str:
     """The whole page."""
-    known = flows.read()
+    known = all_flows()
     inside = [flow for flow in known if "outside" not in flow.targets]
     outside = [flow for flow in known if "outside" in flow.targets]
     wide = [f"- {flow.name}: {flow.wildcard}." for flow in known if flow.wildcard]

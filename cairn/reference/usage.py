@@ -84,10 +84,10 @@ def names_in(path: Path) -> frozenset[str]:
 
 
 def _names_in_python(tree: ast.AST) -> Iterator[str]:
-    prose = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)
-    }  # docstrings and texts beside constants
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    # Docstrings and texts beside constants.
+    prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr) and (pattern := _pattern(node)):
             yield from (name for name in known() if pattern.fullmatch(name))
         elif (
@@ -142,7 +142,17 @@ def sources() -> tuple[Path, ...]:
 
 def readers(name: str) -> list[str]:
     """The files that read a variable, relative to the project."""
-    return [p.relative_to(PROJECT).as_posix() for p in sources() if name in _names(p)]
+    return _readers().get(name, [])
+
+
+@functools.cache
+def _readers() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in sources():
+        place = path.relative_to(PROJECT).as_posix()
+        for name in _names(path):
+            found.setdefault(name, []).append(place)
+    return found
 
 
 def _names(path: Path) -> frozenset[str]:

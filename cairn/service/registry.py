@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from .. import PROJECT
+from .. import PROJECT, plain_yaml
 from ..errors import DescriptionError
 from . import blocks
 from .description import by_uwsgi, catalog_entries, chosen
@@ -39,7 +37,7 @@ def read(load: Callable[[Path], Any], project: Path = PROJECT) -> dict[str, dict
 
 def plain(path: Path) -> Any:
     """A YAML file as plain data, without Ansible's tags."""
-    return yaml.safe_load(path.read_text())
+    return plain_yaml.load(path.read_text())
 
 
 def descriptions(project: Path = PROJECT) -> dict[str, dict[str, Any]]:
@@ -102,7 +100,7 @@ def catalog_types(described: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
     """A role's default variables, with their Jinja."""
-    loaded: dict[str, Any] = yaml.safe_load(
+    loaded: dict[str, Any] = plain_yaml.load(
         (project / "roles" / role / "defaults" / "main.yml").read_text()
     )
     return loaded
@@ -126,10 +124,10 @@ def roles(project: Path = PROJECT) -> list[str]:
 
 def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
     """Names that an inventory may set, and names that only a run sets."""
-    data = yaml.safe_load((VARIABLES).read_text())
+    data = plain_yaml.load((VARIABLES).read_text())
     known = set(data["inventory"])
     for path in (project / "roles").glob("*/meta/argument_specs.yml"):
-        specs = (yaml.safe_load(path.read_text()) or {}).get("argument_specs", {})
+        specs = (plain_yaml.load(path.read_text()) or {}).get("argument_specs", {})
         for spec in specs.values():
             known |= set((spec or {}).get("options") or {})
     known |= {
@@ -144,7 +142,7 @@ def variables(project: Path = PROJECT) -> tuple[set[str], set[str]]:
 @functools.cache
 def merged(project: Path = PROJECT) -> dict[str, int]:
     """Variables that are merged across the inventory's groups, with the depth of their keys."""
-    data = yaml.safe_load((VARIABLES).read_text())
+    data = plain_yaml.load((VARIABLES).read_text())
     configured = [
         role for role, description in descriptions(project).items() if "config" in description
     ]

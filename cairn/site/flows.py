@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from .. import PROJECT
+from .. import PROJECT, plain_yaml
 from ..errors import DescriptionError
 
 FILE = PROJECT / "roles/service/files/flows.yml"
@@ -55,7 +53,7 @@ class Flow:
 def read(path: Path = FILE) -> list[Flow]:
     """Return the flows of a file; DescriptionError names an incomplete entry."""
     found = []
-    for entry in yaml.safe_load(path.read_text()):
+    for entry in plain_yaml.load(path.read_text()):
         if set(entry) - OPTIONAL != KEYS:
             raise DescriptionError(f"{path.name}: {entry}: has {sorted(entry)}, not {sorted(KEYS)}")
         first, _, last = str(entry["port"]).partition("-")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from .. import plain_yaml
 
 
 class Renamed(NamedTuple):
@@ -24,7 +24,7 @@ class Renamed(NamedTuple):
 @functools.cache
 def table() -> Mapping[str, Renamed]:
     """Every former name."""
-    data = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text())
+    data = plain_yaml.load(Path(__file__).with_suffix(".yml").read_text())
     return {former: Renamed(**entry) for former, entry in data.items()}
 
 

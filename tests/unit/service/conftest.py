@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cairn.service import registry
 from cairn.service.model import Model
 
 SITE: dict[str, Any] = {
@@ -62,12 +63,18 @@ EXAMPLE = {
 }
 
 
+def dump(value: Any) -> str:
+    """Write YAML, by libyaml where it is there."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(value, Dumper=dumper, sort_keys=False))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project folder with the one role `example` and its lock."""
     role = tmp_path / "roles" / "example"
     (role / "vars").mkdir(parents=True)
-    (role / "vars" / "main.yml").write_text(yaml.safe_dump(EXAMPLE, sort_keys=False))
+    (role / "vars" / "main.yml").write_text(dump(EXAMPLE))
     (tmp_path / "releases" / "2026.1").mkdir(parents=True)
     (tmp_path / "releases" / "2026.1" / "example.lock").write_text("example==1 --hash=sha256:0\n")
     return tmp_path
@@ -82,7 +89,8 @@ def make_model(project: Path) -> Callable[..., Model]:
         return Model(
             host=host,
             variables={"cairn_site": SITE, "cairn_secrets": secrets, **variables},
-            load=lambda path: yaml.safe_load(path.read_text()),
+            # A function of its own: what registry reads is kept by it.
+            load=lambda path: registry.plain(path),
             template=lambda value, _variables: value,
             render=lambda path, _variables: path.read_text(),
             project=project,
@@ -97,8 +105,8 @@ def edit(project: Path) -> Callable[[Mapping[str, Any]], None]:
 
     def change(changes: Mapping[str, Any]) -> None:
         path = project / "roles" / "example" / "vars" / "main.yml"
-        described = yaml.safe_load(path.read_text())
+        described = registry.plain(path)
         described["example_service"].update(changes)
-        path.write_text(yaml.safe_dump(described, sort_keys=False))
+        path.write_text(dump(described))
 
     return change

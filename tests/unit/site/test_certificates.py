@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import subprocess
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from cairn.errors import CairnError
 from cairn.site import certificates
 
-# The authority of the tests is made today.
-NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 SUBJECTS = ["controller1", "192.0.2.11", "cloud.example.org", "2001:db8::11"]
+
+
+@functools.cache
+def now() -> datetime.datetime:
+    """The time of the first test: the authority of the tests is made today."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +39,11 @@ def signing_request(folder: Path, name: str = "controller1") -> str:
 
 
 def sign(request_pem: str, authority: tuple[str, str], days: int = 397) -> str:
-    return certificates.sign(request_pem, SUBJECTS, *authority, days=days, now=NOW)
+    return certificates.sign(request_pem, SUBJECTS, *authority, days=days, now=now())
 
 
 def why(pem: str, request_pem: str, authority: tuple[str, str], **other: object) -> str | None:
-    given: dict[str, object] = {"subjects": SUBJECTS, "now": NOW, "renew_days": 30, **other}
+    given: dict[str, object] = {"subjects": SUBJECTS, "now": now(), "renew_days": 30, **other}
     return certificates.why_renew(pem, request_pem, authority_pem=authority[0], **given)  # type: ignore[arg-type]
 
 
@@ -49,7 +54,7 @@ def test_an_independent_verifier_accepts_every_subject(
     certificate = x509.load_pem_x509_certificate(sign(request_pem, authority).encode())
     wanted = certificates.general_names([name])[0]
     store = Store([x509.load_pem_x509_certificate(authority[0].encode())])
-    verifier = PolicyBuilder().store(store).time(NOW).build_server_verifier(wanted)  # type: ignore[arg-type]
+    verifier = PolicyBuilder().store(store).time(now()).build_server_verifier(wanted)  # type: ignore[arg-type]
     assert verifier.verify(certificate, [])
 
 
@@ -78,9 +83,9 @@ def test_the_order_of_names_does_not_matter(request_pem: str, authority: tuple[s
 
 def test_it_is_renewed_in_time_and_not_before(request_pem: str, authority: tuple[str, str]) -> None:
     pem = sign(request_pem, authority, days=90)
-    wanted = (NOW + datetime.timedelta(days=60)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    wanted = (now() + datetime.timedelta(days=60)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert certificates.due(pem, 30) == wanted
-    early, late = (NOW + datetime.timedelta(days=60, hours=h) for h in (-1, 1))
+    early, late = (now() + datetime.timedelta(days=60, hours=h) for h in (-1, 1))
     assert why(pem, request_pem, authority, now=early) is None
     assert why(pem, request_pem, authority, now=late) == "it has 29 days left"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 Make = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -132,16 +133,31 @@ def test_without_an_operator_the_command_is_explained(root: Path, site: Path) ->
 )
 @pytest.mark.parametrize("inventory", ["site", "site/hosts.yml"])
 def test_the_command_is_found_where_the_role_writes_it(
-    root: Path, site: Path, variables: dict[str, str], folder: str, inventory: str
+    script: Callable[[str], ModuleType],
+    site: Path,
+    variables: dict[str, str],
+    folder: str,
+    inventory: str,
 ) -> None:
+    with_secrets(site, variables)
+    found = script("tools/openstack.py").directory(site.parent / inventory)
+    assert found == (site.parent / folder).resolve()
+
+
+def with_secrets(site: Path, variables: dict[str, str]) -> None:
+    """Give an inventory variables; they may stand beside secrets, which have to be opened."""
     (site / "group_vars/all/site.yml").write_text(yaml.safe_dump(variables))
-    # Cloud names and such may stand beside secrets, which have to be opened.
+    vault = VaultLib([("default", VaultSecret(b"word"))])
     secret = site / "group_vars/all/secrets.yml"
-    secret.write_text("cairn_secrets: {one: word}\n")
+    secret.write_bytes(vault.encrypt("cairn_secrets: {one: word}\n"))
     (site / ".vault-password").write_text("word\n")
-    vault = [Path(sys.executable).with_name("ansible-vault"), "encrypt", secret]
-    subprocess.run(vault, cwd=root, check=True, capture_output=True)
-    command = site.parent / folder / "openstack"
+
+
+@pytest.mark.parametrize("inventory", ["site", "site/hosts.yml"])
+def test_the_command_gets_its_words(root: Path, site: Path, inventory: str) -> None:
+    kept = {"cairn_operator_dir": "{{ inventory_dir }}/../{{ kept }}", "kept": "a b"}
+    with_secrets(site, kept)
+    command = site.parent / "a b/openstack"
     command.parent.mkdir(parents=True)
     command.write_text('#!/bin/sh\necho "$0 was asked: $*"\n')
     command.chmod(0o755)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 
 Run = Callable[..., list[str]]
+# Looking for plugins takes pytest three seconds.
+FEW_PLUGINS = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -177,8 +180,14 @@ def test_what_could_not_be_built_is_not_proved(
     ],
 )
 def test_pytest_counts_its_own_tests(
-    tool: ModuleType, run: Run, tmp_path: Path, body: str, counted: tuple[int, int, int]
+    tool: ModuleType,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    counted: tuple[int, int, int],
 ) -> None:
+    monkeypatch.setenv(*FEW_PLUGINS)
     (tmp_path / "test_it.py").write_text(body)
     *_, last = run(tool.Step("it", f"pytest -q -p no:cacheprovider {tmp_path}", junit=True))
     assert last == "{} passed, {} failed, {} skipped".format(*counted)
@@ -206,8 +215,9 @@ def test_tests_that_failed_are_named_at_the_end(tool: ModuleType, run: Run, tmp_
 
 
 def test_skipped_tests_are_counted_with_their_steps(
-    tool: ModuleType, run: Run, tmp_path: Path
+    tool: ModuleType, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(*FEW_PLUGINS)
     (tmp_path / "test_it.py").write_text(
         "import pytest\n@pytest.mark.skip\ndef test_a(): pass\ndef test_b(): pass\n"
         "def test_c(): pytest.skip('no Python 3.13')\n"
@@ -287,8 +297,9 @@ def test_every_lab_test_finds_its_fixtures(root: Path) -> None:
     """Without a lab. Otherwise a missing fixture is seen after an hour."""
     words = ("-q", "-m", "lab", "--setup-plan", "-p", "no:cacheprovider", "tests/lab")
     planned = subprocess.run(
-        [sys.executable, "-m", "pytest", *words], cwd=root, capture_output=True, text=True
-    )
+        [sys.executable, "-m", "pytest", *words],
+        cwd=root, env=dict([*os.environ.items(), FEW_PLUGINS]), capture_output=True, text=True,
+    )  # fmt: skip
     assert planned.returncode == 0, planned.stdout + planned.stderr
 
 

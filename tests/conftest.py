@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import copy
+import functools
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -321,11 +322,29 @@ def make_model(root: Path, secrets: dict[str, str]) -> Callable[..., Model]:
 
 
 @pytest.fixture(scope="session")
-def content(make_model: Callable[..., Model]) -> Callable[..., str]:
+def manifest_of(make_model: Callable[..., Model]) -> Callable[..., Any]:
+    """Give the manifest of a role on a host; without host variables it is made once."""
+
+    @functools.cache
+    def plain(role: str, name: str, controllers: int, services: tuple[str, ...]) -> Any:
+        return make_model(name, controllers, services).manifest(role)
+
+    def get(
+        role: str, name: str, controllers: int = 1, services: Sequence[str] = (), **variables: Any
+    ) -> Any:
+        if variables:
+            return make_model(name, controllers, services, **variables).manifest(role)
+        return copy.deepcopy(plain(role, name, controllers, tuple(services)))
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def content(manifest_of: Callable[..., Any]) -> Callable[..., str]:
     """Give the content of a file that a role makes for a host."""
 
     def get(role: str, path: str, name: str = "controller1", **arguments: Any) -> str:
-        manifest = make_model(name, **arguments).manifest(role)
+        manifest = manifest_of(role, name, **arguments)
         assert manifest is not None, f"{role} has no part on {name}"
         (found,) = [file["content"] for file in manifest["files"] if file["path"] == path]
         return str(found)
@@ -346,11 +365,11 @@ def ini(content: Callable[..., str]) -> Callable[..., dict[str, dict[str, str]]]
 
 
 @pytest.fixture
-def units(make_model: Callable[..., Model]) -> Callable[..., dict[str, dict[str, Any]]]:
+def units(manifest_of: Callable[..., Any]) -> Callable[..., dict[str, dict[str, Any]]]:
     """Give the units that a host has of a role, by name."""
 
     def get(role: str, name: str, **keywords: Any) -> dict[str, dict[str, Any]]:
-        manifest = make_model(name, **keywords).manifest(role)
+        manifest = manifest_of(role, name, **keywords)
         assert manifest is not None
         return {unit["name"]: unit for unit in manifest["units"]}
 

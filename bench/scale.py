@@ -118,6 +118,6 @@ def measure(sizes: tuple[int, ...] = (10, 100, 300)) -> dict[str, dict[str, floa
     found = {}
     for computes in sizes:
         folder = prepare(computes)
-        run(folder, record=True)
+        run(folder, record=True, playbook="preflight.yml")
         found[str(computes)] = run(folder, record=False)
     return found

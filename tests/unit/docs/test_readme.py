@@ -93,7 +93,9 @@ def test_the_ten_lines(checkout: Path, environment: dict[str, str]) -> None:
     steps = ["secrets", "plan", "site", "verify", "openstack", "site"]
     assert kinds == ["cp", "$EDITOR", "$EDITOR", "$EDITOR", *steps]
     site, environ = checkout / "inventories/site", dict(environment)
-    for position, (kind, command) in enumerate(zip(kinds, commands, strict=True)):
+    # The last is the seventh again: tests/lab/cloud/test_second_run.py holds what comes of it.
+    assert commands[-1].split() == commands[6].split()
+    for kind, command in zip(kinds[:-1], commands[:-1], strict=True):
         done = run(command, checkout, environ)
         said = f"{command}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         if kind in ("verify", "openstack"):
@@ -112,13 +114,12 @@ def test_the_ten_lines(checkout: Path, environment: dict[str, str]) -> None:
             del environ["CAIRN_SIMULATED_RECORD"]
         elif kind == "site":
             assert (site / ".operator/clouds.yaml").exists(), said
-            again = position == len(commands) - 1
             assert "unchanged (remote calls): compute1 (0)" in done.stdout, said
-            assert ("localhost: 4 changes" in done.stdout) is not again, said
+            assert "localhost: 4 changes" in done.stdout, said
 
 
 def test_an_inventory_elsewhere(
-    checkout: Path, environment: dict[str, str], tmp_path: Path
+    checkout: Path, environment: dict[str, str], simulated: Callable[..., Any], tmp_path: Path
 ) -> None:
     """By its absolute path, outside the checkout; the example with all its hosts."""
     site = tmp_path / "elsewhere/site"
@@ -129,8 +130,10 @@ def test_an_inventory_elsewhere(
     assert f"{site}/.vault-password: new vault password" in done.stdout, done.stderr
     done = run(f"make secrets INVENTORY={site}/", checkout, environment)
     assert "complete, nothing added" in done.stdout, done.stderr
-    path = f"PATH={ROOT}/.venv/bin:$PATH"
-    done = run(f"{path} ansible-playbook -i {site} playbooks/preflight.yml", checkout, environment)
+    # Every host's variables are judged; one host of each other group stands for all in what is
+    # asked of hosts.
+    asked = "controller,network1,compute1,storage1"
+    done = simulated(site, "preflight.yml", "--limit", asked)
     assert done.returncode == 0, done.stdout[-6000:]
     assert not re.search(r"^(WARNING|ERROR) ", done.stdout, re.M), done.stdout[-6000:]
 

@@ -40,9 +40,10 @@ def check_public(
     if not chain:
         return [_error(f"{PUBLIC} contains no PEM certificate", "set it to the certificate's text")]
     found = _key_findings(PUBLIC_KEY, key, PUBLIC, chain[0])
+    subjects = _listed(certificate_subjects(chain[0]))
     found += [
         _error(
-            f"{PUBLIC} is not for {name}, but for {_listed(certificate_subjects(chain[0]))}",
+            f"{PUBLIC} is not for {name}, but for {subjects}",
             "get one for that name, or correct cairn_public_name",
         )
         for name in names
@@ -117,7 +118,8 @@ def check_host_certificate(host: str, end: str, now: datetime.datetime) -> list[
     if moment - now > SOON:
         return []
     remedy = "make renew; on a control node with systemd a timer does so"
-    return [Finding(WARNING, CHECK, f"has a certificate that {_ends(moment, now)}", remedy, host)]
+    when = _ended(moment) if moment <= now else _ends(moment, now)
+    return [Finding(WARNING, CHECK, f"has a certificate that {when}", remedy, host)]
 
 
 def _error(text: str, remedy: str) -> Finding:
@@ -173,25 +175,30 @@ def _time_findings(
     name: str, chain: list[x509.Certificate], now: datetime.datetime, remedy: str
 ) -> list[Finding]:
     first = min(chain, key=lambda one: one.not_valid_after_utc)
-    latest = max(one.not_valid_before_utc for one in chain)
+    start = max(one.not_valid_before_utc for one in chain)
+    end = first.not_valid_after_utc
     which = "" if first is chain[0] else f" (its {first.subject.rfc4514_string()})"
-    if latest > now:
+    if start > now:
         return [
             _error(
-                f"{name} is valid only from {_day(latest)} on",
+                f"{name} is valid only from {_day(start)} on",
                 "check it, and the control node's clock",
             )
         ]
-    if first.not_valid_after_utc - now > SOON:
+    if end - now > SOON:
         return []
-    ended = first.not_valid_after_utc <= now
-    text = f"{name}{which} {_ends(first.not_valid_after_utc, now)}"
-    return [Finding(ERROR if ended else WARNING, CHECK, text, remedy)]
+    if end <= now:
+        return [_error(f"{name}{which} {_ended(end)}", remedy)]
+    return [Finding(WARNING, CHECK, f"{name}{which} {_ends(end, now)}", remedy)]
+
+
+def _ended(end: datetime.datetime) -> str:
+    return f"ended on {_day(end)}"
 
 
 def _ends(end: datetime.datetime, now: datetime.datetime) -> str:
     days = (end - now).days
-    return f"ended on {_day(end)}" if end <= now else f"ends on {_day(end)}, in {days} days"
+    return f"ends on {_day(end)}, in {days} days"
 
 
 def _day(moment: datetime.datetime) -> str:

@@ -261,9 +261,7 @@ def lease_findings(task_vars: Any) -> list[Finding]:
         if (holder := (task_vars["hostvars"][name].get("cairn_host") or {}).get("lease"))
     }
     running = {
-        name: lease.sentence(holder)
-        for name, holder in holders.items()
-        if not lease.has_ended(holder, mine)
+        name: holder for name, holder in holders.items() if not lease.has_ended(holder, mine)
     }
     return list(check_lease(running))
 

@@ -24,13 +24,14 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
     refusal = login.explain(host, str(host.get("login", ""))) if "os" not in host else None
     if refusal:
         return [Finding(ERROR, "login", *refusal, name)]
+    reason = _first_line(host)
     if host.get("unreachable"):
         alone = set(groups) == {"compute"}
         return [
             Finding(
                 WARNING if alone else ERROR,
                 "reachable",
-                f"cannot be reached: {_first_line(host)}",
+                f"cannot be reached: {reason}",
                 "it is left out of this run; run again when it is back"
                 if alone
                 else f"switch it on, mend the connection, or leave it out: --limit '!{name}'",
@@ -42,7 +43,7 @@ def check_reachable(name: str, host: Mapping[str, Any], groups: Sequence[str]) -
             Finding(
                 ERROR,
                 "reachable",
-                f"was reached but could not be asked: {_first_line(host)}",
+                f"was reached but could not be asked: {reason}",
                 "Cairn needs root and /usr/bin/python3 on every host",
                 name,
             )
@@ -110,13 +111,13 @@ def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
             )
         )
     if tuple(map(int, host["python"].split(".")[:2])) < PYTHON:
-        wanted = ".".join(map(str, PYTHON))
+        minimum = ".".join(map(str, PYTHON))
         found.append(
             Finding(
                 ERROR,
                 "system",
                 f"has Python {host['python']}",
-                f"Debian's python3 must be {wanted} or newer",
+                f"Debian's python3 must be {minimum} or newer",
                 name,
             )
         )
@@ -148,13 +149,14 @@ def check_memory(
 ) -> list[Finding]:
     """The host has the largest minimum memory of its groups."""
     group = max(groups, key=lambda g: least.get(g, 0))
-    if host["memory_mb"] >= least.get(group, 0):
+    minimum = least.get(group, 0)
+    if host["memory_mb"] >= minimum:
         return []
     return [
         Finding(
             ERROR,
             "memory",
-            f"has {host['memory_mb']} MiB of memory; a {group} host needs {least[group]}",
+            f"has {host['memory_mb']} MiB of memory; a {group} host needs {minimum}",
             "add memory, or lower cairn_minimum_memory_mb if it is enough for you",
             name,
         )

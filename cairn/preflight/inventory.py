@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from ..site import host_names, lease
 from ..site.planes import GROUPS
@@ -48,24 +49,24 @@ def check_groups(groups: Mapping[str, Sequence[str]]) -> list[Finding]:
         )
     for group in _foreign(groups):
         near = nearest(group, (*GROUPS, OPERATOR), GROUP_LIKENESS)
-        lost = [host for host in groups[group] if host not in groups.get(near or "", ())]
-        if near and lost and group not in suggested:
+        hosts = [host for host in groups[group] if host not in groups.get(near or "", ())]
+        if near and hosts and group not in suggested:
             found.append(
                 Finding(
                     WARNING,
                     "inventory",
-                    f"group {group} is not one of Cairn's, so {', '.join(lost[:5])}"
-                    f"{', …' if lost[5:] else ''} will not become {near} hosts",
+                    f"group {group} is not one of Cairn's, so {', '.join(hosts[:5])}"
+                    f"{', …' if hosts[5:] else ''} will not become {near} hosts",
                     f"correct it to {near} if that was meant",
                 )
             )
-    controllers = len(groups.get("controller", ()))
-    if controllers and controllers % 2 == 0:
+    count = len(groups.get("controller", ()))
+    if count and count % 2 == 0:
         found.append(
             Finding(
                 WARNING,
                 "inventory",
-                f"{controllers} controllers tolerate no more failures than {controllers - 1} would",
+                f"{count} controllers tolerate no more failures than {count - 1} would",
                 "use an odd number: databases and queues need a majority",
             )
         )
@@ -323,12 +324,12 @@ def check_api_names(
     return found
 
 
-def check_lease(running: Mapping[str, str]) -> list[Finding]:
-    """No other run is changing the site; running: controller to a sentence on the run.
+def check_lease(running: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """No other run is changing the site; running: controller to the holder of its lease.
 
     Only a warning: a run with changes is refused when it takes the lease.
     """
     return [
-        Finding(WARNING, "lease", sentence, lease.REMEDY, name)
-        for name, sentence in running.items()
+        Finding(WARNING, "lease", lease.sentence(holder), lease.REMEDY, name)
+        for name, holder in running.items()
     ]

@@ -38,15 +38,15 @@ def check_nics(
     """
     found = []
     cards = {nic["mac"]: (own, nic) for own, nic in host["nics"].items() if not nic["kind"]}
-    for wanted, given in nics.items():
+    for nic_name, given in nics.items():
         if given["mac"] not in cards:
             there = ", ".join(f"{mac} ({own})" for mac, (own, _) in sorted(cards.items()))
             found.append(
                 Finding(
                     ERROR,
                     "nics",
-                    f"has no NIC {given['mac']} ({wanted}); it has {there}",
-                    f"correct cairn_nics.{wanted}.mac",
+                    f"has no NIC {given['mac']} ({nic_name}); it has {there}",
+                    f"correct cairn_nics.{nic_name}.mac",
                     name,
                 )
             )
@@ -63,7 +63,7 @@ def check_nics(
                 Finding(
                     WARNING if spared else ERROR,
                     "nics",
-                    f"NIC {wanted} ({given['mac']}, now {own}) has no link"
+                    f"NIC {nic_name} ({given['mac']}, now {own}) has no link"
                     + (f"; {bond} works without it" if spared else ""),
                     "check the cable and the switch port",
                     name,
@@ -74,8 +74,9 @@ def check_nics(
                 Finding(
                     ERROR,
                     "nics",
-                    f"NIC {wanted} supports an MTU of {nic['max_mtu']} at most, not {given['mtu']}",
-                    f"lower cairn_nics.{wanted}.mtu and the MTU of its planes",
+                    f"NIC {nic_name} supports an MTU of {nic['max_mtu']} at most, "
+                    f"not {given['mtu']}",
+                    f"lower cairn_nics.{nic_name}.mtu and the MTU of its planes",
                     name,
                 )
             )
@@ -115,13 +116,13 @@ def check_names(
                 )
             )
         elif addresses == []:
-            users = ", ".join(fronts or [vips[side]])
+            address = ", ".join(fronts or [vips[side]])
             found.append(
                 Finding(
                     WARNING,
                     "names",
                     f"does not resolve {api}",
-                    f"hosts have it in /etc/hosts; your users need it in the DNS ({users})",
+                    f"hosts have it in /etc/hosts; your users need it in the DNS ({address})",
                     name,
                 )
             )
@@ -199,18 +200,18 @@ def check_ports(
     ports: those of this host: role, protocol, port, plane and the units that may use it.
     """
     found = []
-    for wanted in ports:
-        mine = {*EVERYWHERE, addresses.get(wanted["plane"]), *vips}
-        own = (*wanted["units"], "haproxy.service")
+    for listener in ports:
+        mine = {*EVERYWHERE, addresses.get(listener["plane"]), *vips}
+        own = (*listener["units"], "haproxy.service")
         others = {
             entry["unit"] or "another process"
             for entry in host["listening"]
-            if (entry["protocol"], entry["port"]) == (wanted["protocol"], wanted["port"])
+            if (entry["protocol"], entry["port"]) == (listener["protocol"], listener["port"])
             and entry["address"] in mine
             and entry["unit"] not in own
         }
-        port, udp = wanted["port"], wanted["protocol"] == "udp"
-        what = f"{'UDP ' if udp else ''}port {port} is {wanted['role']}'s"
+        port, udp = listener["port"], listener["protocol"] == "udp"
+        what = f"{'UDP ' if udp else ''}port {port} is {listener['role']}'s"
         look = f"ss -l{'u' if udp else 't'}np sport = :{port}"
         for other in sorted(others):
             found.append(
@@ -248,11 +249,11 @@ def check_peers(
         Finding(
             ERROR,
             "peers",
-            f"gets no answer from {text}",
+            f"gets no answer from {peer}",
             "check cable, switch port, VLAN and MTU on the path",
             name,
         )
-        for text in missing
+        for peer in missing
     ]
 
 

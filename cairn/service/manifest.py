@@ -1,7 +1,8 @@
-"""From a service description to what one host should have: the manifest.
+"""The manifest: the intended state of a service on a host, made from the service's description.
 
-Pure functions on plain data. A manifest is complete (every file's content is in it), so its hash
-names the generation, and comparing two hashes answers whether anything is to be done.
+Pure functions on plain data. A manifest contains the content of every file, so its hash names the
+generation: work is left if the hash differs from that of the generation in force. `_fingerprint`
+hashes what a unit depends on; a new fingerprint restarts the unit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .description import (
 Manifest = dict[str, Any]
 
 PLACE_KEYS = ("owner", "group", "mode", "secret", "dialect")
-# Text in the description, a template or a file of the role, a file of the virtualenv.
+# Text in the description, template of the role, file of the role, file of the virtualenv.
 FILE_SOURCES = ("content", "template", "copy", "from_venv")
 
 
@@ -51,12 +52,12 @@ def build(
     read_file: Callable[[str], str],
     render_template: Callable[[str], str],
 ) -> Manifest | None:
-    """What the host `me` should have of a service; None when it should have nothing of it.
+    """The manifest of a service for the host `me`; None if the service is not for that host.
 
-    `description` is templated already. `overrides` is the operator's `<role>_config`: file to
-    section to option. `read_lock` returns a lock file's text, `read_file` the text of a file of the
-    role, `render_template` the result of a template of the role. Raises DescriptionError on
-    anything that a description may not contain.
+    `description` is templated. `overrides` is the operator's `<role>_config`: file to section to
+    option. `read_lock` returns the text of a lock file, `read_file` that of a file of the role,
+    `render_template` the result of a template of the role. Raises DescriptionError for an invalid
+    description.
     """
     default = list(description["groups"])
     if not in_groups(description, default, me):
@@ -119,10 +120,10 @@ def _packages(description: Description, default: list[str], me: Mapping[str, Any
 def _migrations(
     description: Description, default: list[str], site: Mapping[str, Any], me: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Schema migrations run once, on hosts of the description's first group.
+    """Schema migrations, which run once on a host of the description's first group.
 
-    What comes before the switch runs on the first, which is switched first; what comes after it on
-    the last, for old code may need until then what the new code does not use.
+    Steps before the switch run on its first host, which is switched first. Steps after the switch
+    run on its last host, because old code on the others may still need what they remove.
     """
     hosts = site["groups"].get(default[0], [])
     where = {"before": hosts[:1], "after": hosts[-1:]}
@@ -147,7 +148,7 @@ def _config_files(
     secrets: Mapping[str, str],
     overrides: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """INI files: derived sections, then the role's, then the operator's, in this order."""
+    """INI files: derived sections, overridden by the role's, overridden by the operator's."""
     merged: dict[str, dict[str, dict[str, Any]]] = {}
     meta: dict[str, dict[str, Any]] = {}
     for entry in description.get("config", []):
@@ -257,7 +258,7 @@ def _built_folders(
     files: Mapping[str, Mapping[str, Any]],
     venv: Mapping[str, Any] | None,
 ) -> list[dict[str, Any]]:
-    """Folders of the generation that commands fill; `key` names all that their content comes of."""
+    """Folders of the generation that commands fill; `key` is the hash of their inputs."""
     built = []
     for entry in description.get("build", []):
         where = f"{role}_service.build {entry.get('folder')}"
@@ -283,7 +284,7 @@ def _source(file: Mapping[str, Any]) -> list[Any]:
 def _placed(
     role: str, path: str, entry: Mapping[str, Any], description: Description
 ) -> dict[str, Any]:
-    """Owner and mode of a file: closed for what only the service reads, open for the system's."""
+    """Owner and mode of a file; files of the service are readable by its group only."""
     user = (description.get("user") or {}).get("name", "root")
     inside = not path.startswith("/")
     return {
@@ -302,7 +303,7 @@ def _fingerprint(
     venv: Mapping[str, Any] | None,
     built: list[dict[str, Any]],
 ) -> str:
-    """The hash of everything that this unit must be restarted for."""
+    """The hash of everything whose change restarts the unit."""
     wanted = unit["config_files"]
     unknown = sorted(set(wanted or []) - set(files))
     if unknown:

@@ -1,7 +1,8 @@
-"""From a host's part of the planes to the systemd-networkd units that make it real.
+"""The systemd-networkd units of a host, from its NICs, bonds and planes. Control node only, pure.
 
-File names are `20-cairn-<interface>.{link,netdev,network}`; see systemd.link(5),
-systemd.netdev(5) and systemd.network(5) for the sections.
+Files are named `20-cairn-<interface>.{link,netdev,network}`; systemd.link(5), systemd.netdev(5)
+and systemd.network(5) describe the sections. A plane's VLAN id becomes `[VLAN] Id=` in
+`vlan_netdev`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from collections.abc import Iterable, Mapping
 from .planes import Attachment, Bond, Host, Nic, Site
 
 PREFIX = "20-cairn-"
-# Routes of planes other than the one with the default route stand in tables of their own.
+# Each plane with a gateway, except that of the default route, has its own routing table.
 FIRST_TABLE = 1000
 RULE_PRIORITY = 1000
-# How often a bond looks at its members' links, where its options say nothing.
+# The default interval at which a bond checks the links of its members.
 MONITOR = "100ms"
 
 Section = tuple[str, list[tuple[str, object]]]
 
 
 def render(sections: Iterable[Section]) -> str:
-    """Sections in the systemd syntax, without the ones that are empty."""
+    """Sections in systemd's syntax; empty sections are omitted."""
     blocks = []
     for name, pairs in sections:
         lines = [f"{key}={_text(value)}" for key, value in pairs if value is not None]
@@ -39,7 +40,7 @@ def _text(value: object) -> str:
 
 
 def units(host: Host, site: Site) -> dict[str, str]:
-    """File name to content of every unit of a host, in a fixed order."""
+    """File name to content of every unit of a host, sorted."""
     made: dict[str, str] = {}
     members = {member: bond.name for bond in host.bonds.values() for member in bond.members}
     for nic in host.nics.values():
@@ -60,14 +61,14 @@ def units(host: Host, site: Site) -> dict[str, str]:
 
 
 def digest(made: Mapping[str, str]) -> str:
-    """A hash of a host's units: equal exactly when every file is."""
+    """A hash of a host's units."""
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def link(nic: Nic, mtu: int) -> str:
-    """Name and MTU of a card, found by the address it was made with.
+    """Name and MTU of the NIC with this permanent MAC address.
 
-    VLANs and bonds take over a card's MAC address, so only devices without a kind match.
+    VLAN devices and bonds inherit the MAC address of a NIC, so only devices without a kind match.
     """
     match: list[tuple[str, object]] = [("PermanentMACAddress", nic.mac), ("Kind", "!*")]
     if nic.driver:
@@ -76,7 +77,7 @@ def link(nic: Nic, mtu: int) -> str:
 
 
 def member_network(nic: str, bond: str) -> str:
-    """A bond's NIC: no addresses; the host is online without it as long as the bond is."""
+    """A NIC in a bond: without addresses, and not required for the host to be online."""
     return render(
         [
             ("Match", [("Name", nic)]),
@@ -87,7 +88,7 @@ def member_network(nic: str, bond: str) -> str:
 
 
 def bond_netdev(bond: Bond) -> str:
-    """The bond itself; left alone, the kernel would never look whether a member has a link."""
+    """The bond. MONITOR is set because the kernel's default is not to check links."""
     options = dict(bond.options)
     if not options.keys() & {"MIIMonitorSec", "ARPIntervalSec"}:
         options["MIIMonitorSec"] = MONITOR
@@ -100,7 +101,7 @@ def bond_netdev(bond: Bond) -> str:
 
 
 def vlan_netdev(attachment: Attachment) -> str:
-    """A plane's VLAN device."""
+    """The VLAN device of a plane."""
     return render(
         [
             (
@@ -117,11 +118,11 @@ def vlan_netdev(attachment: Attachment) -> str:
 
 
 def interface_network(interface: str, host: Host, site: Site) -> str:
-    """A NIC or bond: its VLANs, and its untagged plane if it has one."""
+    """A NIC or bond with its VLANs and its untagged plane."""
     mine = [a for a in host.attachments if a.interface == interface]
     untagged = next((a for a in mine if a.vlan is None), None)
     vlans = [("VLAN", a.device) for a in mine if a.vlan is not None]
-    # Open vSwitch is the master of its ports; networkd would take that away at each reload.
+    # Without KeepMaster networkd would remove the port from Open vSwitch at each reload.
     keep = [("KeepMaster", True)] if interface == host.provider_interface() else []
     link_section: list[tuple[str, object]] = [("MTUBytes", host.mtu(interface))]
     if not untagged:
@@ -138,7 +139,7 @@ def interface_network(interface: str, host: Host, site: Site) -> str:
 
 
 def vlan_network(attachment: Attachment, host: Host, site: Site) -> str:
-    """A plane's VLAN device with the host's address."""
+    """The VLAN device of a plane with the host's address."""
     return render(
         [
             ("Match", [("Name", attachment.device)]),
@@ -150,7 +151,7 @@ def vlan_network(attachment: Attachment, host: Host, site: Site) -> str:
 
 
 def _quiet() -> list[tuple[str, object]]:
-    """No address that the inventory does not name; VIPs that keepalived set are left alone."""
+    """No address from outside the inventory; VIPs set by keepalived are kept."""
     return [
         ("LinkLocalAddressing", False),
         ("IPv6AcceptRA", False),
@@ -164,8 +165,9 @@ def address_sections(
 ) -> list[Section]:
     """Address, gateway and, on a plane without the default route, policy routing.
 
-    A plane whose MTU is below its device's has it on its routes. A gateway of another plane than
-    the default route's answers those who came in over that plane (the public VIP, say).
+    If the MTU of a plane is lower than that of its device, its routes have the plane's MTU. The
+    gateway of a plane without the default route is for replies from that plane's addresses, such
+    as the public VIP.
     """
     plane = attachment.plane
     mtu = plane.mtu if plane.mtu < device_mtu else None
@@ -201,7 +203,7 @@ def address_sections(
         (
             "RoutingPolicyRule",
             [
-                # What the main table knows better than its default route stays as it is.
+                # More specific routes of the main table take precedence.
                 ("From", plane.network),
                 ("Table", "main"),
                 ("SuppressPrefixLength", 0),
@@ -216,7 +218,7 @@ def address_sections(
 
 
 def default_route_plane(host: Host) -> str | None:
-    """Management where it has a gateway, else the host's first plane that has one."""
+    """The plane `management` if it has a gateway, else the host's first plane with a gateway."""
     with_gateway = [a.plane.name for a in host.attachments if a.plane.gateway]
     if "management" in with_gateway:
         return "management"
@@ -224,7 +226,7 @@ def default_route_plane(host: Host) -> str | None:
 
 
 def devices(host: Host) -> dict[str, dict[str, object]]:
-    """Device name to the `addresses` (`a/prefix`) and the `mtu` that the units give it."""
+    """Device name to the `addresses` (`address/prefix`) and `mtu` of its units."""
     made: dict[str, dict[str, object]] = {
         name: {"addresses": [], "mtu": host.mtu(name)} for name in (*host.nics, *host.bonds)
     }

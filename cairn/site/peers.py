@@ -1,4 +1,4 @@
-"""Who must answer whom on which plane, and what a silent peer means. Control node only, pure."""
+"""Which hosts must answer a host on which plane. Control node only, pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _peer(site: Mapping[str, Any], me: str, other: str, plane: str) -> dict[str,
 
 
 def all_peers(site: Mapping[str, Any], me: str) -> list[dict[str, Any]]:
-    """Every other host of each of a host's planes. `site` is `cairn_site`."""
+    """All other hosts on each plane of a host. `site` is `cairn_site`."""
     return [
         _peer(site, me, other, plane)
         for plane in site["hosts"][me]["addresses"]
@@ -30,7 +30,7 @@ def all_peers(site: Mapping[str, Any], me: str) -> list[dict[str, Any]]:
 
 
 def neighbours(site: Mapping[str, Any], me: str, count: int = NEIGHBOURS) -> list[dict[str, Any]]:
-    """The next few hosts of each plane, in a ring: all are asked by somebody, at linear cost."""
+    """The next `count` hosts of each plane, in a ring: every host is asked, at linear cost."""
     chosen = []
     for plane in site["hosts"].get(me, {"addresses": {}})["addresses"]:
         ring = [h for h, entry in site["hosts"].items() if plane in entry["addresses"]]
@@ -42,7 +42,7 @@ def neighbours(site: Mapping[str, Any], me: str, count: int = NEIGHBOURS) -> lis
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the answers mean: `missing` forbids confirming; hosts in `off` are only named."""
+    """`missing` answers prevent the confirmation; hosts in `off` are only reported."""
 
     missing: tuple[str, ...]
     off: tuple[str, ...]
@@ -51,13 +51,13 @@ class Judgement:
 def judge(
     answers: Iterable[Mapping[str, Any]], reached: Collection[str], excused: Collection[str]
 ) -> Judgement:
-    """Tell peers that should have answered from hosts that are off.
+    """Distinguish peers that should have answered from hosts that are off.
 
-    A peer is alive if Ansible reached it in this run or it answers on any plane; an alive peer
-    must answer on every plane at full MTU. One that answers nowhere is taken to be off, and one
-    in `excused` may be silent.
+    A peer is alive if Ansible reached it in this run or if it answers on any plane. It must then
+    answer on every plane at full MTU, unless it is in `excused`. A peer that answers on no plane is
+    off.
 
-    answers: as `ping.ask_peers` gives them.
+    answers: the result of `ping.ask_peers`.
     """
     answers = list(answers)
     alive = set(reached) | {a["host"] for a in answers if a["small"] or a["full"]}

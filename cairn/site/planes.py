@@ -1,8 +1,8 @@
-"""The plane model: from what the inventory says to addresses, with every mistake named.
+"""The plane model: it turns the inventory into addresses, and names every mistake.
 
 A *plane* is a network of the site (management, storage, service, …): CIDR, VLAN, MTU, gateway,
 VIP. A host attaches to a plane by a NIC or bond. `read_site` turns inventory data into a `Site`
-and a list of `Problem`s; it never stops at the first one. Nothing here touches a host.
+and a list of all `Problem`s. `networkd.py` turns the `Site` into units. Control node only, pure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..suggest import did_you_mean
 
 GROUPS = ("controller", "network", "compute", "storage")
 REQUIRED_PLANES = ("management", "storage", "service")
-# A storage or network host answers no API and attaches no volume of its own: fewer planes.
+# Storage and network hosts need fewer planes: they serve no API and attach no volume.
 GROUP_PLANES = {
     "controller": ("management", "storage", "service"),
     "network": ("management", "service"),
@@ -36,10 +36,10 @@ GROUP_PLANES = {
 }
 FIRST_HOST_NUMBER = 11
 DEFAULT_MTU = 1500
-# 1280 is the least that IPv6 allows on a link; 9216 the most that Ethernet switches carry.
+# 1280 is the minimum of IPv6; 9216 is the maximum of common Ethernet switches.
 MTU_RANGE = (1280, 9216)
 VLAN_RANGE = (1, 4094)
-INTERFACE_NAME_MAX = 15  # IFNAMSIZ less its final NUL
+INTERFACE_NAME_MAX = 15  # IFNAMSIZ without the final NUL
 BOND_MODES = (
     "balance-rr",
     "active-backup",
@@ -78,20 +78,20 @@ BOND_OPTIONS = (
     "UpDelaySec",
 )
 PLANE_KEYS = ("cidr", "vlan", "mtu", "gateway", "range", "vip")
-NIC_KEYS = ("mac", "mtu", "driver", "lab_segment")  # the last one is the lab's
+NIC_KEYS = ("mac", "mtu", "driver", "lab_segment")  # lab_segment is for the lab
 BOND_KEYS = ("members", "mode", "mtu", "options")
 ATTACHMENT_KEYS = ("interface", "address", "vlan")
 PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation"), "vlan": ("type", "vlans")}
 
-# Of what netaddr reads as a network, only this: no sign, space or underscore in the prefix.
+# Stricter than netaddr, which accepts signs, spaces and underscores in the prefix.
 NETWORK = re.compile(r"[0-9./]+")
-# No dot (the separator of VLAN devices) and no leading digit, so that no name looks like another.
+# A dot separates the VLAN id in the names of VLAN devices.
 INTERFACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in the inventory. `host` is empty when it belongs to the whole site."""
+    """A mistake in the inventory; `host` is empty if it concerns the whole site."""
 
     variable: str
     text: str
@@ -104,7 +104,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plane:
-    """A network of the site; `range` has the addresses that hosts may get, None without any."""
+    """A network of the site; `range` are the addresses for hosts, None if it has none."""
 
     name: str
     network: IPNetwork
@@ -117,7 +117,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Nic:
-    """A network card; `name` is what Cairn calls it, `mac` (None if wrong) identifies it."""
+    """A network card: Cairn's name for it, and the MAC address (None if wrong) of the card."""
 
     name: str
     mac: EUI | None
@@ -127,7 +127,7 @@ class Nic:
 
 @dataclass(frozen=True)
 class Bond:
-    """Several NICs in one; `options` are those of [Bond] in systemd.netdev(5)."""
+    """A bond of NICs; `options` are those of [Bond] in systemd.netdev(5)."""
 
     name: str
     members: tuple[str, ...]
@@ -138,7 +138,7 @@ class Bond:
 
 @dataclass(frozen=True)
 class Attachment:
-    """How a host is on a plane."""
+    """The connection of a host to a plane."""
 
     plane: Plane
     interface: str
@@ -158,7 +158,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Host:
-    """A managed host's part of the planes. `number` is None only when it was wrong."""
+    """A managed host with its NICs, bonds and planes; `number` is None if it is wrong."""
 
     name: str
     groups: tuple[str, ...]
@@ -173,7 +173,7 @@ class Host:
         return {a.plane.name: str(a.address) for a in self.attachments}
 
     def mtu(self, interface: str) -> int:
-        """MTU of a NIC or bond: its own, its bond's where it is a member, or 1500."""
+        """MTU of a NIC or bond: that of its bond for a member, else its own, else 1500."""
         for bond in self.bonds.values():
             if interface == bond.name or interface in bond.members:
                 return bond.mtu
@@ -181,16 +181,16 @@ class Host:
         return nic.mtu if nic and nic.mtu else DEFAULT_MTU
 
     def on(self, plane: str) -> Attachment | None:
-        """How the host is on a plane; None if it is not."""
+        """The host's attachment to a plane; None without one."""
         return next((a for a in self.attachments if a.plane.name == plane), None)
 
     def first_nic(self, interface: str) -> str:
-        """The NIC under an interface: itself, or a bond's first member."""
+        """The NIC of an interface: itself, or the first member of a bond."""
         bond = self.bonds.get(interface)
         return bond.members[0] if bond else interface
 
     def provider_interface(self) -> str | None:
-        """The NIC or bond that is a port of the provider bridge, on network hosts."""
+        """The NIC or bond in the provider bridge of a network host; None on other hosts."""
         service = self.on("service") if "network" in self.groups else None
         return service.interface if service else None
 
@@ -220,25 +220,25 @@ class Site:
 
 @dataclass
 class Reader:
-    """Reads values of one variable (of one host) and notes what is wrong with them."""
+    """Reads the values of one variable (of one host) and records their mistakes."""
 
     problems: list[Problem]
     variable: str
     host: str = ""
 
     def wrong(self, text: str) -> None:
-        """Note a mistake."""
+        """Record a mistake."""
         self.problems.append(Problem(self.variable, text, self.host))
 
     def mapping(self, what: str, value: Any) -> dict[str, Any]:
-        """A mapping with its keys as text; {} when it is none."""
+        """A mapping with its keys as text; {} for another value."""
         if isinstance(value, Mapping):
             return {str(k): v for k, v in value.items()}
         self.wrong(f"{what} is {value!r}; it must be a mapping")
         return {}
 
     def keys(self, what: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
-        """A mapping that has only known keys."""
+        """A mapping; unknown keys are mistakes."""
         read = self.mapping(what, value)
         for key in read:
             if key not in known:
@@ -246,7 +246,7 @@ class Reader:
         return read
 
     def integer(self, what: str, value: Any, bounds: tuple[int, int], rule: str) -> int | None:
-        """A whole number in `bounds`; the text of a number counts (templates give text)."""
+        """A whole number within `bounds`, or its text: templates return text."""
         text = str(value).strip()
         number = int(text) if re.fullmatch(r"-?\d+", text) else None
         if isinstance(value, bool) or number is None or not bounds[0] <= number <= bounds[1]:
@@ -255,7 +255,7 @@ class Reader:
         return number
 
     def text(self, what: str, value: Any) -> str | None:
-        """A text that is not empty, or None for null."""
+        """A text; None for null. An empty text is a mistake."""
         if value is None:
             return None
         if not isinstance(value, str) or not value.strip():
@@ -274,7 +274,7 @@ class Reader:
         return self.integer(f"{what} has MTU", value, MTU_RANGE, "an MTU here is")
 
     def network(self, what: str, value: Any) -> IPNetwork | None:
-        """A network of which no host bit is set."""
+        """A network without host bits."""
         try:
             network = IPNetwork(str(value) if NETWORK.fullmatch(str(value)) else "", version=4)
         except (AddrFormatError, ValueError):
@@ -287,7 +287,7 @@ class Reader:
         return network
 
     def address(self, what: str, value: Any, network: IPNetwork) -> IPAddress | None:
-        """A usable address of `network`."""
+        """An address of `network` that a host can have."""
         try:
             address = IPAddress(str(value), version=4, flags=INET_PTON)
         except (AddrFormatError, ValueError):
@@ -302,7 +302,7 @@ class Reader:
         return address
 
     def range(self, what: str, value: Any, network: IPNetwork) -> IPRange | None:
-        """The addresses `a-b` inside `network`."""
+        """The range `first-last` in `network`."""
         first_text, dash, last_text = str(value).partition("-")
         if not dash:
             self.wrong(f"{what} {value}; write it as first-last, such as 10.0.0.11-10.0.0.99")
@@ -318,7 +318,7 @@ class Reader:
             return None
 
     def mac(self, what: str, value: Any) -> EUI | None:
-        """A MAC address in pairs of digits; netaddr alone would take other forms too."""
+        """A MAC address in pairs of digits; netaddr accepts other forms as well."""
         text = str(value).lower().replace("-", ":")
         try:
             mac = EUI(text, version=48, dialect=mac_unix_expanded)
@@ -331,7 +331,7 @@ class Reader:
 
 
 def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
-    """One entry of `cairn_planes`; None when its CIDR or range cannot be used at all."""
+    """An entry of `cairn_planes`; None if its CIDR or range is wrong."""
     reader = Reader(problems, "cairn_planes")
     what = f"plane {name}"
     read = reader.keys(what, value, PLANE_KEYS)
@@ -371,7 +371,7 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
 
 
 def read_planes(value: Any, problems: list[Problem]) -> dict[str, Plane]:
-    """`cairn_planes`: the planes that could be read, and everything wrong among them."""
+    """The valid planes of `cairn_planes`; their CIDRs must not overlap."""
     reader = Reader(problems, "cairn_planes")
     planes = {}
     for name, entry in reader.mapping("cairn_planes", value).items():
@@ -390,7 +390,7 @@ def read_planes(value: Any, problems: list[Problem]) -> dict[str, Plane]:
 def check_planes(
     value: Any, planes: Mapping[str, Plane], public_plane: str, problems: list[Problem]
 ) -> None:
-    """Whether `cairn_planes`, from which `planes` were read, are all that a site needs."""
+    """Check that `cairn_planes`, from which `planes` were read, has what a site needs."""
     reader = Reader(problems, "cairn_planes")
     given = {str(name): entry for name, entry in value.items()} if _is_mapping(value) else {}
     for name in REQUIRED_PLANES:
@@ -459,7 +459,7 @@ def read_bonds(
     """`cairn_bonds` of one host."""
     reader = Reader(problems, "cairn_bonds", host)
     bonds: dict[str, Bond] = {}
-    used: dict[str, str] = {}
+    bond_of: dict[str, str] = {}
     for name, entry in reader.mapping("cairn_bonds", value).items():
         what = f"bond {name}"
         _check_interface_name(reader, what, name)
@@ -479,30 +479,30 @@ def read_bonds(
             if member not in nics:
                 reader.wrong(f"{what} has an unknown NIC {member}{did_you_mean(member, nics)}")
                 continue
-            if member in used:
-                reader.wrong(f"{what} has NIC {member}, which is in bond {used[member]} already")
-            used.setdefault(member, name)
-            own = nics[member].mtu
-            if own is not None and own < mtu:
-                reader.wrong(f"{what} has MTU {mtu}, above the {own} of its NIC {member}")
+            if member in bond_of:
+                reader.wrong(f"{what} has NIC {member}, which is in bond {bond_of[member]} already")
+            bond_of.setdefault(member, name)
+            own_mtu = nics[member].mtu
+            if own_mtu is not None and own_mtu < mtu:
+                reader.wrong(f"{what} has MTU {mtu}, above the {own_mtu} of its NIC {member}")
         options = reader.keys(f"{what}'s options", read.get("options", {}), BOND_OPTIONS)
         bonds[name] = Bond(name, tuple(map(str, members)), mode, mtu, options)
     return bonds
 
 
 def _default(value: Any, default: Any) -> Any:
-    """A value, or the default for null; 0, "" and false are values."""
+    """The default for null; 0, "" and false are values."""
     return default if value is None else value
 
 
 def read_public_plane(value: Any, problems: list[Problem]) -> str:
-    """`cairn_public_plane`: whose VIP is the public address."""
+    """`cairn_public_plane`: the plane whose VIP is the public address."""
     reader = Reader(problems, "cairn_public_plane")
     return reader.text("cairn_public_plane is", value) or "service"
 
 
 def read_first_number(value: Any, problems: list[Problem]) -> int:
-    """`cairn_first_host_number`: the host number that has the first address of every range."""
+    """`cairn_first_host_number`: the host number with the first address of every range."""
     reader = Reader(problems, "cairn_first_host_number")
     if value is None:
         return FIRST_HOST_NUMBER
@@ -511,21 +511,21 @@ def read_first_number(value: Any, problems: list[Problem]) -> int:
     return FIRST_HOST_NUMBER if number is None else number
 
 
-def read_number(host: str, value: Any, first: int, problems: list[Problem]) -> int | None:
-    """`cairn_host_number`: what a host's addresses are counted by."""
+def read_number(host: str, value: Any, minimum: int, problems: list[Problem]) -> int | None:
+    """`cairn_host_number`, which determines a host's addresses."""
     reader = Reader(problems, "cairn_host_number", host)
     if value is None:
         reader.wrong("has no cairn_host_number; its addresses are counted by it")
         return None
-    return reader.integer("has cairn_host_number", value, (first, 2**24), "a host number is")
+    return reader.integer("has cairn_host_number", value, (minimum, 2**24), "a host number is")
 
 
 def read_attachments(
     host: Host, value: Any, planes: Mapping[str, Plane], first_number: int, problems: list[Problem]
 ) -> tuple[Attachment, ...]:
-    """`cairn_host_planes` of one host whose NICs, bonds and number were read before."""
+    """`cairn_host_planes` of a host with known NICs, bonds and number."""
     reader = Reader(problems, "cairn_host_planes", host.name)
-    members = {m: b.name for b in host.bonds.values() for m in b.members}
+    bond_of = {m: b.name for b in host.bonds.values() for m in b.members}
     interfaces = {**host.nics, **host.bonds}
     found = []
     for name, entry in reader.mapping("cairn_host_planes", value).items():
@@ -540,9 +540,9 @@ def read_attachments(
                 f"{what} is on an unknown NIC or bond {interface}"
                 + did_you_mean(interface, interfaces)
             )
-        elif interface in members:
+        elif interface in bond_of:
             reader.wrong(
-                f"{what} is on NIC {interface}, a member of bond {members[interface]}; "
+                f"{what} is on NIC {interface}, a member of bond {bond_of[interface]}; "
                 f"name the bond"
             )
         if plane is None:
@@ -578,7 +578,7 @@ def read_attachments(
 def counted_address(
     host: Host, plane: Plane, first_number: int, problems: list[Problem]
 ) -> IPAddress | None:
-    """The address of the plane's range that the host's number counts to from `first_number`."""
+    """The address at position `number - first_number` of the plane's range."""
     if host.number is None:
         return None
     reader = Reader(problems, "cairn_host_number", host.name)
@@ -605,7 +605,7 @@ def counted_address(
 
 
 def _check_segments(host: Host, attachments: Iterable[Attachment], reader: Reader) -> None:
-    """Two planes of one interface must differ in their VLAN, or their frames would mix."""
+    """Two planes of an interface need different VLANs."""
     seen: dict[tuple[str, int | None], str] = {}
     for attachment in attachments:
         segment = (attachment.interface, attachment.vlan)
@@ -626,7 +626,7 @@ def read_host(
     first_number: int,
     problems: list[Problem],
 ) -> Host:
-    """Everything one host says about its network, from its `cairn_*` variables."""
+    """A host with its network, from its `cairn_*` variables."""
     number = read_number(name, variables.get("cairn_host_number"), first_number, problems)
     nics = read_nics(name, variables.get("cairn_nics", {}), problems)
     bonds = read_bonds(name, _default(variables.get("cairn_bonds"), {}), nics, problems)
@@ -637,7 +637,7 @@ def read_host(
 
 
 def check_host(host: Host, given: Any, problems: list[Problem]) -> None:
-    """Whether a host is on the planes that its groups need; `given` is its `cairn_host_planes`."""
+    """Check that a host has the planes of its groups; `given` is its `cairn_host_planes`."""
     reader = Reader(problems, "cairn_host_planes", host.name)
     for plane in REQUIRED_PLANES:
         needing = [g for g in host.groups if plane in GROUP_PLANES.get(g, ())]
@@ -651,7 +651,7 @@ def check_host(host: Host, given: Any, problems: list[Problem]) -> None:
 
 
 def check_hosts(hosts: Mapping[str, Host], problems: list[Problem]) -> None:
-    """What must be unique over all hosts: numbers, MAC addresses, addresses."""
+    """Check that numbers, MAC addresses and addresses are unique."""
     numbers: dict[int, str] = {}
     macs: dict[EUI, str] = {}
     addresses: dict[IPAddress, str] = {}
@@ -711,7 +711,7 @@ def read_vlans(value: Any, reader: Reader, what: str) -> set[int]:
 def read_provider_networks(
     value: Any, planes: Mapping[str, Plane], hosts: Mapping[str, Host], problems: list[Problem]
 ) -> tuple[FlatNetwork, ...]:
-    """`cairn_provider_networks`, alone and against the planes that share the provider's NIC."""
+    """`cairn_provider_networks`, checked against the planes on the same NIC."""
     reader = Reader(problems, "cairn_provider_networks")
     vlans: dict[int, str] = {}
     flats: list[str] = []
@@ -765,7 +765,7 @@ def _read_flat_network(
 def _check_provider_interface(
     host: Host, flats: Sequence[str], vlans: Mapping[int, str], problems: list[Problem]
 ) -> None:
-    """The provider bridge takes the NIC's untagged frames; its VLANs must not be a plane's."""
+    """No plane uses untagged frames or VLANs of the provider bridge on the same NIC."""
     interface = host.provider_interface()
     if interface is None or not (flats or vlans):
         return
@@ -780,9 +780,10 @@ def _check_provider_interface(
                 "provider networks; give the plane a VLAN or another NIC"
             )
         elif attachment.vlan in vlans:
+            owner = vlans[attachment.vlan]
             reader.wrong(
                 f"plane {name} has VLAN {attachment.vlan} on {interface}, "
-                f"as provider network {vlans[attachment.vlan]} has"
+                f"as provider network {owner} has"
             )
 
 
@@ -791,11 +792,10 @@ def read_site(
 ) -> tuple[Site, list[Problem]]:
     """All planes and managed hosts of an inventory.
 
-    variables: host name to its (templated) variables, of which the `cairn_*` network ones are
-        read; every host of `groups` must be there.
-    groups: group name to its hosts; only the groups of GROUPS are looked at.
+    variables: host name to its templated variables, for every host of `groups`.
+    groups: group name to its hosts; groups that are not in GROUPS are ignored.
 
-    Returns the site as far as it could be read, and every problem found.
+    Returns the valid part of the site, and all problems.
     """
     membership: dict[str, list[str]] = {}
     for group in GROUPS:
@@ -812,9 +812,9 @@ def read_site(
 def read_hosts(
     variables: Mapping[str, Mapping[str, Any]], membership: Mapping[str, Sequence[str]]
 ) -> tuple[Site, list[Problem]]:
-    """The planes and those hosts of `membership`, which maps each to its groups.
+    """The planes, and the hosts of `membership`, which maps host names to groups.
 
-    Everything in them is checked, but not whether they are a whole site: a lab may be less.
+    Values are checked; whether the site is complete is not, as a lab may have only a part.
     """
     problems: list[Problem] = []
     shared = _site_variables(variables, list(membership), problems)
@@ -842,7 +842,7 @@ SITE_VARIABLES = (
 def _site_variables(
     variables: Mapping[str, Mapping[str, Any]], hosts: Sequence[str], problems: list[Problem]
 ) -> dict[str, Any]:
-    """Variables that are one for the site; a host which has them otherwise is a problem."""
+    """Variables that must be equal on all hosts."""
     shared: dict[str, Any] = {}
     for variable in SITE_VARIABLES:
         for host in hosts:
@@ -853,8 +853,8 @@ def _site_variables(
                 problems.append(
                     Problem(
                         variable,
-                        f"has another {variable} than {hosts[0]}; it is one for the whole site, "
-                        "what differs by host belongs into cairn_host_planes",
+                        f"has another {variable} than {hosts[0]}; it must be equal on all hosts; "
+                        "settings of one host belong in cairn_host_planes",
                         host,
                     )
                 )

@@ -17,7 +17,7 @@ import yaml
 from cairn import PROJECT
 from cairn.preflight import host as checks
 from cairn.reference import __main__ as reference
-from cairn.reference import commands, contents, findings, markdown, ports, roles, usage, variables
+from cairn.reference import commands, contents, markdown, ports, roles, usage, variables
 from cairn.reference.variables import Variable
 from cairn.service import registry
 from cairn.site import flows, planes, variable_types
@@ -381,40 +381,7 @@ def test_the_reference_reads_yaml_of_any_tag() -> None:
     assert yaml.load("a: !unsafe x", usage.Loader) == {"a": "x"}  # noqa: S506
 
 
-# --- findings and commands --------------------------------------------------------------------
-
-
-def test_every_finding_of_the_code_is_on_the_page() -> None:
-    found = findings.all_messages()
-    assert len(found) > 100
-    for message in found:
-        assert message.check.strip("."), message
-        assert message.check == "planes" or message.remedy, message
-    checks_in_code = set()
-    for path in (PROJECT / "cairn/preflight").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
-                named = node.args[1]
-                if isinstance(named, ast.Constant):
-                    checks_in_code.add(named.value)
-    assert checks_in_code <= {message.check for message in found}
-
-
-def test_a_message_is_read_as_it_will_be_said(tmp_path: Path) -> None:
-    path = tmp_path / "x.py"
-    path.write_text(
-        "WHO = 'nobody'\n"
-        "def check(name):\n"
-        "    text = f'has no {name}'\n"
-        "    yield Finding(ERROR, 'a', text, 'get one' + (' soon' if name else ''))\n"
-        "    text = f'{WHO} is {name.x}'\n"
-        "    text += ', too'\n"
-        "    yield Finding(WARNING if name else ERROR, 'b', text, 'x')\n"
-    )
-    assert list(findings.Reader(path).messages()) == [
-        findings.Message("error", "a", "has no …", "get one[soon]"),
-        findings.Message("warning *or* error", "b", "nobody is … [, too]", "x"),
-    ]
+# --- commands ----------------------------------------------------------------------------------
 
 
 def test_every_target_of_make_is_on_the_page() -> None:

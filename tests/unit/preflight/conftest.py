@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from cairn.preflight.finding import Finding
+from tests.findings_page import is_on_the_page
 
 GIB = 1024
 
@@ -85,3 +90,20 @@ def host() -> dict[str, Any]:
 def hosts(host: dict[str, Any]) -> dict[str, Any]:
     """`cairn_host` of both hosts."""
     return {"controller1": healthy(11), "compute1": host}
+
+
+@pytest.fixture(autouse=True)
+def findings_are_on_the_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every finding that a check makes in a test is on the page of findings, as it is shown."""
+    made: list[Finding] = []
+    mask = Finding.__post_init__
+
+    def note(finding: Finding) -> None:
+        mask(finding)
+        if "/cairn/preflight/" in sys._getframe(2).f_code.co_filename:
+            made.append(finding)
+
+    monkeypatch.setattr(Finding, "__post_init__", note)
+    yield
+    missing = [f for f in made if not is_on_the_page(f.check, f.severity, f.text, f.remedy)]
+    assert missing == []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from cairn.site.planes import Problem, Site, read_site
 from tests.conftest import host_variables
+from tests.findings_page import is_on_the_page
 
 PLANES: dict[str, Any] = {
     "management": {
@@ -86,3 +88,20 @@ def inventory() -> Inventory:
 def sentences(inventory: Inventory) -> Callable[[], list[str]]:
     """Everything wrong with the inventory now, as text."""
     return lambda: [p.sentence() for p in inventory.read()[1]]
+
+
+@pytest.fixture(autouse=True)
+def problems_are_on_the_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every mistake that the plane model names in a test is on the page of findings."""
+    made: list[Problem] = []
+    make = Problem.__init__
+
+    def note(problem: Problem, *words: str) -> None:
+        make(problem, *words)
+        plane_model = sys._getframe(1).f_code.co_filename.endswith("/cairn/site/planes.py")
+        if plane_model and problem.variable.startswith("cairn_"):
+            made.append(problem)
+
+    monkeypatch.setattr(Problem, "__init__", note)
+    yield
+    assert [p for p in made if not is_on_the_page("planes", p.variable, p.text)] == []

@@ -150,7 +150,9 @@ def test_a_dead_run_of_this_machine_is_followed_without_asking(
 def test_preflight_tells_of_it_at_once() -> None:
     """An unchanged run may go on: it is refused only when it has something to change."""
     assert check_lease({}) == []
-    (found,) = check_lease({"c1": "ann on deploy1 has been running site.yml since …"})
+    held = {"user": "ann", "host": "deploy1", "playbook": "site.yml", "since": "…", "pid": 7}
+    (found,) = check_lease({"c1": held})
+    assert found.text.startswith("ann on deploy1 has been running site.yml since …")
     assert (found.severity, found.host) == (WARNING, "c1")
     assert "cairn_take_over" in found.remedy
 

@@ -69,7 +69,8 @@ def judge(disk: Mapping[str, Any], host: Mapping[str, Any]) -> Judgement:
                 "replace it under the same name, or list it in swift_lost (docs/replace-a-disk.md)",
             )
         if device is not None:
-            return Judgement(WRONG, f"disk {name} ({path}) {_state(device)}", "replace it")
+            text = f"disk {name} ({path}) cannot be read: {device['error']}"
+            return Judgement(WRONG, text, "replace it")
         there = ", ".join(sorted(host.get("disks", {}))) or "none"
         return Judgement(
             WRONG,
@@ -118,11 +119,11 @@ def _unlabelled(
         return Judgement(BLANK)
     if is_named(device["signatures"], str(disk.get("erase") or "")):
         return Judgement(ERASE)
+    contained, kind = contents(device), name_of(device["signatures"])
     return Judgement(
         WRONG,
-        f"disk {name} ({path}) holds data: {contents(device)}",
-        f"if that may be destroyed, add erase: {name_of(device['signatures'])} to {name} in "
-        "swift_disks",
+        f"disk {name} ({path}) holds data: {contained}",
+        f"if that may be destroyed, add erase: {kind} to {name} in swift_disks",
     )
 
 

@@ -56,9 +56,9 @@ def plan(name: str, disks: Sequence[Disk], host: Mapping[str, Any]) -> Plan:
             planned.wrong(
                 f"has no disk {path}; it has {there}", "correct the name in cinder_volume_disks"
             )
-        elif device["real"] in new:
+        elif other_path := new.get(device["real"]):
             planned.wrong(
-                f"{path} is the same disk as {new[device['real']]}",
+                f"{path} is the same disk as {other_path}",
                 "name each disk once in cinder_volume_disks",
             )
         elif members is None or device["real"] not in members:
@@ -105,9 +105,9 @@ def check_blank(
         planned.erase.append(device["real"])
         return
     elif device["signatures"]:
-        text = f"holds data: {contents(device)}"
-        wanted = f"{{device: {path}, erase: {name_of(device['signatures'])}}}"
-        remedy = f"if that may be destroyed, name the disk by {wanted}"
+        contained, kind = contents(device), name_of(device["signatures"])
+        text = f"holds data: {contained}"
+        remedy = f"if that may be destroyed, name the disk by {{device: {path}, erase: {kind}}}"
         if not groups and any(s["type"] == "LVM2_member" for s in device["signatures"]):
             # Before the first run LVM may not be installed.
             remedy = f"if it is the volume group's, apt-get install lvm2; {remedy}"

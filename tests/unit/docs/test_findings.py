@@ -1,0 +1,137 @@
+"""The page of findings has every finding that the code can make, as it will be shown."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from cairn import PROJECT
+from cairn.reference import findings, messages
+from tests.findings_page import rows
+
+MAKERS = {"Finding", "Problem", "SiteError", "Judgement", "_error", "wrong"}
+# Places that pass on a message which another place makes, with that place.
+PASSED_ON = {
+    ("cairn/preflight/disks.py", "Finding(severity, 'disks', judged.text, judged.remedy, name)"): (
+        "Judgement in cairn_host/storage/object_disks.py"
+    ),
+    ("cairn/preflight/disks.py", "Finding(ERROR, 'disks', text, remedy, name)"): (
+        "planned.wrong in cairn_host/storage/volume_group.py"
+    ),
+    (
+        "cairn/site/fact.py",
+        "SiteError('the inventory is wrong:\\n  ' + '\\n  '.join(shown))",
+    ): "Problem, which it shows",
+}
+
+
+@pytest.fixture(scope="module")
+def record() -> messages.Record:
+    return messages.read_messages()
+
+
+def makers() -> list[tuple[str, int, str]]:
+    """The calls in the source that make a message: file, line and text."""
+    folders = ("cairn/preflight", "cairn/site", "plugins/module_utils/cairn_host/storage")
+    found = []
+    for path in sorted(p for folder in folders for p in (PROJECT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or len(node.args) + len(node.keywords) < 1:
+                continue
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            states_only = name == "Judgement" and len(node.args) < 2
+            if name in MAKERS and not states_only:
+                file = str(path.relative_to(PROJECT))
+                found.append((file, node.lineno, ast.unparse(node)))
+    return found
+
+
+def test_every_place_that_makes_a_finding_is_on_the_page(record: messages.Record) -> None:
+    places = record.places()
+    made = makers()
+    assert len(made) > 100
+    missing = [
+        f"{file}:{line}: {call}"
+        for file, line, call in made
+        if (file, line) not in places and (file, call) not in PASSED_ON
+    ]
+    assert missing == []
+    assert set(PASSED_ON) <= {(file, call) for file, _, call in made}
+
+
+def test_every_row_says_what_and_what_to_do(record: messages.Record) -> None:
+    for message in record.messages:
+        assert message.severity in ("error", "warning"), message
+        assert message.check.isidentifier(), message
+        for text in (message.text, message.remedy):
+            plain = messages.PLACEHOLDER.sub("", messages.OPTIONAL.sub("", text))
+            said = plain.replace(" ", "").isascii() and bool(plain.split())
+            assert said or (text is message.remedy and message.check == "planes"), message
+
+
+def test_names_for_placeholders_are_used() -> None:
+    page = findings.findings_page()
+    for name, shown in messages.NAMES.items():
+        assert f"*{shown}*" in page, name
+
+
+@pytest.mark.parametrize(
+    ("check", "level", "text", "remedy"),
+    [
+        ("login", "error", "ann may not become root", "usermod --append --groups sudo ann"),
+        ("proxies", "error", "cairn_pypi_index is no URL", "https://mirror.example/simple"),
+        ("disks", "error", "disk /dev/sdb belongs to volume group vg0", "name another disk"),
+        ("disks", "error", "disk /dev/sdb cannot be read: I/O error", "replace it"),
+        ("planes", "cairn_planes", "plane storage has VLAN 4097; a VLAN id is 1 to 4094", ""),
+    ],
+)
+def test_findings_of_branches_and_other_modules_are_on_the_page(
+    check: str, level: str, text: str, remedy: str
+) -> None:
+    found = [row for row in rows()[check] if level in row.levels and row.text.fullmatch(text)]
+    assert len(found) == 1
+    assert not remedy or any(
+        remedy.replace("ann", ".+") in p.pattern.replace("\\", "") for p in found[0].remedies
+    )
+
+
+def test_branches_are_followed(tmp_path: Path) -> None:
+    source = """
+WHO = "nobody"
+
+def check(name, many):
+    text = f"has no {name}"
+    yield Finding("error", "a", text, "get one" + (" soon" if name else ""), name)
+    if many:
+        text, remedy = f"{WHO} is {name.x}", "x"
+    else:
+        text, remedy = "is alone", "y"
+        text += ", too"
+    yield Finding("warning" if many else "error", "b", text, remedy)
+    for kind, size in (("small", 1), ("large", 2)):
+        _tell(f"{kind} {size}", name)
+
+def _tell(what, other):
+    Finding("error", "c", f"{what} for {other}", _remedy(other))
+
+def _remedy(other):
+    if other:
+        return "ask"
+    return "wait"
+"""
+    path = tmp_path / "made_up.py"
+    path.write_text(source)
+    assert {
+        (m.severity, m.check, m.about, findings.readable(m.text), findings.readable(m.remedy))
+        for m in messages.read_file(path).messages
+    } == {
+        ("error", "a", "host", "has no *name*", "get one[ soon]"),
+        ("warning", "b", "site", "nobody is *x*", "x"),
+        ("error", "b", "site", "is alone, too", "y"),
+        ("error", "c", "site", "small 1 for *other*", "ask"),
+        ("error", "c", "site", "small 1 for *other*", "wait"),
+        ("error", "c", "site", "large 2 for *other*", "ask"),
+        ("error", "c", "site", "large 2 for *other*", "wait"),
+    }

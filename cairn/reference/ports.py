@@ -1,4 +1,4 @@
-"""docs/reference/ports.md: what listens where, and who calls it."""
+"""docs/reference/ports.md: listening ports and their clients."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ NAMES = {
 }
 PLANES = {PUBLIC: "public VIP"}
 HEAD = """\
-One row for each way that parts of the cloud talk, for firewalls and switches. `management`,
-`storage` and `service` are planes: the port is open on the host's address there, and for APIs also
-on the internal VIP, which is an address of the plane `management`. *Public VIP* is the address that
-users of the cloud reach.
+One row for each connection between parts of the cloud, for firewalls and switches. `management`,
+`storage` and `service` are planes: the port is open at the host's address on that plane, and for
+APIs also at the internal VIP, an address of the plane `management`. *Public VIP* is the address for
+users of the cloud.
 
-A test in the lab compares every listening socket of every host with this list. It must be on the
-address of its plane, on a VIP or on the loopback.
+A test in the lab compares every listening socket of every host with this list: it must be bound to
+the address of its plane, to a VIP or to the loopback.
 """
 
 
@@ -46,7 +46,7 @@ def listeners() -> dict[tuple[int, str], str]:
 
 
 def role_of(flow: Flow) -> str:
-    """The role whose service a flow leads to; empty for what is none of Cairn's."""
+    """The role of the service at the end of a flow; empty if it is not Cairn's."""
     return flow.role or listeners().get((flow.ports.start if flow.ports else 0, flow.plane), "")
 
 
@@ -62,7 +62,7 @@ def all_flows() -> tuple[Flow, ...]:
 
 
 def ends(names: Iterable[str]) -> str:
-    """Groups as code, others by their names."""
+    """Groups as code, other ends by their names."""
     return ", ".join(NAMES.get(name, code(name)) for name in names)
 
 
@@ -99,7 +99,7 @@ def ports_page() -> str:
         table(COLUMNS, rows(inside)),
         section(
             "To the outside",
-            "What hosts reach outside the site, besides DNS, package sources and the "
+            "Destinations of hosts outside the site, besides DNS, package sources and the "
             "package index:",
             table(COLUMNS[:-1], (row[:-1] for row in rows(outside))),
         ),

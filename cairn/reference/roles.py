@@ -20,7 +20,7 @@ ENTRY = "Entry points other than `main`:"
 
 
 def where(thing: Thing) -> str:
-    """Where a thing is, and under which condition."""
+    """The groups of a thing, and its condition."""
     return " ".join(filter(None, [contents.where(thing), thing.condition]))
 
 
@@ -59,7 +59,7 @@ def folders_table(role: str) -> str:
 
 
 def runs(unit: Mapping[str, Any], described: Mapping[str, Any]) -> str:
-    """What a unit runs."""
+    """The program of a unit."""
     declared = described.get(unit["name"]) or {}
     if declared.get("wsgi"):
         return f"uWSGI with {code(declared['wsgi'])}"
@@ -84,7 +84,7 @@ def runs(unit: Mapping[str, Any], described: Mapping[str, Any]) -> str:
 
 
 def health(unit: Mapping[str, Any]) -> str:
-    """How Cairn sees that a unit serves."""
+    """The health check of a unit."""
     check = unit["health"]
     if "http" in check:
         return f"HTTP {code(check['http'])} on port {check['port']}"
@@ -98,7 +98,7 @@ def health(unit: Mapping[str, Any]) -> str:
 
 
 def generic(thing: Thing) -> str:
-    """The name of a unit; mounts of the example's disks stand for those of any."""
+    """The name of a unit; a mount of a disk of the example is shown for any disk."""
     return re.sub(r"^(srv-node)-\w+\.mount$", r"\1-DISK.mount", thing.name)
 
 
@@ -188,12 +188,12 @@ def migrations(role: str) -> str:
 
 
 def checks(role: str) -> str:
-    """How the role's results are checked, and by what."""
+    """The checks of the role's files and of the role."""
     lines = [f"- before the switch: {code(t.name)}" for t in contents.of("validation", role)]
     described = registry.descriptions().get(role, {})
     if described.get("config") and any("namespaces" in e for e in described["config"]):
         lines.append(
-            "- before the switch: `oslo-config-validator` of the new virtualenv knows every option"
+            "- before the switch: `oslo-config-validator` of the new virtualenv checks every option"
         )
     if (PROJECT / f"molecule/{role}").is_dir():
         tests = f"molecule/{role}/tests/test_{role}.py"
@@ -202,7 +202,7 @@ def checks(role: str) -> str:
 
 
 def entry_points(role: str) -> str:
-    """What the role does besides `main`."""
+    """The entry points of the role besides `main`."""
     rows = [
         [code(name), prose(spec.get("short_description")), prose(spec.get("description"))]
         for name, spec in variables.specs(role).items()
@@ -212,7 +212,7 @@ def entry_points(role: str) -> str:
 
 
 def purpose(role: str) -> str:
-    """What the role is for, and where it runs."""
+    """The purpose of the role, and its groups."""
     specs = variables.specs(role)
     spec = specs.get("main") or next(iter(specs.values()))
     described = registry.descriptions().get(role, {})
@@ -278,7 +278,7 @@ def roles_page() -> str:
     return page(
         "Roles",
         made("argument specs"),
-        "What each role makes on a host: its units, users, files, ports and variables.",
+        "The units, users, files, ports and variables of each role.",
         table(["role", "what", "on", "optional"], rows),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from cairn.errors import DescriptionError
+from cairn.reference import contents
 from cairn.site import flows
 from cairn.site.planes import GROUPS
 from tests.lab.cloud import sockets
@@ -67,6 +69,40 @@ def test_preflight_knows_who_may_hold_the_sites_udp_ports() -> None:
     (time,) = [port for port in held if port["role"] == "time"]
     assert (time["groups"], time["plane"]) == (["controller"], "management")
     assert "chrony.service" in time["units"]
+
+
+@pytest.fixture(scope="module")
+def configurations() -> dict[str, list[str]]:
+    """Group of the example to the text of every file that its hosts get."""
+    read, found = contents.inventory(), dict[str, list[str]]()
+    for host in contents.representatives():
+        model = read.model(host)
+        manifests = [manifest for role in model.roles() if (manifest := model.manifest(role))]
+        texts = [str(file.get("content") or "") for m in manifests for file in m["files"]]
+        for group in model.me["groups"]:
+            found.setdefault(group, []).extend(texts)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("keystone", r"^auth_url ?=.*:5000"),
+        ("nova metadata", r"^nova_metadata_port ?= ?8775"),
+        ("databases", r"mysql\+pymysql://"),
+        ("queues", r"rabbit://"),
+        ("memcached", r"^memcache\w* ?=.*:11211"),
+        ("OVN southbound", r"ssl:[\d.]+:6642"),
+    ],
+)
+def test_clients_are_the_groups_with_the_servers_address_in_their_configuration(
+    configurations: dict[str, list[str]], name: str, setting: str
+) -> None:
+    pattern = re.compile(setting, re.MULTILINE)
+    clients = {g for g, texts in configurations.items() if any(map(pattern.search, texts))}
+    inner = [f for f in flows.read() if f.name == name and f.plane == "management"]
+    assert clients
+    assert clients == {group for flow in inner for group in flow.sources} - {"operator"}
 
 
 def test_what_ss_says() -> None:

@@ -33,13 +33,13 @@ def images() -> Iterable[tuple[str, str]]:
 
 
 def made() -> set[Path]:
-    """The pages that are there and were made by this; others beside them are written by hand."""
+    """The generated pages on disk. Pages without the mark are written by hand."""
     pages = {path for path in FOLDER.rglob("*.md") if markdown.MARK in path.read_text()}
     return pages | set(IMAGES.glob("*.svg"))
 
 
 def main() -> int:
-    """Write what differs, remove what is no longer made; tell which."""
+    """Write the pages that changed, remove obsolete ones, and print the path of each."""
     wanted = {FOLDER / name: text for name, text in pages()}
     wanted |= {IMAGES / name: text for name, text in images()}
     for path in sorted(made() - set(wanted)):

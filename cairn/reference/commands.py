@@ -1,4 +1,4 @@
-"""docs/reference/commands.md: targets of make, and playbooks with the variables given to them."""
+"""docs/reference/commands.md: targets of make, playbooks and their variables."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from .markdown import code, codes, made, page, section, table
 
 TARGET = re.compile(r"^([a-z][a-z-]*):(?! export)[^#\n]*(?:## (.*))?$")
 HEADING = re.compile(r"^# -- (.+)$")
-# What is given to a playbook alone; other variables of `-e` are those of the inventory.
+# Variables of the command line only; all others are variables of the inventory.
 GIVEN = {
-    "role": "Role to carry out, such as `glance`",
+    "role": "Role to run, such as `glance`",
     "service": "Service to roll back, such as `nova`",
 }
 HEAD = """\
-Every target sets up what it needs by itself. `INVENTORY` is the folder of the site, by default the
+Every target sets up what it needs. `INVENTORY` is the folder of the site, by default the
 lab's; `ARGS` adds arguments, for instance `ARGS='--limit compute1'`.
 """
 PLAYBOOKS = """\
 Run them with `ansible-playbook -i INVENTORY`. Any [variable](variables.md) of the inventory can be
-given for one run, as `-e NAME=VALUE`; the last column has those that exist only there.
-`-e cairn_take_over=true` runs although another run holds the lease.
+set for one run by `-e NAME=VALUE`; the last column lists variables of the command line only.
+`-e cairn_take_over=true` starts a run although another run holds the lease.
 """
 
 
 @dataclass
 class Target:
-    """A target of make: what it does, and which variables its recipe takes."""
+    """A target of make: its purpose, and the variables of its recipe."""
 
     name: str
     section: str
@@ -56,7 +56,7 @@ def targets() -> list[Target]:
 
 
 def playbooks() -> dict[str, str]:
-    """Each playbook that is run by itself, and what its head says."""
+    """Each playbook that an operator runs, and its description."""
     found = {}
     texts = {p.name: p.read_text() for p in sorted((PROJECT / "playbooks").glob("*.yml"))}
     imported = set(re.findall(r"import_playbook: (?:\S*/)?(\S+)", "".join(texts.values())))
@@ -69,7 +69,7 @@ def playbooks() -> dict[str, str]:
 
 
 def given(name: str) -> list[str]:
-    """The variables that exist on the command line only and that a playbook reads."""
+    """The variables of the command line that a playbook reads."""
     words = usage.names_in(PROJECT / "playbooks" / name)
     text = (PROJECT / "playbooks" / name).read_text()
     return [n for n in GIVEN if n in words and re.search(rf"-e {n}=", text)]

@@ -1,7 +1,7 @@
-"""What hosts get of each service: files, folders, units, users, packages, ports.
+"""The files, folders, units, users, packages and ports of each service on hosts.
 
-All of it comes from the manifests of the example inventory. What that site does not use is found
-with further settings; each is shown as the condition.
+They come from the manifests of the example inventory. CONDITIONS lists settings for what the
+example does not use; pages show the setting as the condition.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .markdown import code
 
 
 def own_certificate() -> dict[str, Any]:
-    """Settings with a certificate of the site's own for the public address."""
+    """Settings of a site with its own public certificate."""
     certificate, key = certificate_authority()
     return {"pki_public_certificate": certificate, "pki_public_key": key}
 
 
 REALMS = {"europe": {"key": "realm-key", "clusters": {"one": "https://one.example:8080/v1/"}}}
 Settings = Callable[[], dict[str, Any]]
-# Condition to the roles that it matters for, and the settings that make it true.
+# Condition to the roles that depend on it, and the settings with which it holds.
 CONDITIONS: dict[str, tuple[tuple[str, ...], Settings]] = {
     "": ((), dict),
     "with `nfs` in `cinder_backends`": (
@@ -78,9 +78,9 @@ def manifests(condition: str, host: str) -> dict[str, Manifest]:
 
 @functools.cache
 def representatives() -> tuple[str, ...]:
-    """Hosts of the example that stand for all: the first of each group, and the last controller.
+    """Hosts of the example that represent all: the first of each group, and the last controller.
 
-    What is done once is done by the first controller, and some of it by the last.
+    Work for the whole site is done by the first controller, and some of it by the last.
     """
     site = inventory().site
     found: dict[str, None] = {}
@@ -93,7 +93,7 @@ def representatives() -> tuple[str, ...]:
 
 
 def things_of(role: str, manifest: Manifest) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
-    """Kind, name and particulars of all that a manifest says."""
+    """Kind, name and entry of every part of a manifest."""
     for file in manifest["files"]:
         path = file["path"] if file["path"].startswith("/") else f"/etc/{role}/{file['path']}"
         yield "file", path, file
@@ -116,7 +116,7 @@ def things_of(role: str, manifest: Manifest) -> Iterable[tuple[str, str, Mapping
 
 @functools.cache
 def things() -> tuple[Thing, ...]:
-    """Everything, each once, in the order of roles; under its first condition."""
+    """Every thing once, in the order of roles, under its first condition."""
     found: dict[tuple[str, str, str], Thing] = {}
     for condition in CONDITIONS:
         new: dict[tuple[str, str, str], Thing] = {}
@@ -134,7 +134,7 @@ def things() -> tuple[Thing, ...]:
 
 
 def of(kind: str, role: str | None = None) -> list[Thing]:
-    """All things of a kind, or those of one role."""
+    """The things of a kind, of all roles or of one."""
     return [t for t in things() if t.kind == kind and role in (None, t.role)]
 
 
@@ -150,7 +150,7 @@ def where(thing: Thing) -> str:
 
 
 def only_first(thing: Thing) -> bool:
-    """Whether of several controllers only one has it."""
+    """Whether only one of several controllers has a thing."""
     controllers = [h for h in representatives() if h.startswith("controller")]
     return len(set(thing.hosts) & set(controllers)) == 1
 
@@ -161,7 +161,7 @@ def user_of(unit: Mapping[str, Any]) -> str:
 
 
 def option(text: str | None, section: str, name: str) -> str:
-    """The first value of an option of a unit file; empty where there is none."""
+    """The first value of an option of a unit file; empty without one."""
     parser = configparser.RawConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(text or "")
@@ -170,7 +170,7 @@ def option(text: str | None, section: str, name: str) -> str:
 
 @functools.cache
 def secret_uses() -> dict[str, tuple[str, ...]]:
-    """Each secret of the example, and the files of hosts that it is written to."""
+    """Each secret of the example, and the files of hosts that contain it."""
     found: dict[str, dict[str, None]] = {name: {} for name in inventory().secrets()}
     for host in representatives():
         for role, manifest in manifests("", host).items():

@@ -24,7 +24,7 @@ PROVIDER = "provider bridge"
 
 
 def ranges(names: Iterable[str]) -> str:
-    """Names of hosts, those that only differ by consecutive numbers as first-last."""
+    """Host names; consecutively numbered names are joined as first-last."""
     groups: list[tuple[str, list[int]]] = []
     for name in names:
         match = re.fullmatch(r"(.*?)(\d+)", name)
@@ -40,19 +40,19 @@ def ranges(names: Iterable[str]) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """A text that is at most so long."""
+    """A text, cut to a maximum length."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def facts(plane: Plane) -> str:
-    """What a plane is, in short."""
+    """The settings of a plane, in short."""
     parts = [str(plane.network), f"VLAN {plane.vlan}" if plane.vlan else "untagged"]
     parts.append(f"MTU {plane.mtu}")
     return ", ".join(parts)
 
 
 def services(inventory: Inventory, group: str) -> list[tuple[str, str]]:
-    """The services of a group, without those of every host: role and what it is."""
+    """The roles and summaries of the services of a group, without those of every host."""
     described = registry.of_site(inventory.described, inventory.fact)
     return [
         (role, str(service.get("summary", "")))
@@ -67,7 +67,7 @@ def members(site: Site, group: str) -> list[Host]:
 
 
 def vip(inventory: Inventory, plane: Plane) -> str:
-    """What the VIP of a plane is for."""
+    """The use of a plane's VIP."""
     if not plane.vip:
         return ""
     sides = [s for s, address in inventory.fact["vips"].items() if address == str(plane.vip)]
@@ -130,7 +130,7 @@ def architecture(inventory: Inventory) -> Drawing:
 
 
 def architecture_text(inventory: Inventory) -> str:
-    """The same as text."""
+    """The drawing as text."""
     site = inventory.site
     lines = ["control node ──SSH──> management", f"users ──APIs──> {site.public_plane}", ""]
     for group in GROUPS:
@@ -152,7 +152,7 @@ def architecture_text(inventory: Inventory) -> str:
 
 
 def shape(host: Host) -> tuple[object, ...]:
-    """What hosts that are drawn alike have in common."""
+    """The network that hosts of one drawing have in common."""
     return (
         host.groups,
         tuple((n.name, host.mtu(n.name)) for n in host.nics.values()),
@@ -162,7 +162,7 @@ def shape(host: Host) -> tuple[object, ...]:
 
 
 def shapes(site: Site) -> list[list[Host]]:
-    """The hosts of a site, those together whose networks are alike."""
+    """The hosts of a site, grouped by equal networks."""
     found: dict[tuple[object, ...], list[Host]] = {}
     for host in site.hosts.values():
         found.setdefault(shape(host), []).append(host)
@@ -170,14 +170,14 @@ def shapes(site: Site) -> list[list[Host]]:
 
 
 def interfaces(host: Host) -> list[tuple[str, list[str]]]:
-    """Bonds with their NICs, and NICs that are in none."""
+    """Bonds with their NICs, and NICs without a bond."""
     used = {member for bond in host.bonds.values() for member in bond.members}
     found = [(bond.name, list(bond.members)) for bond in host.bonds.values()]
     return found + [(name, []) for name in host.nics if name not in used]
 
 
 def provider(inventory: Inventory, host: Host, interface: str) -> list[str]:
-    """What the provider bridge on an interface carries."""
+    """The provider networks of the bridge on an interface."""
     networks = inventory.fact["provider_networks"]
     if host.provider_interface() != interface or not networks:
         return []
@@ -191,7 +191,7 @@ def provider(inventory: Inventory, host: Host, interface: str) -> list[str]:
 
 
 def attached(inventory: Inventory, host: Host, interface: str) -> list[tuple[int, list[str]]]:
-    """What an interface carries: colour, and lines of text."""
+    """The planes of an interface: colour, and lines of text."""
     order = list(inventory.site.planes)
     found = []
     for a in host.attachments:
@@ -208,7 +208,7 @@ def attached(inventory: Inventory, host: Host, interface: str) -> list[tuple[int
 
 
 def host_drawing(inventory: Inventory, hosts: Sequence[Host]) -> Drawing:
-    """NICs, bonds and planes of the first of some hosts that are alike."""
+    """The NICs, bonds and planes of the first of several equal hosts."""
     host = hosts[0]
     made = Drawing(
         f"Network of {ranges(h.name for h in hosts)}",
@@ -262,7 +262,7 @@ def host_drawing(inventory: Inventory, hosts: Sequence[Host]) -> Drawing:
 
 
 def host_text(inventory: Inventory, hosts: Sequence[Host]) -> str:
-    """The same as text."""
+    """The drawing as text."""
     host = hosts[0]
     lines = [f"{host.name} ({', '.join(host.groups)})"]
     if len(hosts) > 1:
@@ -280,7 +280,7 @@ def host_text(inventory: Inventory, hosts: Sequence[Host]) -> str:
 
 
 def architecture_page(inventory: Inventory) -> str:
-    """The page with both forms of the architecture."""
+    """The page of the architecture, as drawing and as text."""
     return page(
         "Architecture",
         markdown.made("cairn/reference/drawing.py", "inventories/example"),

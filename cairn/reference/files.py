@@ -1,4 +1,4 @@
-"""docs/reference/files.md: what Cairn writes, on hosts and on the control node."""
+"""docs/reference/files.md: the files that Cairn writes on hosts and on the control node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .markdown import code, made, page, section, table
 
 @dataclass(frozen=True)
 class Place:
-    """A file or folder that no manifest has: its owner and mode, what it is, what to do with it."""
+    """A file or folder outside manifests: owner, mode, purpose, and what to do with it."""
 
     path: str
     owner: str
@@ -57,15 +57,15 @@ ON_HOSTS = (
         "/var/lib/cairn/services/ROLE/current",
         "root:root",
         "link",
-        "the generation in force, and `previous`, the one that `make rollback` returns to",
+        "the generation in force, and `previous`, to which `make rollback` returns",
         LEAVE,
     ),
     Place(
         "/var/lib/cairn/services/ROLE/running.json",
         "root:root",
         "0644",
-        "what each unit was last started with; a unit that is missing here is restarted by the "
-        "next run",
+        "the fingerprint with which each unit was last started; the next run restarts a unit that "
+        "is missing here",
         LEAVE,
     ),
     Place(
@@ -79,7 +79,7 @@ ON_HOSTS = (
         "/var/lib/cairn/records",
         "root:root",
         "0755",
-        "small facts, one a file: steps that are done once, and when something is to be renewed",
+        "records, one a file: steps that are done once, and dates of renewal",
         "remove a record only where a message or a page says so",
     ),
     Place(
@@ -132,7 +132,7 @@ ON_HOSTS = (
         "root:root",
         "0755",
         "the host's certificate (`host.pem`, 0644) and key (`host.key`, 0640, group `cairn-tls`), "
-        "and programs that make services take up a new one (`reload.d/`)",
+        "and programs that reload services after a renewal (`reload.d/`)",
         "`make renew` makes a new certificate; the key never leaves the host",
     ),
     Place(
@@ -146,15 +146,15 @@ ON_HOSTS = (
         "/opt/cairn/venvs",
         "root:root",
         "0755",
-        "virtualenvs, named by lock and hash, and `/opt/cairn/uv`, the program that makes them",
-        "never install into one; the next run makes a folder again that you remove",
+        "virtualenvs, named by lock and hash, and `/opt/cairn/uv`, which builds them",
+        "never install into one; the next run rebuilds one that you remove",
     ),
     Place(
         "/var/cache/cairn",
         "root:root",
         "0755",
-        "uv's downloads (`uv/`) and packed virtualenvs on their way (`archives/`)",
-        "may be removed at any time when no run is under way",
+        "uv's downloads (`uv/`) and packed virtualenvs in transfer (`archives/`)",
+        "may be removed while no run is active",
     ),
     Place(
         "/run/cairn/drained",
@@ -175,15 +175,15 @@ ON_HOSTS = (
         "/usr/sbin/policy-rc.d",
         "root:root",
         "0755",
-        "keeps daemons from starting while packages are installed; removed after that",
-        "if a run was cut off, the next one removes it",
+        "keeps daemons from starting during package installation; removed afterwards",
+        "after an interrupted run the next one removes it",
     ),
     Place(
         "/var/lib/nova/compute_id",
         "nova:nova",
         "0644",
-        "compute hosts: the identity that nova knows the host by; a run restores it on a host that "
-        "was reinstalled",
+        "compute hosts: the UUID by which nova identifies the host; a run restores it on a "
+        "reinstalled host",
         LEAVE,
     ),
 )
@@ -225,34 +225,34 @@ ON_CONTROL_NODE = (
         "you",
         "0755",
         "packed virtualenvs of all sites; one that was not used for 90 days is removed",
-        "may be removed: the next run that needs one has a host build it",
+        "may be removed: the next run that needs one builds it on a host",
     ),
     Place(
         ".cache/last-run.json",
         "you",
         "0600",
-        "what the last run or plan did, as data, without secrets; `verify.json` beside it has the "
-        "proof's times and steps",
-        "read it by program",
+        "the results of the last run or plan, as data, without secrets; `verify.json` beside it "
+        "has the times and steps of the last verification",
+        "for programs",
     ),
     Place(
         ".venv",
         "you",
         "0755",
         "the control node's tools, from `requirements.lock`; `tools/setup` makes it",
-        "may be removed: `make setup` makes it again",
+        "may be removed: `make setup` rebuilds it",
     ),
 )
 HEAD = """\
-Service files are parts of a *generation* and hold what the inventory says: change the variable
-([variables.md](variables.md)), not the file. A file that was changed by hand shows in `make plan`
-as `would mend`, and the next run restores it. On a host everything belongs to root, except what a
-service writes itself.
+Service files are parts of a *generation* and follow from the inventory: change the variable
+([variables.md](variables.md)), not the file. `make plan` shows a file that was changed by hand as
+`would mend`, and the next run restores it. On a host everything belongs to root, except files that
+a service writes.
 """
 
 
 def rows(places: Iterable[Place]) -> list[list[str]]:
-    """Rows of the files that no manifest has."""
+    """Rows of the files outside manifests."""
     return [
         [code(p.path), code(p.owner) if ":" in p.owner else p.owner, code(p.mode), p.what, p.advice]
         for p in places
@@ -260,7 +260,7 @@ def rows(places: Iterable[Place]) -> list[list[str]]:
 
 
 def secrets() -> set[str]:
-    """Files of hosts that hold a secret."""
+    """Files of hosts that contain a secret."""
     return {path for places in contents.secret_uses().values() for path in places}
 
 
@@ -270,7 +270,7 @@ def described(kind: str) -> list[Thing]:
 
 
 def described_rows(kind: str) -> list[list[str]]:
-    """Rows of what manifests have."""
+    """Rows of the files of manifests."""
     holding = secrets()
     return [
         [
@@ -300,7 +300,7 @@ def files_page() -> str:
         section("On hosts: Cairn's own", table(columns, rows(ON_HOSTS))),
         section(
             "On hosts: files of services",
-            "Written by the role, as part of its generation. *Secrets* marks files that hold some.",
+            "Written by the role, as part of its generation. *Secrets* marks files with secrets.",
             table(
                 ["file", "owner", "mode", "on", "role", "secrets"],
                 described_rows("file"),

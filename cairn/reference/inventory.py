@@ -1,7 +1,7 @@
-"""An inventory as a run would read it, without asking any host: its site, and what hosts get.
+"""An inventory as a run reads it, without a connection to hosts: its site and its manifests.
 
-Variables come from Ansible itself, templates from the real roles. Secrets are placeholders, so that
-it shows where each of them goes and needs no vault password.
+Ansible itself reads the variables, and templates are those of the roles. Secrets are placeholders,
+which shows where each secret is written and needs no vault password.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..site.planes import GROUPS, Site
 from ..site.secrets import required
 
 EXAMPLE = PROJECT / "inventories/example"
-# What limits the length of some: keepalived's eight characters, a key of AES.
+# Secrets of limited length: keepalived's eight characters, a key of AES.
 SHORT = {"keepalived_": 8, "heat_auth_encryption_key": 32}
 
 
 class EncryptedFilesLeftOut(DataLoader):  # type: ignore[misc]
-    """Reads an inventory as if encrypted files held nothing."""
+    """Reads an inventory as if encrypted files were empty."""
 
     def load_from_file(self, file_name: str, *arguments: Any, **keywords: Any) -> Any:
         """The content of a file; {} of an encrypted one."""
@@ -43,7 +43,7 @@ class EncryptedFilesLeftOut(DataLoader):  # type: ignore[misc]
 
 
 def placeholder(name: str) -> str:
-    """A value by which a secret is recognised wherever it is written to."""
+    """A value that identifies a secret in every file that contains it."""
     for begin, length in SHORT.items():
         if name.startswith(begin):
             return f"{name.removeprefix(begin)[:4]}-{name}"[:length].ljust(length, "-")
@@ -52,17 +52,17 @@ def placeholder(name: str) -> str:
 
 @functools.cache
 def prepare() -> None:
-    """Have Ansible's plugins and compiled templates ready, once for a process."""
+    """Load Ansible's plugins and compile templates, once for a process."""
     init_plugin_loader()
     filter_loader.add_directory(str(PROJECT / "filter_plugins"))
     preload()
 
 
 class Inventory:
-    """An inventory that was read. `site` is its planes and hosts, `fact` is `cairn_site`."""
+    """An inventory. `site` is its planes and hosts, `fact` is `cairn_site`."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the inventory; fact.SiteError names every mistake in it."""
+        """Read the inventory; fact.SiteError names all its mistakes."""
         if not folder.exists():
             raise fact.SiteError(f"{folder}: there is no such inventory")
         prepare()
@@ -83,7 +83,7 @@ class Inventory:
 
     @functools.cache  # noqa: B019 - an inventory lives as long as the process
     def variables(self, host: str) -> dict[str, Any]:
-        """What Ansible and preflight know of one host at the start of a run."""
+        """The variables of a host at the start of a run, after preflight."""
         return {
             **dict(self.hostvars[host]),
             "hostvars": self.hostvars,
@@ -93,7 +93,7 @@ class Inventory:
         }
 
     def model(self, host: str, **more: Any) -> Model:
-        """The model of one host, with the roles' own templates; `more` are variables of its."""
+        """The model of a host, with the roles' templates; `more` are further variables of it."""
         variables = {**self.variables(host), **more}
         variables |= layers.overrides(variables, host, registry.merged(), self._template)
         return Model(
@@ -105,7 +105,7 @@ class Inventory:
         )
 
     def manifests(self, host: str, *roles: str, **more: Any) -> dict[str, Manifest]:
-        """What the host gets of each service, or of some, with further variables."""
+        """The manifests of a host for all or some roles, with further variables."""
         model = self.model(host, **more)
         found = {role: model.manifest(role) for role in roles or model.roles()}
         return {role: made for role, made in found.items() if made}
@@ -127,7 +127,7 @@ class Inventory:
 
 
 def groups_of(site: Site, hosts: list[str]) -> list[str]:
-    """The groups of which all hosts are among these, in Cairn's order."""
+    """The groups all of whose hosts are among these, in Cairn's order."""
     found = []
     for group in GROUPS:
         members = [host.name for host in site.hosts.values() if group in host.groups]

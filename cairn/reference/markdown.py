@@ -1,4 +1,4 @@
-"""Markdown, as the pages of the reference need it."""
+"""Markdown for the pages of the reference."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MARKS = re.compile(r"\b([CVOIB])\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 
 
 def made(*sources: str) -> str:
-    """The line that says where a page comes from."""
+    """The line that names the sources of a page."""
     return f"{MARK} from {', '.join(sources)}: change those. -->\n"
 
 
 def code(text: Any) -> str:
-    """A text as code, whatever is in it; nothing for an empty one."""
+    """A text as code, even with backquotes; an empty text stays empty."""
     plain = " ".join(str(text).split())
     if not plain:
         return ""
@@ -34,7 +34,7 @@ def codes(texts: Iterable[Any], between: str = ", ") -> str:
 
 
 def prose(description: Any) -> str:
-    """A description of an argument spec, a text or a list of paragraphs, as one paragraph."""
+    """The description of an argument spec (a text or a list of paragraphs) as one paragraph."""
     parts = description if isinstance(description, list) else [description or ""]
     return " ".join(_marked(" ".join(str(part).split())) for part in parts)
 
@@ -53,12 +53,12 @@ def first_sentence(text: str) -> str:
 
 
 def cell(text: Any) -> str:
-    """A text that is to stand in a table."""
+    """A text for the cell of a table."""
     return " ".join(str(text).split()).replace("|", "\\|")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; nothing when it has no rows. Columns that are empty in all rows are left out."""
+    """A table without its empty columns; an empty text without rows."""
     body = [[cell(value) for value in row] for row in rows]
     if not body:
         return ""
@@ -78,7 +78,7 @@ def literal(value: Any) -> str:
 
 
 def section(title: str, *parts: str, level: int = 2) -> str:
-    """A section with what of its parts is not empty; nothing when all are."""
+    """A section of its parts that are not empty; an empty text without any."""
     body = [part.strip("\n") for part in parts if part.strip()]
     return "\n\n".join([f"{'#' * level} {title}", *body]) + "\n" if body else ""
 

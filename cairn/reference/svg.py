@@ -43,18 +43,18 @@ COLOURS = 6
 
 
 def width(lines: Sequence[str]) -> float:
-    """How wide a box with these lines is."""
+    """The width of a box with these lines."""
     return max((len(line) for line in lines), default=0) * CHARACTER + 2 * PAD
 
 
 def height(lines: Sequence[str]) -> float:
-    """How high a box with these lines is."""
+    """The height of a box with these lines."""
     return len(lines) * LINE + 2 * PAD - (LINE - SIZE)
 
 
 @dataclass
 class Box:
-    """A box at a place, with lines of text of which the first is its title."""
+    """A box with its position and lines of text; the first line is its title."""
 
     x: float
     y: float
@@ -65,23 +65,23 @@ class Box:
 
     @property
     def middle(self) -> float:
-        """The height of its middle."""
+        """The vertical centre."""
         return self.y + self.h / 2
 
     @property
     def right(self) -> float:
-        """Where it ends on the right."""
+        """The right edge."""
         return self.x + self.w
 
     @property
     def bottom(self) -> float:
-        """Where it ends below."""
+        """The lower edge."""
         return self.y + self.h
 
 
 @dataclass
 class Drawing:
-    """What is drawn: boxes, and lines with a dot where they end."""
+    """Boxes, and lines with a dot at their ends."""
 
     title: str
     description: str

@@ -1,4 +1,4 @@
-"""Where variables are read: files of the project, and what they change on hosts."""
+"""Where variables are read: files of the project, and their effects on hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCES = (
     "tools/*",
     "lab/*.py",
 )
-# What says that there are such variables, and gives them their defaults.
+# Files that declare variables and their defaults.
 DECLARATIONS = ("meta/argument_specs.yml", "site/variables.yml", "variable_types.py")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 JINJA = re.compile(r"\{\{|\{%")
@@ -31,7 +31,7 @@ ANYTHING = "[a-z]+"
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads YAML whatever tags it has, by libyaml where it is there."""
+    """Reads YAML with any tags, by libyaml if it is installed."""
 
 
 Loader.add_multi_constructor("!", lambda loader, _tag, node: loader.construct_scalar(node))
@@ -52,7 +52,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def words(value: Any, *, jinja: bool = True) -> set[str]:
-    """All names in the texts of plain data; with `jinja` only in those that are templates."""
+    """All names in the texts of plain data; with `jinja` only those in templates."""
     found: set[str] = set()
     for text in texts(value):
         if not jinja or JINJA.search(text):
@@ -61,7 +61,7 @@ def words(value: Any, *, jinja: bool = True) -> set[str]:
 
 
 def load(path: Path) -> Any:
-    """A YAML file, {} for none."""
+    """A YAML file; {} without one."""
     return (yaml.load(path.read_text(), Loader) or {}) if path.exists() else {}  # noqa: S506
 
 
@@ -69,8 +69,8 @@ def load(path: Path) -> Any:
 def names_in(path: Path) -> frozenset[str]:
     """The names that a file reads.
 
-    Of Python code, texts that are just a name, and templates; docstrings and messages are prose. Of
-    a file that sets variables, their values.
+    In Python code these are texts that consist of a name, and templates, but not docstrings and
+    messages. In a file that sets variables these are the names in their values.
     """
     text = path.read_text()
     if path.suffix == ".py" or text.startswith("#!/usr/bin/env python"):
@@ -100,7 +100,7 @@ def _names_in_python(tree: ast.AST) -> Iterator[str]:
 
 
 def _pattern(text: ast.JoinedStr) -> re.Pattern[str] | None:
-    """What names an f-string such as f"cairn_{side}_name" may stand for."""
+    """A pattern of the names that an f-string such as f"cairn_{side}_name" can make."""
     parts = [
         re.escape(str(part.value)) if isinstance(part, ast.Constant) else _filling(part)
         for part in text.values
@@ -112,7 +112,7 @@ def _pattern(text: ast.JoinedStr) -> re.Pattern[str] | None:
 
 
 def _filling(part: ast.expr) -> str:
-    """What a variable in an f-string stands for: a side is the internal or the public one."""
+    """A pattern of a variable in an f-string: a side is internal or public."""
     name = part.value if isinstance(part, ast.FormattedValue) else part
     return "(internal|public)" if isinstance(name, ast.Name) and name.id == "side" else ANYTHING
 
@@ -162,11 +162,11 @@ def _names(path: Path) -> frozenset[str]:
         return frozenset(WORD.findall(path.read_text(errors="replace")))
 
 
-# --- what a variable changes on hosts ---------------------------------------------------------
+# --- the effects of a variable on hosts ---------------------------------------------------------
 
 
 class Role:
-    """A role's description, and what of it depends on which variable."""
+    """A role's description, and its parts by the variables on which they depend."""
 
     def __init__(self, name: str) -> None:
         """Read the role's files."""
@@ -180,7 +180,7 @@ class Role:
         self._refers = {key: words(value) for key, value in values.items()}
 
     def reach(self, names: Iterable[str]) -> set[str]:
-        """These names and those that their values are made of."""
+        """These names and the names in their values."""
         seen: set[str] = set()
         waiting = list(names)
         while waiting:
@@ -195,7 +195,7 @@ class Role:
         return path if path.startswith(("/", "{")) else f"/etc/{self.name}/{path}"
 
     def targets(self) -> dict[str, dict[str, None]]:
-        """Variable to the files, units and other things of hosts that it goes into."""
+        """Variable to the files, units and other things of hosts that depend on it."""
         found: dict[str, dict[str, None]] = {}
 
         def note(target: str, *values: Any) -> None:
@@ -227,7 +227,7 @@ class Role:
 
 @functools.cache
 def targets() -> dict[str, tuple[str, ...]]:
-    """Variable to the files, units and other things of hosts that it goes into."""
+    """Variable to the files, units and other things of hosts that depend on it."""
     found: dict[str, dict[str, None]] = {}
     for name in registry.roles():
         for variable, where in Role(name).targets().items():

@@ -1,4 +1,4 @@
-"""docs/reference/variables.md: every variable, with type, default and where it is used."""
+"""docs/reference/variables.md: every variable with its type, default and use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCOPES = {
     "site": ("Of the site", "One value for all hosts: set them in `group_vars/all`."),
     "host": (
         "Of a host",
-        "Set them in `host_vars`, or in `group_vars` of hosts that are alike. The most specific "
+        "Set them in `host_vars`, or in `group_vars` for several hosts. The most specific "
         "value replaces the others as a whole.",
     ),
     "command": (
@@ -28,12 +28,12 @@ SCOPES = {
     ),
 }
 INTRODUCTION = """\
-Cairn reads the inventory as Ansible does. A variable that is null has its default; a misspelt one
-is an error of preflight, with a suggestion. Types are those of Ansible: the text of a number counts
-as a number. Where the default depends on other settings or on the host, the meaning says how.
+Cairn reads the inventory as Ansible does. A variable that is null has its default; preflight
+reports a misspelt one as an error, with a suggestion. Types are those of Ansible: the text of a
+number is a number. If the default depends on other settings or on the host, the meaning says how.
 
-The last column names files and units that a variable changes on hosts; where there are none, files
-of the project that read it. Each role has a page of its own with everything that it makes on hosts.
+The last column lists files and units that a variable changes on hosts or, without any, the files of
+the project that read it. Each role has its own page.
 """
 MERGED = """\
 Mappings in this list are merged from all files, groups and hosts that set them, key by key, down
@@ -53,27 +53,27 @@ class Variable:
 
     @property
     def type(self) -> str:
-        """Its type in words."""
+        """The type in words."""
         return type_of(self.option)
 
     @property
     def default(self) -> str:
-        """Its default as code."""
+        """The default as code."""
         return default_of(self.option)
 
     @property
     def meaning(self) -> str:
-        """Its description."""
+        """The description."""
         return prose(self.option.get("description"))
 
     @property
     def readers(self) -> list[str]:
-        """Files of the project that read it."""
+        """Files of the project that read the variable."""
         return usage.readers(self.name)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What it changes on hosts."""
+        """Things on hosts that the variable changes."""
         return usage.targets().get(self.name, ())
 
 
@@ -95,7 +95,7 @@ def type_of(option: Mapping[str, Any]) -> str:
 
 
 def default_of(option: Mapping[str, Any]) -> str:
-    """The default of an option as code; what is computed or required in words."""
+    """The default of an option as code; in words if it is computed or required."""
     if option.get("required"):
         return "**required**"
     if "default" in option:
@@ -106,14 +106,14 @@ def default_of(option: Mapping[str, Any]) -> str:
 
 @functools.cache
 def declared() -> dict[str, Any]:
-    """What cairn/site/variables.yml says."""
+    """The contents of cairn/site/variables.yml."""
     read: dict[str, Any] = usage.load(DECLARED)
     return read
 
 
 @functools.cache
 def of_site() -> tuple[Variable, ...]:
-    """The variables that belong to no role."""
+    """The variables of the site, which belong to no role."""
     return tuple(
         Variable(name, "", option["scope"], option)
         for name, option in declared()["inventory"].items()
@@ -151,7 +151,7 @@ def everything() -> Iterable[Variable]:
 
 
 def used(variable: Variable, up: str) -> str:
-    """Where a variable is used, in short; `up` leads from the page to the project's folder."""
+    """The uses of a variable, in short; `up` is the path from the page to the project."""
     if variable.targets:
         return codes(variable.targets)
     return ", ".join(f"[{'/'.join(path.split('/')[-2:])}]({up}{path})" for path in variable.readers)
@@ -163,7 +163,7 @@ def links(paths: Iterable[str], up: str) -> str:
 
 
 def keys(option: Mapping[str, Any], level: str = "") -> list[list[str]]:
-    """Rows for the keys of a mapping, and of theirs."""
+    """Rows for the keys of a mapping, and for nested keys."""
     rows = []
     for name, inner in (option.get("options") or option.get("entries") or {}).items():
         rows.append(
@@ -208,7 +208,7 @@ def overview(variables: Iterable[Variable], target: str, up: str) -> str:
 
 
 def secrets_table(uses: Mapping[str, Iterable[str]]) -> str:
-    """All secrets, from names and patterns to what they are for and which files have them."""
+    """All secrets, by name and pattern, with their purpose and the files that contain them."""
     rows = [
         [code(name), purpose(name), codes(where) or "nowhere on hosts"]
         for name, where in uses.items()
@@ -217,7 +217,7 @@ def secrets_table(uses: Mapping[str, Iterable[str]]) -> str:
 
 
 def purpose(name: str) -> str:
-    """What a secret is for."""
+    """The purpose of a secret."""
     secrets: dict[str, str] = declared()["secrets"]
     if name in secrets:
         return prose(secrets[name])
@@ -245,11 +245,7 @@ def variables_page(uses: Mapping[str, Iterable[str]]) -> str:
         for role in registry.roles()
         if of_role(role) and role != "service"
     ]
-    parts.append(
-        section(
-            "Of the roles", "Set them where they are to hold: for all hosts, a group or one host."
-        )
-    )
+    parts.append(section("Of the roles", "Set them for all hosts, for a group or for one host."))
     parts += roles
     merged = [[code(name), depth] for name, depth in sorted(registry.merged().items())]
     parts.append(section("Merged mappings", MERGED, table(["variable", "depth"], merged)))

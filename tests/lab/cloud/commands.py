@@ -121,7 +121,7 @@ def commands() -> tuple[Command, ...]:
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text()
         blocks = FENCED.findall(text) or (INDENTED.findall(text) if page.stem == "lab" else [])
-        for line in "\n".join(blocks).splitlines():
+        for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
             if command := " ".join(re.sub(r"(^|\s+)#\s.*", "", line).split()):
                 found[Command(page.stem, command)] = None
     return tuple(found)

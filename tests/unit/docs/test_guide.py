@@ -15,8 +15,11 @@ from unittest import mock
 
 import pytest
 
+from cairn.reference.markdown import MARK
+
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
+WIDTH = 100
 FORM = [
     "When to use it",
     "Before you start",
@@ -52,9 +55,49 @@ def test_a_task_has_the_seven_parts(page: Path) -> None:
     assert re.findall(r"^## (.+)$", page.read_text(), re.M) == FORM
 
 
-@pytest.mark.parametrize("page", TASKS, ids=name)
-def test_a_task_stands_in_the_index(page: Path) -> None:
-    assert f"]({page.name})" in (DOCS / "index.md").read_text()
+def test_every_page_is_in_the_index_or_in_that_of_its_folder() -> None:
+    pages = [page for page in DOCS.rglob("*.md") if page.name != "index.md"]
+    assert len(pages) > 80
+    missing = [
+        page.name
+        for page in pages
+        if not any(
+            f"]({page.relative_to(folder)})" in (folder / "index.md").read_text()
+            for folder in page.parents
+            if (folder / "index.md").exists()
+        )
+    ]
+    assert missing == []
+
+
+def long_lines(text: str) -> list[tuple[int, str]]:
+    """Number and text of lines that are too long for a terminal of WIDTH columns.
+
+    Tables and links may be longer, and so may what programs print (blocks without a language).
+    """
+    found, block = [], None
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            block = line.strip().removeprefix("```") if block is None else None
+            continue
+        free = block in ("", "text") or (block is None and line.startswith("|"))
+        if len(line) > WIDTH and not free and " " in line.strip():
+            found.append((number, line))
+    return found
+
+
+def test_prose_and_commands_fit_a_terminal() -> None:
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    pages = [page for page in [*top, *DOCS.rglob("*.md")] if MARK not in page.read_text()]
+    assert len(pages) > 40
+    found = {page.name: long_lines(page.read_text()) for page in pages}
+    assert {page: lines for page, lines in found.items() if lines} == {}
+
+
+def test_long_lines_are_found() -> None:
+    long = "x " * 60
+    text = f"{long}\n| {long} |\n```text\n{long}\n```\n```sh\n{long}\n```\n"
+    assert [number for number, _ in long_lines(text)] == [1, 7]
 
 
 # --- messages ----------------------------------------------------------------------------------

@@ -41,9 +41,10 @@ def makers() -> list[tuple[str, int, str]]:
             if not isinstance(node, ast.Call) or len(node.args) + len(node.keywords) < 1:
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            states_only = name == "Judgement" and len(node.args) < 2
-            if name in MAKERS and not states_only:
-                file = str(path.relative_to(PROJECT))
+            file = str(path.relative_to(PROJECT))
+            # One without a text is no finding; peers.py has another class of that name.
+            other = name == "Judgement" and (len(node.args) < 2 or file.endswith("peers.py"))
+            if name in MAKERS and not other:
                 found.append((file, node.lineno, ast.unparse(node)))
     return found
 
@@ -80,7 +81,7 @@ def test_names_for_placeholders_are_used() -> None:
 @pytest.mark.parametrize(
     ("check", "level", "text", "remedy"),
     [
-        ("login", "error", "ann may not become root", "usermod --append --groups sudo ann"),
+        ("login", "error", "ann may not become root", "usermod --append --groups sudo"),
         ("proxies", "error", "cairn_pypi_index is no URL", "https://mirror.example/simple"),
         ("disks", "error", "disk /dev/sdb belongs to volume group vg0", "name another disk"),
         ("disks", "error", "disk /dev/sdb cannot be read: I/O error", "replace it"),

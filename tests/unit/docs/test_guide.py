@@ -57,7 +57,7 @@ def test_a_task_has_the_seven_parts(page: Path) -> None:
 
 def test_every_page_is_in_the_index_or_in_that_of_its_folder() -> None:
     pages = [page for page in DOCS.rglob("*.md") if page.name != "index.md"]
-    assert len(pages) > 80
+    assert len(pages) > 70
     missing = [
         page.name
         for page in pages
@@ -215,7 +215,7 @@ def openstack_commands() -> Iterator[tuple[str, str]]:
     """Page and arguments of every `openstack` command, also by `make`."""
     for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]:
         for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.M | re.S):
-            for line in block.splitlines():
+            for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 given = [w.removeprefix("ARGS=") for w in words if w.startswith("ARGS=")]
                 if words[:2] == ["make", "openstack"] and given:

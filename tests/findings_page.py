@@ -60,10 +60,9 @@ def rows() -> dict[str, list[Row]]:
 
 def is_on_the_page(check: str, level: str, text: str, remedy: str = "") -> bool:
     """Whether the page has a finding; the level of a mistake in the planes is its variable."""
-    text, remedy = (" ".join(part.split()) for part in (text, remedy))
     return any(
         level in row.levels
-        and row.text.fullmatch(text)
+        and any(row.text.fullmatch(shown) for shown in (text, " ".join(text.split())))
         and (not row.remedies or any(p.fullmatch(remedy) for p in row.remedies))
         for row in rows().get(check, ())
     )

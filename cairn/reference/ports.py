@@ -51,7 +51,7 @@ def role_of(flow: Flow) -> str:
 
 
 def of_role(role: str) -> list[Flow]:
-    """The flows that lead to a role's service."""
+    """The flows to a role's service."""
     return [flow for flow in all_flows() if role_of(flow) == role]
 
 

@@ -13,7 +13,8 @@ SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
 # As one word of the shell, whatever characters it has.
-SITE = '$(subst ','\'',$(INVENTORY))'
+quoted = '$(subst ','\'',$(1))'
+SITE = $(call quoted,$(INVENTORY))
 PLAYBOOK = ansible-playbook -i $(SITE)
 MACHINES = python -m lab --inventory $(SITE)
 # Each phase's wall time and memory is kept for `make bench`.
@@ -140,13 +141,29 @@ molecule: setup  ## the roles' scenarios in the lab, or one: ROLE=glance
 bench: setup  ## measure the lab against the budgets of the design
 	@python -m bench.bench $(ARGS)
 
-# -- this repository
+# -- new parts
 
-.PHONY: service release
-service: setup  ## files of a new service: NAME=etcd PORT=2379 (Debian's names, if others: PACKAGE=etcd-server UNIT=etcd)
-	@python -m tools.scaffold $(or $(NAME),$(error NAME=… is missing)) --port $(or $(PORT),$(error PORT=… is missing)) \
+missing = $(error $(1)=… is missing: docs/contributing/$(2))
+
+.PHONY: service check module
+service: tools  ## files of a new service: NAME=etcd PORT=2379 (Debian's names, if others: PACKAGE=etcd-server UNIT=etcd)
+	@python -m tools.scaffold service $(or $(NAME),$(call missing,NAME,add-a-service.md)) \
+	    --port $(or $(PORT),$(call missing,PORT,add-a-service.md)) \
 	    $(addprefix --package ,$(PACKAGE)) $(addprefix --unit ,$(UNIT))
 	@python -m cairn.reference
+check: tools  ## files of a new check of preflight: NAME=processors FACT=cpus LEAST=2 REMEDY='…' (GROUP=controller)
+	@python -m tools.scaffold check $(or $(NAME),$(call missing,NAME,add-a-check.md)) \
+	    --fact $(or $(FACT),$(call missing,FACT,add-a-check.md)) \
+	    --least $(or $(LEAST),$(call missing,LEAST,add-a-check.md)) \
+	    --remedy $(call quoted,$(or $(REMEDY),$(call missing,REMEDY,add-a-check.md))) $(addprefix --group ,$(GROUP))
+	@python -m cairn.reference findings.md
+module: tools  ## files of a new module: NAME=cairn_environment FILE=/etc/environment.d/50-site.conf
+	@python -m tools.scaffold module $(or $(NAME),$(call missing,NAME,write-a-module.md)) \
+	    --file $(call quoted,$(or $(FILE),$(call missing,FILE,write-a-module.md)))
+
+# -- this repository
+
+.PHONY: release
 release: setup  ## a release of what is committed: VERSION=0.3.0 names it, changelog.d has the news
 	@test -n "$(VERSION)" || { echo "release: VERSION=… is missing" >&2; exit 1; }
 	@test -z "$$(git status --porcelain --untracked-files=no)" || { echo "release: commit your changes first" >&2; exit 1; }

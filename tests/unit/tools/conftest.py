@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,6 @@ from pathlib import Path
 import pytest
 
 Ran = subprocess.CompletedProcess[str]
-# Where a page of the guide says that its code belongs.
-STEP = re.compile(
-    r"(?P<how>In a new file|At the end of|In) `(?P<path>[^`]+)`(?:, before `(?P<mark>[^`]+)`)?:\n\n"
-    r"(?P<indent> *)```(?:python|text)\n(?P<code>.*?)\n(?P=indent)```",
-    re.DOTALL,
-)
 
 
 @dataclass
@@ -56,33 +48,3 @@ def copy(
     copy.run("git", "init", "--quiet")
     (place / ".git/info/exclude").write_text(".venv\n")
     return copy
-
-
-@pytest.fixture(scope="session")
-def followed() -> Callable[[Path, Path], list[str]]:
-    """Return a function that does what a page of the guide says, and gives the changed files.
-
-    Code belongs `In a new file `x`:`, `At the end of `x`:` or `In `x`, before `line`:`.
-    """
-
-    def follow(page: Path, project: Path) -> list[str]:
-        changed = []
-        for step in STEP.finditer(page.read_text()):
-            code = textwrap.dedent(step["code"]) if step["how"] != "In" else step["code"]
-            path = project / step["path"]
-            if step["how"] == "In a new file":
-                assert not path.exists(), path
-                path.parent.mkdir(parents=True, exist_ok=True)
-                text = code
-            elif step["how"] == "At the end of":
-                text = f"{path.read_text()}\n\n{code}"
-            else:
-                line = code.removeprefix(step["indent"])
-                before, mark, after = path.read_text().partition(f"        {step['mark']}")
-                assert mark, f"{path} has no {step['mark']}"
-                text = f"{before}{line}\n{mark}{after}".removesuffix("\n")
-            path.write_text(text + "\n")
-            changed.append(step["path"])
-        return changed
-
-    return follow

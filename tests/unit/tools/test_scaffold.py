@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-MAKE = ("make", "--assume-old=setup", "service")
+MAKE = ("make", "--assume-old=tools", "service")
 WISH = ("NAME=etcd", "PORT=2379", "PACKAGE=etcd-server", "UNIT=etcd")
 # Tests that go through all services, scenarios, variables, flows or pages, wherever they lie.
 WALKS = ("flows", "order", "docs", "reference", "guide", "release", "closure")

@@ -65,7 +65,13 @@ TARGETS = {
     "venvs": ("tools/venvs.py --release", RUNNER, r"tools/venvs\.py --release"),
     "molecule": (f"{RUNNER} molecule", "tests/unit/tools/test_run_tests.py", r"molecule"),
     "bench": ("bench.bench", "tests/unit/bench/test_bench.py", r"bench\.main\("),
-    "service": ("tools.scaffold", "tests/unit/tools/test_scaffold.py", r'"service"'),
+    "service": ("tools.scaffold service", "tests/unit/tools/test_scaffold.py", r'"service"'),
+    "check": ("tools.scaffold check", "tests/unit/tools/test_scaffold_code.py", r"MAKE, \*command"),
+    "module": (
+        "tools.scaffold module",
+        "tests/unit/tools/test_scaffold_code.py",
+        r"MAKE, \*command",
+    ),
     "release": ("towncrier build", "tests/unit/tools/test_release.py", r'"release"'),
     "clean": ("rm -rf .cache", "tests/unit/tools/test_targets.py", r"def test_clean"),
 }
@@ -140,6 +146,10 @@ def test_a_target_is_exercised(root: Path, target: str) -> None:
         "VERSION=9.9.9",
         "NAME=etcd",
         "PORT=2379",
+        "FACT=cpus",
+        "LEAST=2",
+        "REMEDY=add one",
+        "FILE=/etc/issue.net",
     )
     assert recipe in ran, f"`make {target}` does not run {recipe}"
     text = (root / where).read_text()
@@ -175,10 +185,11 @@ def test_help_has_the_targets_under_their_headings(root: Path) -> None:
     for block in shown.split("\n\n")[1:]:
         title, *lines = block.splitlines()
         groups[title] = {line.split()[0] for line in lines}
-    assert list(groups) == ["set-up", "the lab", "a site", "proof", "this repository"]
+    assert list(groups) == ["set-up", "the lab", "a site", "proof", "new parts", "this repository"]
     assert {"lab", "lab-ssh"} <= groups["the lab"]
     assert {"plan", "site", "rollback"} <= groups["a site"]
     assert {"test", "lint", "unit", "ha"} <= groups["proof"]
+    assert groups["new parts"] == {"service", "check", "module"}
     assert {"release", "clean"} <= groups["this repository"]
 
 

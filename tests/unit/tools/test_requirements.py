@@ -58,7 +58,7 @@ def imported(root: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for folder in (*SHIPPED, *TOOLS):
         for path in (root / folder).rglob("*.py"):
-            if "scaffold" in path.parts:  # a role to be, not a program
+            if path.is_relative_to(root / "tools/scaffold/templates"):  # a role to be
                 continue
             for name in imports(path):
                 for distribution in known.get(name, ()):

@@ -80,7 +80,7 @@ MEASUREMENTS = {
     "again": r"bench\.measure_again\(\)",
     "option": r"bench\.measure_option\(\)",
     "instance": r"bench\.measure_instance\(\)",
-    "scale": r"scale\.measure\(\(3,\)\)",
+    "scale": r"scale\.measure\(\(\d,\)\)",
     "floor": r"bench\.measure_floor\(\)",
     "floor-built": r"bench\.measure_floor_built\(\)",
 }

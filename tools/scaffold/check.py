@@ -11,7 +11,7 @@ import inspect
 import re
 from pathlib import Path
 
-from cairn.reference.findings import all_messages
+from cairn.reference.messages import read_messages
 from cairn.site.planes import GROUPS
 from cairn_host.probe import facts
 
@@ -44,8 +44,6 @@ def check(root: Path, asked: argparse.Namespace) -> None:
     name = asked.name
     parts.require_name(name, "[a-z][a-z_]{2,20}", "check: a noun in lower case", "processors")
     parts.require_new(root, f"cairn/preflight/{name}.py")
-    if name in {message.check for message in all_messages()}:
-        raise parts.ScaffoldError(f"preflight has a check {name} (docs/reference/findings.md)")
     if asked.fact not in known_facts():
         raise parts.ScaffoldError(
             f"hosts have no fact {asked.fact!r}; they have {', '.join(known_facts())}"
@@ -54,6 +52,8 @@ def check(root: Path, asked: argparse.Namespace) -> None:
         raise parts.ScaffoldError(
             f'a remedy is a line of 3 to {LONGEST} characters without " and \\'
         )
+    if name in {message.check for message in read_messages().messages}:
+        raise parts.ScaffoldError(f"preflight has a check {name} (docs/reference/findings.md)")
 
 
 def with_call(name: str) -> parts.Change:

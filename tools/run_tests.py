@@ -223,10 +223,14 @@ def deployment() -> list[Step]:
 
 
 def cloud() -> list[Step]:
-    """Return the tests of the whole cloud."""
+    """Return the tests of the whole cloud.
+
+    They wait as users do, for seconds and not for what else the machine has to do: nothing runs
+    beside them.
+    """
     return part(
         "cloud",
-        Step("verify", f"{PLAYBOOK} playbooks/verify.yml"),
+        Step("verify", f"{PLAYBOOK} playbooks/verify.yml", follows=("labs",)),
         Step("journals-verify", f"{SEARCH} --new --show"),
         Step("cloud", f"pytest -q -m lab {folders(WHOLE_CLOUD)}", junit=True),
         Step("journals-cloud", f"{SEARCH} --new --show"),

@@ -303,6 +303,16 @@ def test_every_lab_test_finds_its_fixtures(root: Path) -> None:
     assert planned.returncode == 0, planned.stdout + planned.stderr
 
 
+def test_nothing_runs_beside_the_use_of_the_cloud(tool: ModuleType, root: Path) -> None:
+    """Starved of a processor, an API does not answer in time."""
+    for steps in (tool.plan(root), tool.plan(root, "lab")):
+        before, _ = tool.edges(steps)
+        names = [step.name for step in steps if step.lane == tool.BESIDE]
+        assert names[-1] in before["verify"]
+        used = [step.name for step in steps if step.lane == tool.CLOUD]
+        assert {"cloud", "journals-cloud"} < set(used[used.index("verify") :])
+
+
 def test_journals_are_searched_after_everything_that_was_done_since_the_mark(
     tool: ModuleType, root: Path
 ) -> None:

@@ -127,7 +127,7 @@ def taken_over(installed: Machines) -> Machines:
     """The machines with their planes; they are Cairn's now."""
     done = installed.play(LONG, *INSTALLED)
     assert done.returncode == 0, done.stdout
-    assert "north is at 198.18.0.13 now" in done.stdout + done.stderr
+    assert "north has the address 198.18.0.13 now" in done.stdout + done.stderr
     return installed
 
 

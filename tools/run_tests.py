@@ -4,7 +4,8 @@ Groups are lint, unit, labs, lab, `molecule [ROLE…]`, `bad-days [TEST…]`, `d
 [TEST…]`. Without one it runs all but the last three, each of which takes about as long as all else.
 
 Everything deploys the site once and tests each role there; `molecule` deploys role by role, each in
-check mode, for the first time and once more.
+check mode, for the first time and once more. `labs` has tests of networks that everything leaves
+out.
 
 Every step runs even when one before it failed, except those that cannot work without it. Lanes run
 at the same time: one deploys, `molecule` tests each role in another while the next is being
@@ -52,6 +53,9 @@ JOURNALS = "journals"
 SEARCH = "python -m tests.lab.journals"
 # A machine without an accelerator: too slow for every day.
 EMULATED = "machines/test_tcg.py"
+# Networks of hosts as installers leave them, and of users other than root: `make labs` has them.
+# They take twice as long as its other tests.
+LONG = ("network/test_nonroot.py", "network/test_takeover.py")
 # Tests that run by themselves, because they hurt the cloud or take long.
 IN_USE = {"bad-days": ("disaster", EMULATED), "day-two": ("day_two",), "ha": ("ha",)}
 LAB = "inventories/lab"
@@ -135,10 +139,11 @@ def unit() -> list[Step]:
     )
 
 
-def labs() -> list[Step]:
+def labs(*, short: bool = False) -> list[Step]:
     """Return the tests that start machines of their own: the lab itself, networks, the guest."""
-    tests = f"{folders(OWN_LABS)} --ignore={LAB_TESTS}/{EMULATED}"
-    return part("labs", Step("labs", f"pytest -q -m lab {tests}", junit=True), lane=BESIDE)
+    ignored = [f"--ignore={LAB_TESTS}/{name}" for name in (EMULATED, *(LONG if short else ()))]
+    command = f"pytest -q -m lab {folders(OWN_LABS)} {' '.join(ignored)}"
+    return part("labs", Step("labs", command, junit=True), lane=BESIDE)
 
 
 def folders(names: Sequence[str]) -> str:
@@ -280,12 +285,12 @@ def plan(
         case "labs":
             return labs()
         case "lab":
-            return [*machines(), *labs(), *deployment(), *cloud()]
+            return [*machines(), *labs(short=True), *deployment(), *cloud()]
         case "molecule":
             return [*machines(), *molecule(root, which)]
         case "bad-days" | "day-two" | "ha":
             return in_use(group, which)
-    beside = [*lint(root), *unit(), *labs()]
+    beside = [*lint(root), *unit(), *labs(short=True)]
     rest = [*check(), *deployment(), *proofs(root), *cloud()]
     if cloud_within is None:
         return [*beside, *machines(), *rest]

@@ -253,8 +253,13 @@ def test_a_scenario_is_asked_for_by_its_role(tool: ModuleType, tmp_path: Path) -
 
 def test_everything_has_a_place_in_the_whole(tool: ModuleType, root: Path) -> None:
     whole = tool.plan(root)
-    for group in ("lint", "unit", "labs", "lab"):
+    for group in ("lint", "unit", "lab"):
         assert set(tool.plan(root, group)) <= set(whole), group
+    (labs,) = tool.labs()
+    (short,) = [step for step in whole if step.name == "labs"]
+    ignored = [f"--ignore=tests/lab/{name}" for name in tool.LONG]
+    assert short.command.split() == [*labs.command.split(), *ignored]
+    assert all((root / "tests/lab" / name).is_file() for name in tool.LONG)
     # The site is planned on bare machines, deployed as a whole, and deployed again.
     names = [step.name for step in whole if step.lane == tool.CLOUD]
     assert names.index("journals-mark") + 1 == names.index("check-site")

@@ -35,6 +35,8 @@ from cairn.site.certificates import certificate_authority
 from cairn.site.secrets import required
 
 ROOT = Path(__file__).resolve().parent.parent
+# Processes that tests start keep what they compile: nova's code takes each of them eight seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class OneName(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -54,13 +54,21 @@ def schema(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "api.db"
 
 
+@pytest.fixture(scope="module")
+def mapped(python: Path, root: Path, schema: Path) -> tuple[str, Path]:
+    """What mapping the cells prints, and the API database with the cells."""
+    cells = (python, root / "roles/nova/files/cells.py", schema.with_name("nova.conf"), "map")
+    return run(*cells), schema
+
+
 def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
-    python: Path, root: Path, tmp_path: Path, schema: Path
+    python: Path, root: Path, tmp_path: Path, mapped: tuple[str, Path]
 ) -> None:
-    conf, database = tmp_path / "nova.conf", shutil.copy(schema, tmp_path)
+    printed, made = mapped
+    assert printed.split() == ["mapped", "cell0", "mapped", "cell1"]
+    conf, database = tmp_path / "nova.conf", shutil.copy(made, tmp_path)
     conf.write_text(CONF.format(folder=tmp_path, database=MYSQL))
     cells = (python, root / "roles" / "nova" / "files" / "cells.py", conf, "map")
-    assert run(*cells).split() == ["mapped", "cell0", "mapped", "cell1"]
     assert run(*cells) == ""
     with sqlite3.connect(database) as known:
         stored = str(
@@ -76,14 +84,13 @@ def test_cells_are_mapped_once_and_nova_reads_its_own_addresses_out_of_them(
 
 
 def test_compute_hosts_are_known_by_their_uuids(
-    python: Path, root: Path, tmp_path: Path, schema: Path
+    python: Path, root: Path, tmp_path: Path, mapped: tuple[str, Path]
 ) -> None:
-    shutil.copy(schema, tmp_path)
+    shutil.copy(mapped[1], tmp_path)
     conf, main = tmp_path / "nova.conf", f"sqlite:///{tmp_path}/main.db"
     conf.write_text(CONF.format(folder=tmp_path, database=main))
     run(python.with_name("nova-manage"), "--config-file", conf, "db", "sync", "--local_cell")
     cells = (python, root / "roles" / "nova" / "files" / "cells.py", conf)
-    run(*cells, "map")
     with sqlite3.connect(tmp_path / "api.db") as known:
         known.execute("UPDATE cell_mappings SET database_connection = ?", (main,))
     assert json.loads(run(*cells, "nodes")) == {}

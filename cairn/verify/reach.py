@@ -48,9 +48,12 @@ class Findings(list[Finding]):
         self._since = now
 
 
-def disk_sizes(page: str) -> dict[str, int]:
-    """The guest's disks without its first: name to GiB."""
-    return {disk["name"]: disk["bytes"] // GIB for disk in json.loads(page)}
+def disk_sizes(page: str) -> dict[str, int] | None:
+    """The guest's disks without its first: name to GiB; None for a page that is not whole."""
+    try:
+        return {disk["name"]: disk["bytes"] // GIB for disk in json.loads(page)}
+    except json.JSONDecodeError:
+        return None
 
 
 def pings(address: str) -> bool:

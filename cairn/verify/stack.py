@@ -270,10 +270,13 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     outputs = outputs_of(settled(user, made, "UPDATE_COMPLETE", seconds))
     if outputs["server"] != server:
         raise ProofError(f"the update replaced the instance {server} by {outputs['server']}")
-    disks = wait(
-        f"http://{address}/cgi-bin/disks", HTTP_SECONDS, lambda: fetch(address, "/cgi-bin/disks")
-    )
-    sizes = list(disk_sizes(disks).values())
+
+    def whole() -> str | None:
+        page = fetch(address, "/cgi-bin/disks")
+        return None if page is None or disk_sizes(page) is None else page
+
+    page = wait(f"http://{address}/cgi-bin/disks", HTTP_SECONDS, whole)
+    sizes = list((disk_sizes(page) or {}).values())
     if sizes != ([1] if volume else []):
         raise ProofError(f"the stack's instance has further disks of {sizes} GiB")
     found.tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import subprocess
@@ -103,3 +104,17 @@ def test_a_script_of_the_guest_is_sound(name: str) -> None:
     subprocess.run(["sh", "-n", str(path)], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", "--shell=dash", str(path)], check=True)
+
+
+def test_a_disk_that_comes_or_goes_is_left_out(tmp_path: Path) -> None:
+    """Its folder is there before its size is, and after."""
+    for name, size in (("vda", "9"), ("vdb", "2048"), ("vdc", None), ("vdd", "4096")):
+        (tmp_path / name).mkdir()
+        if size is not None:
+            (tmp_path / name / "size").write_text(f"{size}\n")
+    script = (image.ROOT / "www/cgi-bin/disks").read_text().replace("/sys/block", str(tmp_path))
+    shown = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=True).stdout
+    assert json.loads(shown.partition("\n\n")[2]) == [
+        {"name": "vdb", "bytes": 1024**2},
+        {"name": "vdd", "bytes": 2 * 1024**2},
+    ]

@@ -23,6 +23,7 @@ class Cloud:
         self.snapshots_: dict[str, Any] = {}
         self.attached: list[str] = []
         self.spoilt: set[str] = set()
+        self.cut_off = False  # the guest's next list of disks ends early
         self.endpoint: str | None = "https://cloud:8776/v3"
         self.session = SimpleNamespace(get_endpoint=lambda **_: self.endpoint)
         self.block_storage = self.compute = self
@@ -91,6 +92,9 @@ class Cloud:
         names = [f"vd{letter}" for letter in "bcd"]
         there = dict(zip(names, self.attached, strict=False))
         if parts.path == "/cgi-bin/disks":
+            if self.cut_off:
+                self.cut_off = False
+                return "["
             sizes = [f'{{"name": "{n}", "bytes": {self.volumes_[v].size * GIB}}}'
                      for n, v in there.items()]  # fmt: skip
             return f"[{', '.join(sizes)}]"
@@ -148,6 +152,13 @@ def test_what_does_not_work_is_an_error(spoilt: str, said: str, cloud: Cloud, ru
     cloud.spoilt = {spoilt}
     with pytest.raises(ProofError, match=said):
         prove(cloud, run)
+
+
+def test_a_page_that_is_cut_off_is_asked_for_again(cloud: Cloud, run: Run) -> None:
+    cloud.cut_off = True
+    cloud.attached.append(cloud.create_volume("v", 1).id)
+    assert verify_volume.disks(run) is None
+    assert verify_volume.disks(run) == {"vdb": 1}
 
 
 def test_the_instance_is_created_with_its_volume_beside_its_image(run: Run) -> None:

@@ -98,7 +98,7 @@ def openstack(root: Path, inventory: Path) -> subprocess.CompletedProcess[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     words = ["openstack", f"INVENTORY={inventory}", "ARGS=token issue"]
     return subprocess.run(
-        ["make", "--assume-old=setup", *words],
+        ["make", "--assume-old=tools", *words],
         cwd=root,
         env=own,
         capture_output=True,

@@ -123,7 +123,7 @@ test: setup  ## lint, unit tests, the lab's own tests, every role, the whole clo
 	@python tools/run_tests.py
 bad-days: setup  ## power cuts, full disks, wrong input on the lab's cloud: two hours (or ARGS=tests/lab/disaster/…)
 	@python tools/run_tests.py bad-days $(ARGS)
-day-two: setup  ## changes of many kinds, each planned, made and undone: plan and run must agree (or ARGS=tests/lab/day_two/…)
+day-two: setup  ## changes of many kinds, each planned, made and undone (plan = run), and all features (or ARGS=tests/lab/day_two/…)
 	@python tools/run_tests.py day-two $(ARGS)
 ha: export CAIRN_LAB := lab-ha
 ha: setup  ## three controllers: power cuts, takeover, reconfiguring under load (or ARGS=tests/lab/ha/…)

@@ -56,8 +56,14 @@ EMULATED = "machines/test_tcg.py"
 # Networks of hosts as installers leave them, and of users other than root: `make labs` has them.
 # They take twice as long as its other tests.
 LONG = ("network/test_nonroot.py", "network/test_takeover.py")
+# What a cloud offers beyond what verify and the dashboard's tests use already.
+FEATURES = "browser/test_features.py"
 # Tests that run by themselves, because they hurt the cloud or take long.
-IN_USE = {"bad-days": ("disaster", EMULATED), "day-two": ("day_two",), "ha": ("ha",)}
+IN_USE = {
+    "bad-days": ("disaster", EMULATED),
+    "day-two": ("day_two", FEATURES),
+    "ha": ("ha",),
+}
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
 
@@ -233,11 +239,12 @@ def cloud() -> list[Step]:
     They wait as users do, for seconds and not for what else the machine has to do: nothing runs
     beside them.
     """
+    tests = f"{folders(WHOLE_CLOUD)} --ignore={LAB_TESTS}/{FEATURES}"
     return part(
         "cloud",
         Step("verify", f"{PLAYBOOK} playbooks/verify.yml", follows=("labs",)),
         Step("journals-verify", f"{SEARCH} --new --show"),
-        Step("cloud", f"pytest -q -m lab {folders(WHOLE_CLOUD)}", junit=True),
+        Step("cloud", f"pytest -q -m lab {tests}", junit=True),
         Step("journals-cloud", f"{SEARCH} --new --show"),
         Step(
             "leftovers", f"pytest -q -m lab {LAB_TESTS}/{JOURNALS} -k nothing_is_left", junit=True

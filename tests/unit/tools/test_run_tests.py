@@ -296,6 +296,9 @@ def test_every_folder_of_lab_tests_is_in_one_step(tool: ModuleType, root: Path) 
     (bad_days,) = [step for step in apart if step.name == "bad-days"]
     assert f"--ignore=tests/lab/{tool.EMULATED}" in labs.command.split()
     assert f"tests/lab/{tool.EMULATED}" in bad_days.command.split()
+    (day_two,) = [step for step in apart if step.name == "day-two"]
+    assert f"--ignore=tests/lab/{tool.FEATURES}" in cloud.command.split()
+    assert f"tests/lab/{tool.FEATURES}" in day_two.command.split()
 
 
 def test_every_lab_test_finds_its_fixtures(root: Path) -> None:

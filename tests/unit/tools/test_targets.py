@@ -61,7 +61,7 @@ TARGETS = {
     "ha": (f"{RUNNER} ha", "tests/unit/tools/test_run_tests.py", r"\bha\b"),
     "lint": (f"{RUNNER} lint", RUNNER, r"def lint\(root"),
     "unit": (f"{RUNNER} unit", RUNNER, r"def unit\(\)"),
-    "labs": (f"{RUNNER} labs", RUNNER, r"def labs\(\)"),
+    "labs": (f"{RUNNER} labs", RUNNER, r"def labs\("),
     "venvs": ("tools/venvs.py --release", RUNNER, r"tools/venvs\.py --release"),
     "molecule": (f"{RUNNER} molecule", "tests/unit/tools/test_run_tests.py", r"molecule"),
     "bench": ("bench.bench", "tests/unit/bench/test_bench.py", r"bench\.main\("),

@@ -33,10 +33,10 @@ help:  ## list the targets
 python:
 	@command -v python3 >/dev/null || { echo "setup: installing python3"; \
 	    { apt-get -qq update && apt-get -qqy install --no-install-recommends python3; } >/dev/null; }
-setup: python  ## install what the other targets need (each runs it first)
+setup: python  ## install what the lab and the tests need (their targets run it first)
 	@tools/setup --lab
 # A control node does not need the lab's packages.
-tools: python
+tools: python  ## install what the control node needs (targets for a site run it first)
 	@tools/setup
 
 .PHONY: lock

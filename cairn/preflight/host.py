@@ -242,8 +242,8 @@ def check_mirrors(name: str, host: Mapping[str, Any]) -> list[Finding]:
     """apt's package sources answer; only a warning on a deployed host, which may need none."""
     severity = WARNING if host.get("services") else ERROR
     if not host["mirrors"]:
-        text = "has no package source"
-        return [Finding(severity, "mirrors", text, "write /etc/apt/sources.list.d", name)]
+        text, remedy = "has no package source", "add one: /etc/apt/sources.list.d/debian.sources"
+        return [Finding(severity, "mirrors", text, remedy, name)]
     return [
         Finding(
             severity,

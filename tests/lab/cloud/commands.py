@@ -56,7 +56,7 @@ LEFT_OUT = {
     r"make plan( INVENTORY=\S+)? ARGS=.*|make plan( INVENTORY=/\S+)?": "the same with an argument "
     "that the lab does not have",
     r"make (ha|day-two|bad-days|bench)\b.*": "takes hours",
-    r"make (secrets|edit-secrets|setup|lock|release|service|check|module|docs)\b.*": (
+    r"make (secrets|edit-secrets|setup|tools|lock|release|service|check|module|docs)\b.*": (
         "changes files of the site or of the project; tests/unit follows it in a copy"
     ),
     r"make (rollback|renew|rotate-keys)\b.*": "changes services; tests of bad days run it",

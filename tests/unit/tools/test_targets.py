@@ -173,7 +173,7 @@ def test_help_lists_what_a_person_may_want(root: Path) -> None:
         ["make", "help"], cwd=root, env=own, capture_output=True, text=True, check=True
     ).stdout
     listed = set(re.findall(r"^  ([a-z-]+) ", shown, re.M))
-    assert listed == set(TARGETS) - {"python", "tools"}
+    assert listed == set(TARGETS) - {"python"}
 
 
 def test_help_has_the_targets_under_their_headings(root: Path) -> None:

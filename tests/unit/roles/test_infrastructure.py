@@ -130,6 +130,17 @@ def test_the_vips_are_the_controllers_subjects(make_model: MakeModel) -> None:
     assert not subjects("compute1") & vips
 
 
+def test_no_other_certificate_has_the_name_of_the_sites_own(make_model: MakeModel) -> None:
+    """On one VIP HAProxy answers with the first certificate that has the name it is asked for."""
+    own = {"pki_public_certificate": "CERTIFICATE", "pki_public_key": "KEY"}
+    record: str = make_model("controller1", **own).manifest("pki")["records"]["certificate"]  # type: ignore[index]
+    assert "cloud.example" not in record.split()
+    assert {"internal.example", "203.0.113.250"} < set(record.split())
+    same = {"cairn_public_name": "internal.example", **own}
+    record = make_model("controller1", **same).manifest("pki")["records"]["certificate"]  # type: ignore[index]
+    assert "internal.example" in record.split()
+
+
 # --- chrony ----------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ import requests
 from openstack import exceptions
 
 from .reach import Finding
-from .run import PREFIX, ProofError, Run, explained, user_cloud, wait
+from .run import PREFIX, ProofError, Run, endpoint, explained, user_cloud, wait
 
 SERVICE = "object-store"
 SIZE = 300_000
@@ -65,7 +65,7 @@ def by_s3(user: Any, run: Run, content: bytes, location: str) -> Finding:
         )
         exceptions.raise_from_response(answer)
     pair = answer.json()["credential"]
-    parts = urlsplit(user.session.get_endpoint(service_type=SERVICE, interface="public"))
+    parts = urlsplit(endpoint(user, SERVICE) or "")
     base = f"{parts.scheme}://{parts.netloc}/{run.name}"
     keys = (pair["access"], pair["secret"], location)
     ca_file = user.config.config.get("cacert") or True
@@ -156,7 +156,7 @@ def dispersion_text(report: str) -> str:
 
 def forget(admin: Any, project: str) -> list[str]:
     """Remove the containers of runs in a project; returns what was removed, in words."""
-    own = admin.session.get_endpoint(service_type=SERVICE, interface="public")
+    own = endpoint(admin, SERVICE)
     if own is None:
         return []
     account = f"{own.rpartition('/AUTH_')[0]}/AUTH_{project}"

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import openstack
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from keystoneauth1.exceptions import ClientException
+from keystoneauth1.exceptions import CatalogException, ClientException
 from openstack import exceptions
 
 from ..errors import CairnError
@@ -142,6 +142,15 @@ def wait(what: str, seconds: float, ask: Callable[[], Any], interval: float = 0.
         if time.monotonic() > deadline:
             raise ProofError(f"{what}: not within {seconds:.0f} s")
         time.sleep(interval)
+
+
+def endpoint(cloud: Any, service_type: str) -> str | None:
+    """The public endpoint of a service in the catalog; None where the cloud does not have it."""
+    try:
+        found = cloud.session.get_endpoint(service_type=service_type, interface="public")
+    except CatalogException:
+        return None
+    return str(found) if found else None
 
 
 def external_network(admin: Any, run: Run, wanted: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from openstack import exceptions
 
 from ..site.host_names import is_address
 from .reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pings
-from .run import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
+from .run import DELETE_SECONDS, ProofError, Run, endpoint, explained, user_cloud, wait
 
 SERVICE = "orchestration"
 NETWORK = "10.254.253.0/24"
@@ -205,7 +205,7 @@ def asked(user: Any, run: Run, ca_file: str | None, seconds: int, *, page: bool)
     """The request to heat: template and parameters, with port 80 open if `page`."""
     with explained("asking neutron for the external network"):
         external = user.network.get_ip(run.ids["floating_ip"]).floating_network_id
-    endpoint = user.session.get_endpoint(service_type=SERVICE, interface="public")
+    heat = endpoint(user, SERVICE)
     authority = Path(ca_file).read_text() if ca_file else ""
     return {
         "template": template(seconds=seconds, volume=has_volume(run), page=page),
@@ -214,7 +214,7 @@ def asked(user: Any, run: Run, ca_file: str | None, seconds: int, *, page: bool)
             "image": run.ids["image"],
             "flavor": run.ids["flavor"],
             "external": external,
-            "user_data": user_data(endpoint, authority, run.nonce),
+            "user_data": user_data(heat or "", authority, run.nonce),
         },
     }
 
@@ -323,7 +323,7 @@ def forget(admin: Any, project: str) -> list[str]:
 
     Heat shows stacks only to their own project, so the administrator becomes a member of it.
     """
-    if admin.session.get_endpoint(service_type=SERVICE, interface="public") is None:
+    if endpoint(admin, SERVICE) is None:
         return []
     role = admin.identity.find_role("admin", ignore_missing=False)
     admin.identity.assign_project_role_to_user(project, admin.current_user_id, role)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from openstack import exceptions
 
 from .reach import Finding, Findings, disk_sizes, fetch
-from .run import DELETE_SECONDS, ProofError, Run, explained, user_cloud, wait
+from .run import DELETE_SECONDS, ProofError, Run, endpoint, explained, user_cloud, wait
 
 SERVICE = "block-storage"
 HELD = ("in-use", "attaching", "detaching", "reserved")
@@ -18,7 +18,7 @@ EXTEND_VERSION = "3.42"  # extends what is attached
 
 def deployed(cloud: Any) -> bool:
     """Whether the cloud has volumes."""
-    return cloud.session.get_endpoint(service_type=SERVICE, interface="public") is not None
+    return endpoint(cloud, SERVICE) is not None
 
 
 def available(user: Any, kind: str, one: Any, seconds: float) -> Any:

@@ -65,7 +65,7 @@ def by_s3(user: Any, run: Run, content: bytes, location: str) -> Finding:
         )
         exceptions.raise_from_response(answer)
     pair = answer.json()["credential"]
-    parts = urlsplit(endpoint(user, SERVICE) or "")
+    parts = urlsplit(user.session.get_endpoint(service_type=SERVICE, interface="public"))
     base = f"{parts.scheme}://{parts.netloc}/{run.name}"
     keys = (pair["access"], pair["secret"], location)
     ca_file = user.config.config.get("cacert") or True

@@ -205,7 +205,7 @@ def asked(user: Any, run: Run, ca_file: str | None, seconds: int, *, page: bool)
     """The request to heat: template and parameters, with port 80 open if `page`."""
     with explained("asking neutron for the external network"):
         external = user.network.get_ip(run.ids["floating_ip"]).floating_network_id
-    heat = endpoint(user, SERVICE)
+    heat = user.session.get_endpoint(service_type=SERVICE, interface="public")
     authority = Path(ca_file).read_text() if ca_file else ""
     return {
         "template": template(seconds=seconds, volume=has_volume(run), page=page),
@@ -214,7 +214,7 @@ def asked(user: Any, run: Run, ca_file: str | None, seconds: int, *, page: bool)
             "image": run.ids["image"],
             "flavor": run.ids["flavor"],
             "external": external,
-            "user_data": user_data(heat or "", authority, run.nonce),
+            "user_data": user_data(heat, authority, run.nonce),
         },
     }
 
@@ -271,12 +271,13 @@ def stack(admin: Any, run: Run, ca_file: str | None, seconds: int) -> list[Findi
     if outputs["server"] != server:
         raise ProofError(f"the update replaced the instance {server} by {outputs['server']}")
 
-    def whole() -> str | None:
+    def answers() -> list[dict[str, int]]:
         page = fetch(address, "/cgi-bin/disks")
-        return None if page is None or disk_sizes(page) is None else page
+        disks = None if page is None else disk_sizes(page)
+        return [] if disks is None else [disks]
 
-    page = wait(f"http://{address}/cgi-bin/disks", HTTP_SECONDS, whole)
-    sizes = list((disk_sizes(page) or {}).values())
+    (disks,) = wait(f"http://{address}/cgi-bin/disks", HTTP_SECONDS, answers)
+    sizes = list(disks.values())
     if sizes != ([1] if volume else []):
         raise ProofError(f"the stack's instance has further disks of {sizes} GiB")
     found.tell("stack updated", f"{address} now serves port 80 too; further disks: {len(sizes)}")

@@ -21,7 +21,7 @@ def check_network_window(window: int | None, need: Need) -> list[Finding]:
         Finding(
             WARNING,
             "network",
-            f"network_window is {window} s; {need.hosts} hosts whose network changes need "
+            f"network_window is {window} s; {need.count} hosts whose network changes need "
             f"{need.window} s with {need.forks} forks, where a call takes {need.call:.1f} s: "
             "their changes would be reverted before they are confirmed",
             f"remove network_window, or set it to {need.window}; or raise --forks",

@@ -76,7 +76,7 @@ def findings_page() -> str:
         "Findings of preflight",
         made(PREFLIGHT, STORAGE, *SITE, TYPES),
         HEAD,
-        "Checks: " + ", ".join(f"[{code(check)}](#{check})" for check in [*checks, "planes"]) + ".",
-        *parts,
+        "Checks: " + ", ".join(f"[{code(check)}](#{check})" for check in ["planes", *checks]) + ".",
         section("planes", PLANES_HEAD, table(["variable", "finding"], mistakes)),
+        *parts,
     )

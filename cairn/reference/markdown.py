@@ -49,7 +49,7 @@ def _marked(text: str) -> str:
 
 def first_sentence(text: str) -> str:
     """The first sentence of a paragraph."""
-    return re.split(r"(?<=[.;])\s+(?=[A-Z`])", text, maxsplit=1)[0]
+    return re.split(r"(?<=\.)\s+(?=[A-Z`])", text, maxsplit=1)[0]
 
 
 def cell(text: Any) -> str:

@@ -13,18 +13,35 @@ from .markdown import code, made, page, section, table
 NAMES = {
     "all": "every host",
     "clients": "users of the cloud",
+    "instances": "instances",
     "operator": "control node",
     "outside": "outside the site",
 }
-PLANES = {PUBLIC: "public VIP"}
+PLANES = {PUBLIC: "public VIP", "external": "provider networks"}
+PUBLIC_PLANE = "plane of the public VIP"  # for what has no port: hosts' own addresses
 HEAD = """\
-One row for each connection between parts of the cloud, for firewalls and switches. `management`,
-`storage` and `service` are planes: the port is open at the host's address on that plane, and for
-APIs also at the internal VIP, an address of the plane `management`. *Public VIP* is the address for
-users of the cloud.
+One row for each connection, for those who write the rules of firewalls and switches. **on** is the
+server, **from** its clients, whose own port may be any; answers go back the same way (stateful
+rules).
+
+- `management`, `storage` and `service` are planes: clients use their own addresses on that plane,
+  and the port is open at the server's address there. APIs on `management` are also at the internal
+  VIP, an address of that plane.
+- *Public VIP* is one address of the plane that `cairn_public_plane` names (`service` by default,
+  `public` in `inventories/example`). If a router forwards another address to it, open the same
+  ports there.
+- *Instances* come from floating IPs and from the external addresses of routers, which are those of
+  the provider networks. Other traffic of instances is their owners' (security groups).
+- ICMP is echo request and reply (types 8 and 0), in unfragmented packets as large as the MTU of the
+  plane. Let "fragmentation needed" (type 3, code 4) pass everywhere.
+- VRRP is IP protocol 112, sent by unicast. The holder of a VIP announces it by gratuitous ARP.
 
 A test in the lab compares every listening socket of every host with this list: it must be bound to
 the address of its plane, to a VIP or to the loopback.
+"""
+OUTSIDE = """\
+Web ports are those of the sources themselves: with mirrors or proxies, open theirs instead. Users
+can make controllers fetch any URL if `glance_import_methods` includes `web-download`.
 """
 
 
@@ -66,6 +83,13 @@ def ends(names: Iterable[str]) -> str:
     return ", ".join(NAMES.get(name, code(name)) for name in names)
 
 
+def plane_of(flow: Flow) -> str:
+    """The plane of a flow, or the address on it that is asked."""
+    if flow.plane == PUBLIC and flow.ports is None:
+        return PUBLIC_PLANE
+    return PLANES.get(flow.plane, code(flow.plane))
+
+
 def rows(chosen: Iterable[Flow], link: str = "roles/") -> list[list[str]]:
     """Rows of a table, by port."""
     ordered = sorted(chosen, key=lambda f: (f.ports.start if f.ports else 0, f.protocol))
@@ -75,7 +99,7 @@ def rows(chosen: Iterable[Flow], link: str = "roles/") -> list[list[str]]:
             flow.protocol,
             flow.name,
             ends(flow.targets),
-            PLANES.get(flow.plane, code(flow.plane)),
+            plane_of(flow),
             ends(flow.sources),
             f"[{role}]({link}{role}.md)" if (role := role_of(flow)) else "",
         ]
@@ -99,8 +123,7 @@ def ports_page() -> str:
         table(COLUMNS, rows(inside)),
         section(
             "To the outside",
-            "Destinations of hosts outside the site, besides DNS, package sources and the "
-            "package index:",
+            OUTSIDE,
             table(COLUMNS[:-1], (row[:-1] for row in rows(outside))),
         ),
         section(

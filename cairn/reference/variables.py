@@ -15,6 +15,7 @@ from .markdown import code, codes, first_sentence, literal, made, page, prose, s
 DECLARED = registry.VARIABLES
 SEE_MEANING = "*see meaning*"
 NONE = "none"
+SECRETS = "cairn_secrets"  # which code puts into most files, so each secret's files are listed
 SCOPES = {
     "site": ("Of the site", "One value for all hosts: set them in `group_vars/all`."),
     "host": (
@@ -152,6 +153,8 @@ def everything() -> Iterable[Variable]:
 
 def used(variable: Variable, up: str) -> str:
     """The uses of a variable, in short; `up` is the path from the page to the project."""
+    if variable.name == SECRETS:
+        return "[files of each secret](#secrets)"
     if variable.targets:
         return codes(variable.targets)
     return ", ".join(f"[{'/'.join(path.split('/')[-2:])}]({up}{path})" for path in variable.readers)
@@ -185,7 +188,9 @@ def details(variable: Variable, up: str, level: int = 3) -> str:
             each = "Each element has"
         parts.append(f"{each}:\n\n{table(['key', 'type', 'default', 'meaning'], inner)}")
     places = []
-    if variable.targets:
+    if variable.name == SECRETS:
+        places.append("Changes the files that the table [Secrets](#secrets) lists for each secret.")
+    elif variable.targets:
         places.append(f"Changes {codes(variable.targets)}.")
     if variable.readers:
         places.append(f"Read in {links(variable.readers, up)}.")

@@ -354,20 +354,20 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
     if gateway and gateway == vip:
         reader.wrong(f"{what} has VIP {vip}, which is its gateway")
     if read.get("range") is not None:
-        addresses = reader.range(f"{what} has range", read["range"], network)
-        if addresses is None:
+        host_range = reader.range(f"{what} has range", read["range"], network)
+        if host_range is None:
             return None
         for title, point in (("gateway", gateway), ("VIP", vip)):
-            if point and point in addresses:
+            if point and point in host_range:
                 reader.wrong(
-                    f"{what} has {title} {point} inside its range {addresses}; "
+                    f"{what} has {title} {point} inside its range {host_range}; "
                     "a host could get the same address"
                 )
     elif network.size > FIRST_HOST_NUMBER + 1:
-        addresses = IPRange(network[FIRST_HOST_NUMBER], network[-2])
+        host_range = IPRange(network[FIRST_HOST_NUMBER], network[-2])
     else:
-        addresses = None
-    return Plane(name, network, vlan, mtu, gateway, vip, addresses)
+        host_range = None
+    return Plane(name, network, vlan, mtu, gateway, vip, host_range)
 
 
 def read_planes(value: Any, problems: list[Problem]) -> dict[str, Plane]:

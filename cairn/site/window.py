@@ -53,14 +53,14 @@ def measured(answers: Mapping[str, Mapping[str, Any]]) -> float:
 class Need:
     """The time that a number of hosts needs, by forks and duration of a call in seconds."""
 
-    hosts: int
+    count: int
     forks: int
     call: float
 
     @property
     def waves(self) -> int:
         """The number of batches in each step."""
-        return max(1, ceil(self.hosts / max(1, self.forks)))
+        return max(1, ceil(self.count / max(1, self.forks)))
 
     @property
     def applying(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,22 @@ PASSED_ON = {
         "cairn/site/fact.py",
         "SiteError('the inventory is wrong:\\n  ' + '\\n  '.join(shown))",
     ): "Problem, which it shows",
+}
+
+# The words that stand for values. A new one is added here if an operator knows from it and from
+# the sentence around it what stands there; otherwise messages.NAMES gives the value a better one.
+WORDS = {
+    word.strip()
+    for word in """
+        MAC address, MTU, NIC name, URL, VIP, VLAN id, address, architecture, bond, characters,
+        contents, controllers, date, days, device, entry, error, file, file and line, files,
+        first controller, folder, former name, group, host, hosts, interface, internal name,
+        internal or public, inventory, issuer, key, kind, limit, member, minimum, mount point,
+        name, names, network, number, one less, other, other host, other path, other plane, owner,
+        part, path, peer, planes, playbook, port, problem, process id, public address,
+        public name, public plane, range, reason, role, seconds, services, similar name, subject,
+        system, time, user, valid name, value, variable, version
+    """.split(",")
 }
 
 
@@ -72,6 +89,21 @@ def test_every_row_says_what_and_what_to_do(record: messages.Record) -> None:
             assert said or (text is message.remedy and message.check == "planes"), message
 
 
+def test_a_value_is_shown_by_a_word_that_operators_know(record: messages.Record) -> None:
+    shown = {
+        placeholder.strip(messages.OPEN + messages.CLOSE)
+        for message in record.messages
+        for text in (message.text, message.remedy)
+        for placeholder in messages.PLACEHOLDER.findall(text)
+    }
+    assert shown == WORDS
+
+
+def test_mistakes_in_the_planes_which_are_shown_first_stand_first() -> None:
+    page = findings.findings_page()
+    assert re.findall("^## (.+)$", page, re.MULTILINE)[0] == "planes"
+
+
 def test_names_for_placeholders_are_used() -> None:
     page = findings.findings_page()
     for name, shown in messages.NAMES.items():
@@ -103,7 +135,7 @@ def test_branches_are_followed(tmp_path: Path) -> None:
 WHO = "nobody"
 
 def check(name, many):
-    text = f"has no {name}"
+    text = f"has no {name}, {len(name)}"
     yield Finding("error", "a", text, "get one" + (" soon" if name else ""), name)
     if many:
         text, remedy = f"{WHO} is {name.x}", "x"
@@ -128,7 +160,7 @@ def _remedy(other):
         (m.severity, m.check, m.about, findings.readable(m.text), findings.readable(m.remedy))
         for m in messages.read_file(path).messages
     } == {
-        ("error", "a", "host", "has no *name*", "get one[ soon]"),
+        ("error", "a", "host", "has no *name*, *number*", "get one[ soon]"),
         ("warning", "b", "site", "nobody is *x*", "x"),
         ("error", "b", "site", "is alone, too", "y"),
         ("error", "c", "site", "small 1 for *other*", "ask"),

@@ -167,6 +167,22 @@ def test_the_sites_variables_say_what_the_code_holds() -> None:
         assert declared[name]["scope"] in ("site", "command")
 
 
+def test_the_first_sentence_of_a_meaning_is_a_whole_one() -> None:
+    assert markdown.first_sentence("A; B is `c.d`. E.") == "A; B is `c.d`."
+    first = {v.name: markdown.first_sentence(v.meaning) for v in ALL}
+    assert {name: text for name, text in first.items() if not text.endswith(".")} == {}
+
+
+def test_the_secrets_are_used_in_the_files_of_each() -> None:
+    page = whole_page()
+    row = next(line for line in page.splitlines() if "](#cairn_secrets) |" in line)
+    assert row.endswith("| [files of each secret](#secrets) |")
+    listed = page.partition("\n## Secrets\n")[2]
+    files = {path for paths in contents.secret_uses().values() for path in paths}
+    assert "/etc/nova/nova.conf" in files
+    assert {path for path in files if markdown.code(path) not in listed} == set()
+
+
 def test_every_secret_of_a_site_is_explained() -> None:
     wanted = contents.inventory().secrets()
     for name in wanted:

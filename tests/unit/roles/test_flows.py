@@ -12,12 +12,15 @@ import yaml
 from cairn.service import registry
 from cairn.service.description import catalog_entries
 from cairn.service.model import Model
-from cairn.site.flows import KINDS, read
+from cairn.reference import contents
+from cairn.site import peers
+from cairn.site.flows import KINDS, PUBLIC, read
+from cairn.site.planes import GROUPS
 
 ROOT = Path(__file__).resolve().parents[3]
 FLOWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "roles/service/files/flows.yml").read_text())
 OPTIONAL = registry.optional(registry.descriptions())
-ENDS = {"all", "clients", "operator", "outside", "controller", "network", "compute", "storage"}
+ENDS = {"all", "clients", "instances", "operator", "outside", *GROUPS}
 
 
 def listed(port: int, plane: str) -> set[str]:
@@ -41,7 +44,7 @@ def listeners(model: Model) -> list[tuple[str, int, str, set[str]]]:
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda f: f"{f['name']}-{f['plane']}")
 def test_flow_says_everything(flow: dict[str, Any]) -> None:
     assert flow["kind"] in KINDS
-    assert flow["plane"] in {"management", "storage", "service", "public"}
+    assert flow["plane"] in {"management", "storage", "service", "public", "external"}
     assert flow["from"] and set(flow["from"]) <= ENDS
     assert flow["to"] and set(flow["to"]) <= ENDS
 
@@ -57,8 +60,48 @@ def test_the_file_can_be_read() -> None:
 
 
 def test_no_flow_stands_twice() -> None:
-    keys = [(f["port"] or f["protocol"], f["plane"], *f["to"]) for f in FLOWS]
+    keys = [(f["port"], f["protocol"], f["plane"], *f["to"]) for f in FLOWS]
     assert len(keys) == len(set(keys))
+
+
+def sources(port: int | None, plane: str, protocol: str = "tcp") -> set[str]:
+    """Clients that the flows say a port of a plane has."""
+    chosen = (f for f in FLOWS if (f["port"], f["plane"], f["protocol"]) == (port, plane, protocol))
+    return {end for flow in chosen for end in flow["from"]}
+
+
+def test_the_pings_of_every_pair_of_hosts_are_listed() -> None:
+    example = contents.inventory()
+    missing = set()
+    for me, host in example.fact["hosts"].items():
+        for peer in peers.all_peers(example.fact, me):
+            plane = PUBLIC if peer["plane"] == example.site.public_plane else peer["plane"]
+            allowed = sources(None, plane, "icmp")
+            if not allowed & {"all", *host["groups"]}:
+                missing.add((me, plane))
+    assert missing == set()
+
+
+def test_the_control_node_reaches_apis_where_its_clouds_yaml_says(
+    make_model: Callable[..., Model],
+) -> None:
+    clouds = (ROOT / "roles/operator/templates/clouds.yaml.j2").read_text()
+    assert "interface: public" in clouds and "names.public" in clouds
+    model = make_model(services=OPTIONAL)
+    entries = [e for role in model.roles() for e in catalog_entries(model.part(role, "catalog"))]
+    ports = {entry["port"] for entry in entries if entry.get("type")}
+    assert len(ports) > 5
+    signals = 8000  # of instances
+    unlisted = {port for port in ports - {signals} if "operator" not in sources(port, PUBLIC)}
+    assert unlisted == set()
+    inside = [
+        flow["name"]
+        for flow in FLOWS
+        if "operator" in flow["from"]
+        and flow["plane"] == "management"
+        and flow["to"] != ["outside"]
+    ]
+    assert inside == ["SSH"]
 
 
 @pytest.mark.parametrize("controllers", [1, 3])

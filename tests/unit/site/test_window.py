@@ -39,9 +39,9 @@ def too_late(need: Need, window: float, seed: int) -> int:
     def end(spans: list[tuple[float, float]]) -> float:
         return max(end for _, end in spans)
 
-    applied = task(need.hosts, need.forks, 0.0, apply)
-    asked = task(need.hosts, need.forks, end(applied), lambda: call() + ASKING)
-    confirmed = task(need.hosts, need.forks, end(asked), call)
+    applied = task(need.count, need.forks, 0.0, apply)
+    asked = task(need.count, need.forks, end(applied), lambda: call() + ASKING)
+    confirmed = task(need.count, need.forks, end(asked), call)
     return sum(
         end > begin + window for (begin, _), (_, end) in zip(applied, confirmed, strict=True)
     )

@@ -43,6 +43,7 @@ NAMES = {
     "contained": "contents",
     "count": "number",
     "count - 1": "one less",
+    "cpus": "number",
     "end": "date",
     "first": "services",
     "flats": "names",

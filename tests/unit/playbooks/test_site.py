@@ -90,8 +90,8 @@ def test_a_controller_that_fails_stops_the_run(went: Went, play: str, broken: li
 
 
 def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:
-    text, through = went({"ISCSI: all hosts": ["both"]})
-    assert list(through)[-1] == "ISCSI: all hosts"
+    text, through = went({"Open-iSCSI: compute and storage hosts": ["both"]})
+    assert list(through)[-1] == "Open-iSCSI: compute and storage hosts"
     assert "both failed (see above)" in text
 
 
@@ -156,6 +156,15 @@ def test_hosts_that_take_turns_do_so_in_the_order_of_the_inventory(playbook: str
     # Groups that a run makes hold their hosts in the order in which these answered.
     for play in found:
         assert play["hosts"].partition(":")[0] in GROUPS, play["name"]
+
+
+def test_a_play_for_all_hosts_is_of_a_service_of_all_hosts() -> None:
+    plays = yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
+    chosen = [p for p in plays if p["name"].endswith(": all hosts") and p.get("roles")]
+    assert {"Base: all hosts", "PKI: all hosts"} <= {play["name"] for play in chosen}
+    roles = {play["name"]: play["roles"][0] for play in chosen}
+    partial = {n: r for n, r in roles.items() if "all" not in descriptions()[r]["groups"]}
+    assert partial == {}
 
 
 ENTRIES = sorted((ROOT / "playbooks").glob("*.yml"))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from cairn.reference import contents
 from cairn.service import registry
 from cairn.service.description import catalog_entries
 from cairn.service.model import Model
-from cairn.reference import contents
 from cairn.site import peers
 from cairn.site.flows import KINDS, PUBLIC, read
 from cairn.site.planes import GROUPS

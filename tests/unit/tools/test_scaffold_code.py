@@ -82,7 +82,7 @@ def test_the_commands_of_the_guide_end_green(made: Any, root: Path) -> None:
 def test_the_reference_lists_the_finding(made: Any) -> None:
     page = (made.root / "docs/reference/findings.md").read_text()
     section = page.partition("\n## processors\n")[2].partition("\n## ")[0]
-    text = "has *cpus* processors; a controller host needs 2"
+    text = "has too few processors (*number*); a controller host needs 2"
     row = f"| warning | host | {text} | give it at least two |"
     assert row in section.splitlines()
 

@@ -127,7 +127,7 @@ def check_system(name: str, host: Mapping[str, Any]) -> list[Finding]:
                 ERROR,
                 "system",
                 f"is an {host['arch']} machine",
-                f"locked packages are for {' and '.join(ARCHITECTURES)}",
+                "use an x86_64 (amd64) machine; aarch64 (arm64) is accepted, but untested",
                 name,
             )
         )

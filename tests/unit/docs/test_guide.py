@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from unittest import mock
 
 import pytest
 
+from cairn.reference.inventory import Inventory
 from cairn.reference.markdown import MARK
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,6 +94,28 @@ def test_prose_and_commands_fit_a_terminal() -> None:
     assert len(pages) > 40
     found = {page.name: long_lines(page.read_text()) for page in pages}
     assert {page: lines for page, lines in found.items() if lines} == {}
+
+
+def test_an_architecture_that_is_not_tested_is_said_to_be() -> None:
+    lines = [line for page in DOCS.rglob("*.md") for line in page.read_text().splitlines()]
+    named = [line for line in lines if re.search("aarch64|arm64", line)]
+    assert len(named) >= 5
+    assert [line for line in named if "untested" not in line] == []
+
+
+def test_the_labs_memory_is_that_of_its_machines() -> None:
+    page, machines = (DOCS / "lab.md").read_text(), []
+    for lab in ("inventories/lab", "inventories/lab-ha"):
+        site = Inventory(ROOT / lab)
+        machines.append(sum(site.hostvars[h]["lab_memory_mb"] for h in site.fact["hosts"]) / 1024)
+        assert f"| `{lab}` | {machines[-1]:g} GiB |" in page
+    # Other pages give the same figures.
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| target |")[2]
+    cells = re.findall(r"\| makes it \| (.+?) \|", table)
+    figures = {int(number) for cell in cells for number in re.findall(r"(\d+) GiB", cell)}
+    assert figures == {math.ceil(memory) for memory in machines}
+    computer = re.findall(r"(\d+)\s+GiB\s+of \[memory\]", (ROOT / "README.md").read_text())
+    assert computer == re.findall(r"A computer with (\d+) GiB runs either", page)
 
 
 def test_long_lines_are_found() -> None:

@@ -104,7 +104,8 @@ def test_an_architecture_that_is_not_tested_is_said_to_be() -> None:
 
 
 def test_the_labs_memory_is_that_of_its_machines() -> None:
-    page, machines = (DOCS / "lab.md").read_text(), []
+    page = (DOCS / "lab.md").read_text()
+    machines: list[float] = []
     for lab in ("inventories/lab", "inventories/lab-ha"):
         site = Inventory(ROOT / lab)
         machines.append(sum(site.hostvars[h]["lab_memory_mb"] for h in site.fact["hosts"]) / 1024)

@@ -90,8 +90,8 @@ def test_a_controller_that_fails_stops_the_run(went: Went, play: str, broken: li
 
 
 def test_so_does_one_that_fails_in_its_other_part(went: Went) -> None:
-    text, through = went({"Open-iSCSI: compute and storage hosts": ["both"]})
-    assert list(through)[-1] == "Open-iSCSI: compute and storage hosts"
+    text, through = went({"ISCSI: compute and storage hosts": ["both"]})
+    assert list(through)[-1] == "ISCSI: compute and storage hosts"
     assert "both failed (see above)" in text
 
 

@@ -55,7 +55,6 @@ left:
   type: int
 """
 
-import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -84,7 +83,7 @@ def main() -> None:
             result["drained"], result["left"] = draining.take_out(names, patience, minutes)
         else:
             draining.put_back(names)
-    except (OSError, HostError, subprocess.CalledProcessError) as error:
+    except (OSError, HostError) as error:
         module.fail_json(msg=f"HAProxy here: {error}", **result)
     # A temporary state is no change of the host.
     module.exit_json(**result)

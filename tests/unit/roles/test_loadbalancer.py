@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from cairn_host.service import haproxy_admin
 
 Content = Callable[..., str]
 
@@ -155,7 +158,7 @@ ROW = "2 {} 1 {} 192.0.2.11 2 {} 1 1 4 6 3 3 6 0 0 0 - 1 - 0 0 - - 0"
 def test_only_what_somebody_took_out_outlives_a_reload(
     script: Callable[[str], Any], haproxy: str, admin: int, kept: bool
 ) -> None:
-    module = script("roles/loadbalancer/files/keep_state.py")
+    module = script("roles/loadbalancer/files/haproxy_admin.py")
     row = ROW.format("keystone-api", "controller1", admin)
     lines = module.kept(f"{HEAD}{row}\n\n", haproxy).splitlines()
     assert "\n".join(lines[:2]) + "\n" == HEAD
@@ -168,7 +171,7 @@ def test_only_what_somebody_took_out_outlives_a_reload(
 def test_a_server_that_is_no_longer_configured_is_not_kept(
     script: Callable[[str], Any], haproxy: str, gone: tuple[str, str]
 ) -> None:
-    module = script("roles/loadbalancer/files/keep_state.py")
+    module = script("roles/loadbalancer/files/haproxy_admin.py")
     assert module.kept(HEAD + ROW.format(*gone, 1) + "\n", haproxy) == HEAD
 
 
@@ -177,11 +180,12 @@ def test_haproxy_keeps_its_state_before_it_reloads(make_model: Callable[..., Any
     dropin = {unit["unit"]: unit["dropin"] for unit in manifest["units"]}["haproxy.service"]
     commands = re.findall(r"^ExecReload=(.*)$", dropin, re.M)
     assert commands[0] == "", "Debian's commands would come first"
-    assert commands[1].endswith("/etc/haproxy/keep_state.py")
+    assert commands[1].endswith(" /etc/haproxy/haproxy_admin.py keep-state")
     assert commands[1].startswith("-"), "a reload goes on without it"
     assert commands[-1] == "/bin/kill -USR2 $MAINPID"
     files = {file["path"]: file for file in manifest["files"]}
-    compile(files["/etc/haproxy/keep_state.py"]["content"], "keep_state.py", "exec")
+    program = files["/etc/haproxy/haproxy_admin.py"]["content"]
+    assert program == Path(haproxy_admin.__file__).read_text(), "draining has the same"
     state = re.search(r"server-state-file (\S+)", files["/etc/haproxy/haproxy.cfg"]["content"])
     assert state
-    assert f'Path("{state[1]}")' in files["/etc/haproxy/keep_state.py"]["content"]
+    assert f'Path("{state[1]}")' in program

@@ -300,7 +300,7 @@ ALLOWED = {
     "cairn_stage.py": f"/var/cache/cairn: {ROOTS}",
     "tls.py": f"/etc/cairn/tls: {ROOTS}",
     "definitions.py": "a file of its own in /run, which is root's",
-    "keep_state.py": "in /run/haproxy under a random name, by mkstemp; stands alone",
+    "haproxy_admin.py": "in /run/haproxy under a random name, by mkstemp; stands alone",
     "draining.py": f"/run/cairn: {ROOTS}",
     "cairn_lease.py": f"/var/lib/cairn: {ROOTS}",
     "apt_sources.py": "a file of its own in /run, which is root's",

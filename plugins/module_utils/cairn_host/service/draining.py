@@ -1,51 +1,29 @@
 """Servers of this host's HAProxy that get no new requests while their service restarts.
 
-Names of servers are `backend/server`. What HAProxy is asked and answers is in its management guide
-(`show stat`, `set server`); `asked` sends it a command and returns its answer, as `ask` does.
+Names of servers are `backend/server`; `asked` sends HAProxy a command and returns its answer, as
+`haproxy_admin.ask` does.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import socket
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from ..errors import HostError
 from ..files import write_atomic
+from ..system import run, tail
+from . import haproxy_admin
+from .haproxy_admin import Ask, ask, ready, servers
 
-SOCKET = "/run/haproxy/admin.sock"
 # Lost at a reboot, as HAProxy's own state is.
 DRAINED = Path("/run/cairn/drained")
-MAINTENANCE = "MAINT"
+PROGRAM = Path("/run/cairn/haproxy_admin.py")
 PAUSE = 0.5
-Ask = Callable[[str], str]
-
-
-def ask(command: str) -> str:
-    """Send HAProxy a command; returns its answer. OSError if HAProxy does not run.
-
-    keep_state.py of the role loadbalancer has the same function: HAProxy's unit runs that program
-    with nothing else beside it.
-    """
-    with socket.socket(socket.AF_UNIX) as admin:
-        admin.settimeout(20)
-        admin.connect(SOCKET)
-        admin.sendall(f"{command}\n".encode())
-        answer = b""
-        while part := admin.recv(65536):
-            answer += part
-    return answer.decode()
-
-
-def servers(asked: Ask = ask) -> dict[str, dict[str, str]]:
-    """HAProxy's statistics of each server by its name. OSError if HAProxy does not run."""
-    text = asked("show stat -1 4 -1").lstrip("# ")
-    return {f"{row['pxname']}/{row['svname']}": row for row in csv.DictReader(io.StringIO(text))}
+PATIENCE = 60  # seconds, with systemd
 
 
 def serves(row: dict[str, str]) -> bool:
@@ -103,15 +81,6 @@ def drain(
     return out, under_way(out, servers(asked))
 
 
-def ready(names: list[str], asked: Ask = ask) -> list[str]:
-    """Restore servers that `drain` drained, except those in maintenance; returns them."""
-    rows = servers(asked)
-    back = [n for n in names if n in rows and not rows[n]["status"].startswith(MAINTENANCE)]
-    for name in back:
-        asked(f"set server {name} state ready")
-    return back
-
-
 def key(names: list[str]) -> str:
     """A short name for a set of servers."""
     return hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
@@ -122,16 +91,21 @@ def timer(names: list[str]) -> str:
     return f"cairn-undrain-{key(names)}"
 
 
+def note(names: list[str]) -> Path:
+    """The file that lists which of these servers were drained."""
+    return DRAINED / f"{key(names)}.json"
+
+
 def remember(names: list[str], out: list[str]) -> None:
     """Save that of the servers `names` those of `out` were drained."""
     text = json.dumps(out).encode()
-    write_atomic(DRAINED / f"{key(names)}.json", text, 0o644, "root", "root")
+    write_atomic(note(names), text, 0o644, "root", "root")
 
 
 def remembered(names: list[str]) -> list[str]:
     """The servers of `names` that were drained; none if nothing was saved."""
     try:
-        drained: list[str] = json.loads((DRAINED / f"{key(names)}.json").read_text())
+        drained: list[str] = json.loads(note(names).read_text())
     except (OSError, ValueError):
         return []
     return drained
@@ -139,54 +113,51 @@ def remembered(names: list[str]) -> list[str]:
 
 def forget(names: list[str]) -> None:
     """Remove the saved list."""
-    (DRAINED / f"{key(names)}.json").unlink(missing_ok=True)
+    note(names).unlink(missing_ok=True)
 
 
-PUT_BACK = """
-import csv, pathlib, socket
-def ask(command):
-    admin = socket.socket(socket.AF_UNIX)
-    admin.connect({socket!r})
-    admin.sendall((command + "\\n").encode())
-    answer = b""
-    while part := admin.recv(65536):
-        answer += part
-    return answer.decode()
-for row in csv.DictReader(ask("show stat -1 4 -1").lstrip("# ").splitlines()):
-    name = row["pxname"] + "/" + row["svname"]
-    if name in {names!r} and not row["status"].startswith({maintenance!r}):
-        ask("set server " + name + " state ready")
-pathlib.Path({note!r}).unlink(missing_ok=True)
-"""
+def program() -> str:
+    """The source of haproxy_admin.py, from the module's archive."""
+    loader: Any = haproxy_admin.__loader__
+    source = loader.get_source(haproxy_admin.__name__)
+    if not source:
+        raise HostError("the source of haproxy_admin.py is not in the module")
+    return str(source)
 
 
 def arm(names: list[str], out: list[str], minutes: int) -> None:
     """Start the timer that restores the servers `out` after `minutes`, and save them.
 
-    The timer does so even if the run is interrupted. CalledProcessError if systemd refuses it.
+    The timer does so even if the run is interrupted. HostError if systemd refuses it.
     """
     disarm(names)
-    program = PUT_BACK.format(
-        socket=SOCKET,
-        names=out,
-        maintenance=MAINTENANCE,
-        note=str(DRAINED / f"{key(names)}.json"),
-    )
-    subprocess.run(
-        [
-            *("systemd-run", "--quiet", f"--unit={timer(names)}", f"--on-active={minutes}min"),
-            *("/usr/bin/python3", "-c", program),
-        ],
-        check=True,
-    )
+    write_atomic(PROGRAM, program().encode(), 0o644, "root", "root")
     remember(names, out)
+    try:
+        done = run(
+            [
+                *("systemd-run", "--quiet", f"--unit={timer(names)}", f"--on-active={minutes}min"),
+                *("/usr/bin/python3", str(PROGRAM), "restore", str(note(names))),
+            ],
+            timeout=PATIENCE,
+        )
+        if done.returncode:
+            raise HostError(
+                f"systemd refuses the timer {timer(names)}, which would restore {', '.join(out)} "
+                f"if this run were interrupted, so nothing was drained: {tail(done.stderr)}\n"
+                "Correct what `systemctl status` and `journalctl -b -p err` report on this host, "
+                "then run again."
+            )
+    except (HostError, OSError):
+        forget(names)  # otherwise a server that somebody else drains would be restored
+        raise
 
 
 def disarm(names: list[str]) -> None:
     """Stop the timer, if it runs."""
     for kind in ("timer", "service"):
         unit = f"{timer(names)}.{kind}"
-        subprocess.run(["systemctl", "stop", "--quiet", unit], stderr=subprocess.DEVNULL)
+        run(["systemctl", "stop", "--quiet", unit], timeout=PATIENCE)
 
 
 def running() -> bool:
@@ -201,8 +172,7 @@ def running() -> bool:
 def take_out(names: list[str], patience: float, minutes: int) -> tuple[list[str], int]:
     """`drain`, with a timer that restores the servers after `minutes` in any case.
 
-    OSError if HAProxy stops, HostError if a file cannot be written, CalledProcessError if systemd
-    refuses the timer.
+    OSError if HAProxy stops, HostError if a file cannot be written or systemd refuses the timer.
     """
     return drain(names, patience, lambda out: arm(names, out, minutes))
 

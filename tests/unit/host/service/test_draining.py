@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import socket
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cairn_host.service import draining
+from cairn_host.service import draining, haproxy_admin
 
 NAME = "keystone-api/controller1"
 
@@ -117,6 +115,7 @@ class Admin(Thread):
     def __init__(self, path: Path, status: dict[str, str]) -> None:
         super().__init__(daemon=True)
         self.haproxy = HAProxy(**status)
+        self.path = path
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(str(path))
         self.server.listen()
@@ -128,24 +127,71 @@ class Admin(Thread):
             client.close()
 
 
-def test_it_comes_back_by_itself_when_the_run_dies(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """Commands to systemd, which are only noted; programs and lists are written for any user."""
     ran: list[list[str]] = []
+
+    def note(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(draining, "run", note)
+    monkeypatch.setattr(draining, "PROGRAM", tmp_path / "haproxy_admin.py")
+    monkeypatch.setattr(draining, "write_atomic", lambda path, text, *_: put(path, text))
+    return ran
+
+
+def test_it_comes_back_by_itself_when_the_run_dies(
+    systemd: list[list[str]], tmp_path: Path
+) -> None:
     admin = Admin(tmp_path / "admin.sock", {"controller1": "DRAIN", "controller2": "MAINT"})
     admin.start()
-    real_run = subprocess.run
-    monkeypatch.setattr(draining, "SOCKET", str(tmp_path / "admin.sock"))
-    monkeypatch.setattr(draining, "write_atomic", lambda path, text, *_: put(path, text))
-    monkeypatch.setattr(subprocess, "run", lambda words, **_: ran.append(words))
     both = [NAME, "keystone-api/controller2"]
     draining.arm(both, both, 20)
     assert draining.remembered(both) == both
-    (armed,) = [words for words in ran if words[0] == "systemd-run"]
+    (armed,) = [words for words in systemd if words[0] == "systemd-run"]
     assert "--on-active=20min" in armed
-    real_run([sys.executable, "-c", armed[-1]], check=True)
+    python, *rest = armed[4:]
+    assert python == "/usr/bin/python3"
+    elsewhere = draining.PROGRAM.read_text().replace(haproxy_admin.SOCKET, str(admin.path))
+    draining.PROGRAM.write_text(elsewhere)
+    subprocess.run([sys.executable, "-I", *rest], check=True)
     assert admin.haproxy.status == {"controller1": "UP", "controller2": "MAINT"}
     assert draining.remembered(both) == []
+    admin.haproxy.asked.clear()
+    subprocess.run([sys.executable, "-I", *rest], check=True)  # the run restored them meanwhile
+    assert admin.haproxy.asked == []
+
+
+def test_a_timer_that_systemd_refuses_is_explained_and_drains_nothing(
+    systemd: list[list[str]], script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    haproxy = HAProxy()
+
+    def refuse(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        failed = words[0] == "systemd-run"
+        return subprocess.CompletedProcess(words, int(failed), "", "Failed to start: no bus\n")
+
+    monkeypatch.setattr(draining, "run", refuse)
+    monkeypatch.setattr(draining, "running", lambda: True)
+    monkeypatch.setattr(draining, "servers", lambda *_: haproxy_admin.servers(haproxy))
+    module = script("plugins/modules/cairn_drain.py")
+    failures: list[str] = []
+    given = {"servers": [NAME], "state": "drain", "patience": 0.05, "minutes": 20}
+
+    def fail(msg: str, **_: Any) -> None:
+        failures.append(msg)
+
+    asked = SimpleNamespace(params=given, fail_json=fail, exit_json=lambda **_: None)
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_: asked)
+    module.main()
+    (text,) = failures
+    said = ("cairn-undrain-", NAME, "Failed to start: no bus", "journalctl", "run again")
+    assert [part for part in said if part not in text] == []
+    assert len(text.splitlines()) == 2, "no program"
+    assert haproxy.asked == []
+    assert draining.remembered([NAME]) == [], "later a drain of somebody else's would be ended"
 
 
 def put(path: Path, text: bytes) -> None:
@@ -183,16 +229,3 @@ def test_the_timer_stays_only_for_what_was_drained(
     monkeypatch.setattr(draining, "disarm", lambda *_: seen.append("disarm"))
     module.main()
     assert seen == done
-
-
-def test_what_stands_alone_asks_haproxy_in_the_same_way(root: Path) -> None:
-    alone = (root / "roles/loadbalancer/files/keep_state.py").read_text()
-    (copy,) = [
-        node
-        for node in ast.parse(alone).body
-        if isinstance(node, ast.FunctionDef) and node.name == "ask"
-    ]
-    (original,) = ast.parse(inspect.getsource(draining.ask)).body
-    assert isinstance(original, ast.FunctionDef)
-    assert list(map(ast.unparse, copy.body[1:])) == list(map(ast.unparse, original.body[1:]))
-    assert f'SOCKET = "{draining.SOCKET}"' in alone

@@ -1,0 +1,1 @@
+../../../plugins/module_utils/cairn_host/service/haproxy_admin.py

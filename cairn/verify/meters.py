@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from keystoneauth1.exceptions import EndpointNotFound
+from keystoneauth1.exceptions import CatalogException
 from openstack import exceptions
 
 from .reach import Finding
@@ -112,7 +112,7 @@ def forget(admin: Any, project: str) -> list[str]:
     """Remove a project's resources in gnocchi, if it is deployed; returns what was removed."""
     try:
         answer = call(admin, "delete", "/v1/resource/generic", json={"=": {"project_id": project}})
-    except EndpointNotFound:
+    except CatalogException:
         return []
     number = (answer or {}).get("deleted", 0)
     return [f"meters of {number} resources"] if number else []

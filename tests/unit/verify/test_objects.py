@@ -13,6 +13,7 @@ import yaml
 
 from cairn.verify import objects as verify_objects
 from cairn.verify.run import ProofError
+from tests.unit.verify.library import catalog
 
 ROOT = Path(__file__).resolve().parents[3]
 # "Signature Calculations for the Authorization Header", Amazon S3 API reference.
@@ -77,10 +78,10 @@ class Store:
     def __init__(self) -> None:
         self.accounts: dict[str, dict[str, list[str]]] = {}
         self.session = self
-        self.endpoint: str | None = "https://cloud:8080/v1/AUTH_admin"
+        self.endpoints = {"object-store": "https://cloud:8080/v1/AUTH_admin"}
 
-    def get_endpoint(self, **_: Any) -> str | None:
-        return self.endpoint
+    def get_endpoint(self, **wanted: Any) -> str | None:
+        return catalog(self.endpoints).get_endpoint(**wanted)
 
     def _find(self, url: str) -> list[str]:
         return url.removeprefix("https://cloud:8080/v1/AUTH_").split("/", 2)
@@ -112,7 +113,7 @@ def test_containers_of_a_run_go_with_their_objects_and_others_stay() -> None:
 def test_a_project_that_stored_nothing_is_no_trouble() -> None:
     assert verify_objects.forget(Store(), "p2") == []
     without = Store()
-    without.endpoint = None
+    without.endpoints = {"compute": "https://cloud:8774/v2.1"}
     assert verify_objects.forget(without, "p1") == []
 
 

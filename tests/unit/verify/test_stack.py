@@ -16,12 +16,13 @@ from openstack import exceptions
 from cairn.verify import run as verify_run
 from cairn.verify import stack as verify_stack
 from cairn.verify.run import ProofError, Run
+from tests.unit.verify.library import Catalog
 
 ENDPOINT = "https://198.18.30.10:8004/v1/project1"
 ADDRESS = "198.18.40.111"
 
 
-class Stacks:
+class Stacks(Catalog):
     """Heat with one stack, and as much of nova and neutron as the proof asks for.
 
     `spoil` changes the stack as heat tells of it; `disks` are those that its instance has.
@@ -38,7 +39,7 @@ class Stacks:
         self.orchestration = self.compute = self.network = self.block_storage = self
         for _, _, listing in verify_stack.OUTSIDE.values():
             setattr(self, listing, partial(self.there, listing))
-        self.session = SimpleNamespace(get_endpoint=lambda **_: ENDPOINT)
+        self.endpoints = {"orchestration": ENDPOINT}
 
     def get_ip(self, _: str) -> Any:
         return SimpleNamespace(floating_network_id="outside")
@@ -263,7 +264,7 @@ def test_the_instance_gets_the_address_of_a_name(monkeypatch: pytest.MonkeyPatch
 # -- what a killed run left ----------------------------------------------------------------------
 
 
-class Admin:
+class Admin(Catalog):
     """An administrator's connection: the stacks of one project, seen from inside only."""
 
     current_user_id = "admin1"
@@ -271,8 +272,7 @@ class Admin:
     def __init__(self, *stacks: Any) -> None:
         self.stacks = list(stacks)
         self.granted: list[tuple[str, str]] = []
-        self.endpoint: str | None = ENDPOINT
-        self.session = SimpleNamespace(get_endpoint=lambda **_: self.endpoint)
+        self.endpoints = {"orchestration": ENDPOINT}
         self.identity = SimpleNamespace(
             find_role=lambda name, ignore_missing: name,
             assign_project_role_to_user=lambda project, user, role: self.granted.append(
@@ -303,7 +303,7 @@ def test_left_stacks_are_deleted_from_inside_their_project() -> None:
 
 def test_a_cloud_without_heat_has_no_stacks_to_forget() -> None:
     admin = Admin(SimpleNamespace(name="left", status="CREATE_COMPLETE"))
-    admin.endpoint = None
+    admin.endpoints = {"compute": "https://cloud:8774/v2.1"}
     assert verify_stack.forget(admin, "project1") == []
     assert admin.granted == []
 

@@ -11,11 +11,12 @@ import pytest
 from cairn.verify import run as verify_run
 from cairn.verify import volume as verify_volume
 from cairn.verify.run import ProofError, Run
+from tests.unit.verify.library import Catalog
 
 GIB = 1024**3
 
 
-class Cloud:
+class Cloud(Catalog):
     """Cinder, nova and a guest in memory. `spoilt` names what does not work."""
 
     def __init__(self) -> None:
@@ -24,9 +25,12 @@ class Cloud:
         self.attached: list[str] = []
         self.spoilt: set[str] = set()
         self.cut_off = False  # the guest's next list of disks ends early
-        self.endpoint: str | None = "https://cloud:8776/v3"
-        self.session = SimpleNamespace(get_endpoint=lambda **_: self.endpoint)
-        self.block_storage = self.compute = self
+        self.endpoints = {"block-storage": "https://cloud:8776/v3"}
+        self.compute = self
+
+    @property
+    def block_storage(self) -> Any:
+        return self.proxy("block-storage", self)
 
     # cinder
     def add(self, kind: dict[str, Any], name: str, size: int, word: str) -> Any:
@@ -169,7 +173,7 @@ def test_the_instance_is_created_with_its_volume_beside_its_image(run: Run) -> N
 
 
 def test_a_cloud_without_volumes_is_none_the_worse(cloud: Cloud, run: Run) -> None:
-    cloud.endpoint = None
+    cloud.endpoints = {"compute": "https://cloud:8774/v2.1"}
     assert "no volume" in verify_volume.prepare(cloud, run, 0)
     assert "volume" not in run.ids
     assert verify_volume.forget(cloud, "p1") == []

@@ -12,6 +12,7 @@ import pytest
 from cairn.verify import run as verify_run
 from cairn.verify import workers
 from cairn.verify.run import ProofError
+from tests.unit.verify.library import Catalog
 
 
 def at(ago: float) -> str:
@@ -27,7 +28,7 @@ def service(binary: str, host: str, up: bool = True, ago: float = 5, **other: An
     return SimpleNamespace(**{"updated_at": at(ago), **entry})
 
 
-class Cloud:
+class Cloud(Catalog):
     """Three APIs in memory; each look at cinder's list takes the next of `volumes`."""
 
     def __init__(self) -> None:
@@ -42,11 +43,13 @@ class Cloud:
                 last_heartbeat_at=at(5).replace("T", " "),
             )
         ]
-        self.endpoint: str | None = "https://cloud:8776/v3"
-        self.session = SimpleNamespace(get_endpoint=lambda **_: self.endpoint)
+        self.endpoints = {"block-storage": "https://cloud:8776/v3"}
         self.compute = SimpleNamespace(services=lambda: iter(self.computes))
         self.network = SimpleNamespace(agents=lambda: iter(self.agents))
-        self.block_storage = SimpleNamespace(services=self.looked)
+
+    @property
+    def block_storage(self) -> Any:
+        return self.proxy("block-storage", SimpleNamespace(services=self.looked))
 
     def looked(self) -> Any:
         return iter(self.volumes.pop(0) if len(self.volumes) > 1 else self.volumes[0])
@@ -115,6 +118,5 @@ def test_what_an_administrator_has_disabled_counts_for_nothing(cloud: Cloud, how
 
 
 def test_a_cloud_without_volumes_has_no_workers_of_theirs(cloud: Cloud) -> None:
-    cloud.endpoint = None
-    cloud.volumes = [[]]
+    cloud.endpoints = {"compute": "https://cloud:8774/v2.1"}
     assert workers.settle(cloud, 60) == ["services behind the APIs: 2 up"]

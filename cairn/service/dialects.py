@@ -199,9 +199,7 @@ def option(value: Any, dialect: str, secrets: Mapping[str, str]) -> Any:
     if isinstance(value, str) and "://" in value:
         # After URL quoting, the percent sign is the only character that readers may interpret.
         sign = "%%" if dialect in ("configparser", "glance_store", "swift_hash") else "%"
-        return TOKEN.sub(
-            lambda match: write(match["name"], _url, secrets).replace("%", sign), value
-        )
+        return _within(value, secrets, sign)
     raise DescriptionError(
         f"secret {names[0]} must be the whole value or in a URL: it is unknown how the rest of "
         "this value is read"
@@ -212,16 +210,29 @@ def _url(text: str) -> str:
     return quote(one_line(text), safe="")
 
 
+def _within(text: str, secrets: Mapping[str, str], sign: str = "%") -> str:
+    """A text with its tokens replaced by the secrets, which are quoted in a URL.
+
+    `sign` is how the reader of the text has a percent sign written.
+    """
+    if TOKEN.fullmatch(text) or "://" not in text:
+        return TOKEN.sub(lambda match: write(match["name"], str, secrets), text)
+    return TOKEN.sub(lambda match: write(match["name"], _url, secrets).replace("%", sign), text)
+
+
 # -- whole files ----------------------------------------------------------------------------------
 
 
 def _python(text: str, secrets: Mapping[str, str]) -> str:
-    """Python source: replaces string literals with tokens by literals with the secrets."""
+    """Python source: replaces string literals with tokens by literals with the secrets.
+
+    In a literal that is a URL, a secret is quoted as its reader expects.
+    """
     lines = text.splitlines(keepends=True)
     for part in reversed(list(tokenize.generate_tokens(io.StringIO(text).readline))):
         if part.type != tokenize.STRING or not TOKEN.search(part.string):
             continue
-        value = TOKEN.sub(lambda m: write(m["name"], str, secrets), literal_eval(part.string))
+        value = _within(literal_eval(part.string), secrets)
         (row, start), (last, end) = part.start, part.end
         lines[row - 1 : last] = [lines[row - 1][:start] + repr(value) + lines[last - 1][end:]]
     return "".join(lines)
@@ -235,10 +246,10 @@ def _words(dialect: Callable[[str], str]) -> Callable[[str, Mapping[str, str]], 
 
 
 def _yaml(text: str, secrets: Mapping[str, str]) -> str:
-    """YAML: replaces scalars with tokens by quoted scalars with the secrets."""
+    """YAML: replaces scalars with tokens by quoted scalars with the secrets; URLs as in Python."""
     for node in reversed(list(_scalars(yaml.compose(text)))):
         if TOKEN.search(node.value):
-            value = TOKEN.sub(lambda m: write(m["name"], str, secrets), node.value)
+            value = _within(node.value, secrets)
             start, end = node.start_mark.index, node.end_mark.index
             text = text[:start] + yaml_text(value) + text[end:]
     return text

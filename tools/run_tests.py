@@ -66,6 +66,7 @@ IN_USE = {
 }
 LAB = "inventories/lab"
 PLAYBOOK = f"ansible-playbook -i {LAB}"
+Descriptions = Mapping[str, Mapping[str, Any]]
 
 
 # Lanes: one step of each runs at a time.
@@ -173,10 +174,10 @@ def check() -> list[Step]:
     return part("site", Step("check-site", f"{PLAYBOOK} playbooks/site.yml --check --diff"))
 
 
-def scenarios(root: Path) -> list[str]:
+def scenarios(root: Path, described: Descriptions) -> list[str]:
     """Return the roles that have a scenario, in the order in which they build."""
     # Networks come before every service, the operator's files after all of them.
-    order = ["network", *registry.order(registry.descriptions()), "operator"]
+    order = ["network", *registry.order(described), "operator"]
     return [role for role in order if (root / "molecule" / role / "molecule.yml").exists()]
 
 
@@ -193,7 +194,7 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
     The roles that a named role needs are converged first, so that one scenario runs on a bare lab.
     """
     described = registry.descriptions()
-    there = scenarios(root)
+    there = scenarios(root, described)
     unknown = sorted(set(roles) - set(there))
     if unknown:
         sys.exit(f"error: no scenario for {', '.join(unknown)}; there are {', '.join(there)}")
@@ -221,7 +222,7 @@ def molecule(root: Path, roles: Sequence[str] = ()) -> list[Step]:
 
 def proofs(root: Path) -> list[Step]:
     """Return each role's tests, for a lab where the whole site was deployed."""
-    return [scenario("verify", role) for role in scenarios(root)]
+    return [scenario("verify", role) for role in scenarios(root, registry.descriptions())]
 
 
 def deployment() -> list[Step]:

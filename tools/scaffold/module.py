@@ -1,6 +1,7 @@
 """A new module: it keeps settings in a file of its own on a host.
 
-The module, the function that does its work, and their test are copies of templates.
+The module, the function that does its work, their test and the changelog fragment are copies of
+templates.
 """
 
 from __future__ import annotations

@@ -57,6 +57,14 @@ def test_the_guide_names_every_file_that_is_written(made: Any, root: Path, kind:
     assert made.written[kind] == set(re.findall(r"`([^`]+)`", " ".join(cells)))
 
 
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_what_is_new_has_its_line_in_the_changelog(kind: str) -> None:
+    fragments = parts.TEMPLATES / kind / "changelog.d"
+    assert [path.name for path in fragments.iterdir()] == [
+        {"service": "+example.added.md"}.get(kind, f"+{kind}-example.added.md")
+    ]
+
+
 def test_the_commands_of_the_guide_end_green(made: Any, root: Path) -> None:
     """Those of both pages in one call of each program, since starting one takes seconds."""
     words: dict[str, list[str]] = {}

@@ -81,7 +81,7 @@ PLANE_KEYS = ("cidr", "vlan", "mtu", "gateway", "range", "vip")
 NIC_KEYS = ("mac", "mtu", "driver", "lab_segment")  # lab_segment is for the lab
 BOND_KEYS = ("members", "mode", "mtu", "options")
 ATTACHMENT_KEYS = ("interface", "address", "vlan")
-PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation"), "vlan": ("type", "vlans")}
+PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation", "mtu"), "vlan": ("type", "vlans")}
 
 # Stricter than netaddr, which accepts signs, spaces and underscores in the prefix.
 NETWORK = re.compile(r"[0-9./]+")
@@ -759,6 +759,12 @@ def _read_flat_network(
         allocation = reader.range(f"{what} has allocation", read["allocation"], network)
         if allocation and gateway and gateway in allocation:
             reader.wrong(f"{what} has gateway {gateway} inside its allocation")
+    if read.get("mtu") is not None:
+        mtu, service = reader.mtu(what, read["mtu"]), planes.get("service")
+        if mtu and service and mtu > service.mtu:
+            reader.wrong(
+                f"{what} has MTU {mtu}, above the {service.mtu} of plane service, whose NIC it uses"
+            )
     return FlatNetwork(name, network, gateway)
 
 

@@ -157,8 +157,9 @@ def external_network(admin: Any, run: Run, wanted: dict[str, Any]) -> Any:
     """The external network for floating IPs: the one on the physical network, or a new one.
 
     A physical network can have only one flat network, so an existing one is used; others may be in
-    VLANs. `wanted` has physical_network, cidr, gateway, allocation (first-last) and keep: the name
-    of a network to keep, or none.
+    VLANs. `wanted` has physical_network, cidr, gateway, allocation (first-last), mtu and keep: the
+    name of a network to keep, or none. Without an MTU neutron takes the service plane's, which the
+    routers outside may not have.
     """
     flat = ("flat", wanted["physical_network"])
     for network in admin.network.networks(is_router_external=True):
@@ -170,6 +171,7 @@ def external_network(admin: Any, run: Run, wanted: dict[str, Any]) -> Any:
         is_router_external=True,
         provider_network_type="flat",
         provider_physical_network=wanted["physical_network"],
+        **({"mtu": int(wanted["mtu"])} if wanted.get("mtu") else {}),
     )
     first, _, last = str(wanted["allocation"]).partition("-")
     admin.network.create_subnet(

@@ -399,6 +399,10 @@ def test_site_variables_that_differ_between_hosts(inventory: Any, sentences: Sen
             "provider network x has CIDR 10.0.30.0/25, which overlaps 10.0.30.0/24 of plane",
         ),
         (
+            {"x": {"type": "flat", "cidr": "10.9.0.0/24", "mtu": 9000}},
+            "provider network x has MTU 9000, above the 1500 of plane service, whose NIC it uses",
+        ),
+        (
             {"x": {"type": "flat", "cidr": "10.9.0.0/24", "gateway": "10.8.0.1"}},
             "provider network x has gateway 10.8.0.1 outside its CIDR 10.9.0.0/24",
         ),

@@ -17,6 +17,7 @@ WANTED = {
     "cidr": "198.18.40.0/24",
     "gateway": "198.18.40.1",
     "allocation": "198.18.40.100-198.18.40.199",
+    "mtu": "1500",
     "keep": "",
 }
 
@@ -59,9 +60,16 @@ def test_a_network_on_the_physical_network_is_used() -> None:
 def test_a_missing_one_is_made_under_a_name_that_is_removed_again() -> None:
     networks = Networks()
     assert external(networks).name.startswith(verify_run.PREFIX)
-    subnet = networks.made[1]
+    made, subnet = networks.made
+    assert made["mtu"] == 1500, "neutron would take the service plane's"
     assert subnet["allocation_pools"] == [{"start": "198.18.40.100", "end": "198.18.40.199"}]
     assert not subnet["enable_dhcp"]
+
+
+def test_one_without_an_mtu_has_neutrons() -> None:
+    networks = Networks()
+    external(networks, mtu="")
+    assert "mtu" not in networks.made[0]
 
 
 def test_one_that_is_to_stay_has_the_name_that_was_asked_for() -> None:

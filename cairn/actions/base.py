@@ -18,7 +18,7 @@ from ansible.template import trust_as_template
 from .. import PROJECT
 from ..display import KNOWN, learn
 from ..errors import CairnError
-from ..service import kept, registry
+from ..service import manifest_cache, registry
 from ..service.model import Model
 from ..site import layers
 from .templates import keep_compiled, load_plugins, warm
@@ -53,7 +53,7 @@ def preload(project: Path = PROJECT) -> None:
     registry.merged()
     registry.read(role_file, project)
     for role in registry.descriptions(project):
-        kept.lasting(role, project)
+        manifest_cache.lasting(role, project)
 
 
 class CairnAction(ActionBase):  # type: ignore[misc]

@@ -15,8 +15,8 @@ from .. import PROJECT
 from ..errors import DescriptionError
 from . import blocks, dialects, oslo, registry
 from .description import catalog_entries
-from .kept import unseal
 from .manifest import Manifest, build, digest
+from .manifest_cache import unseal
 from .units import health_path
 
 Load = Callable[[Path], Any]
@@ -45,7 +45,7 @@ class Model:
     ) -> None:
         """Create the model of `host`; everything is read on demand.
 
-        `kept`: its manifests from `kept.seal`, which are reused.
+        `kept`: its manifests from `manifest_cache.seal`, which are reused.
         """
         self.project = project
         self.site: Mapping[str, Any] = variables["cairn_site"]

@@ -81,7 +81,10 @@ PLANE_KEYS = ("cidr", "vlan", "mtu", "gateway", "range", "vip")
 NIC_KEYS = ("mac", "mtu", "driver", "lab_segment")  # lab_segment is for the lab
 BOND_KEYS = ("members", "mode", "mtu", "options")
 ATTACHMENT_KEYS = ("interface", "address", "vlan")
-PROVIDER_KEYS = {"flat": ("type", "cidr", "gateway", "allocation", "mtu"), "vlan": ("type", "vlans")}
+PROVIDER_KEYS = {
+    "flat": ("type", "cidr", "gateway", "allocation", "mtu"),
+    "vlan": ("type", "vlans"),
+}
 
 # Stricter than netaddr, which accepts signs, spaces and underscores in the prefix.
 NETWORK = re.compile(r"[0-9./]+")

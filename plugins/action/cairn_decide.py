@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from cairn.actions.base import CairnAction, preload
 from cairn.actions.deciding import check_variables, missing_venvs
 from cairn.preflight.partial import member
-from cairn.service import kept
+from cairn.service import manifest_cache
 from cairn.service.model import due_records, stale
 
 preload()
@@ -49,7 +49,7 @@ class ActionModule(CairnAction):
                 "cairn_stale": reasons,
                 "cairn_venvs": venvs,
                 "cairn_due_records": due,
-                "cairn_manifests": kept.seal(manifests, reasons),
+                "cairn_manifests": manifest_cache.seal(manifests, reasons),
                 "cairn_member": asdict(member(model, state, reasons)),
             }
         )

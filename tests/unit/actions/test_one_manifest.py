@@ -15,7 +15,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from cryptography.fernet import Fernet
 
-from cairn.service import kept, model, registry
+from cairn.service import manifest_cache, model, registry
 from cairn.service.model import Model
 
 SERVICES = ("cinder", "swift")
@@ -102,7 +102,7 @@ def test_what_is_kept_is_what_would_be_made(begun: Run) -> None:
     assert stale.keys() == texts.keys() | CHANGING
     fresh = begun.action("cairn_stage").model({**begun.variables, "cairn_manifests": None})
     for role, text in texts.items():
-        assert kept.unseal(text) == json.loads(json.dumps(fresh.manifest(role)))
+        assert manifest_cache.unseal(text) == json.loads(json.dumps(fresh.manifest(role)))
 
 
 def test_deciding_again_makes_them_again(begun: Run) -> None:
@@ -120,17 +120,17 @@ def test_another_hosts_manifests_are_not_taken(begun: Run) -> None:
 
 
 def test_what_is_kept_shows_no_secret_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "lasting", lambda _: True)
+    monkeypatch.setattr(manifest_cache, "lasting", lambda _: True)
     made = {"keystone": {"files": [{"content": "password = tiger-and-lion"}]}}
-    sealed = kept.seal(made, ["keystone", "glance"])
-    assert kept.unseal(sealed["keystone"]) == made["keystone"]
+    sealed = manifest_cache.seal(made, ["keystone", "glance"])
+    assert manifest_cache.unseal(sealed["keystone"]) == made["keystone"]
     assert list(sealed) == ["keystone"]
     plain = zlib.compress(json.dumps(made["keystone"]).encode(), 1)
     assert "tiger" not in sealed["keystone"]
     assert plain not in sealed["keystone"].encode()
-    monkeypatch.setattr(kept, "SEAL", Fernet(Fernet.generate_key()))
-    assert kept.unseal(sealed["keystone"]) is None
-    assert kept.unseal(None) is None
+    monkeypatch.setattr(manifest_cache, "SEAL", Fernet(Fernet.generate_key()))
+    assert manifest_cache.unseal(sealed["keystone"]) is None
+    assert manifest_cache.unseal(None) is None
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_what_a_task_may_change_is_made_again(
     path = tmp_path / "roles/x" / place
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert kept.lasting("x", tmp_path) is lasts
+    assert manifest_cache.lasting("x", tmp_path) is lasts
 
 
 def test_roles_whose_manifests_change_in_a_run_are_known() -> None:
-    assert {r for r in registry.descriptions() if not kept.lasting(r)} == CHANGING
+    assert {r for r in registry.descriptions() if not manifest_cache.lasting(r)} == CHANGING

@@ -1,4 +1,4 @@
-"""Manifests that a run made when it decided, kept for its later tasks.
+"""A cache of manifests: a run makes them when it decides, and its later tasks reuse them.
 
 Each task runs in a process of its own. They get a host's manifests as a variable of that host,
 sealed with a key that nothing but the processes of this run has: manifests hold secrets.

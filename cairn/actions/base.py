@@ -20,7 +20,7 @@ from ..display import KNOWN, learn
 from ..errors import CairnError
 from ..service import manifest_cache, registry
 from ..service.model import Model
-from ..site import layers
+from ..site import precedence
 from .templates import keep_compiled, load_plugins, warm
 
 TEMPLATE_OVERRIDES = {"trim_blocks": True, "lstrip_blocks": True}
@@ -126,7 +126,9 @@ class CairnAction(ActionBase):  # type: ignore[misc]
         variables["cairn_secrets"] = secrets
         mine = host in (None, task_vars.get("inventory_hostname"))
         name = host or self.host_name(task_vars)
-        variables |= layers.overrides(variables, name, registry.merged(), self._templar.template)
+        variables |= precedence.overrides(
+            variables, name, registry.merged(), self._templar.template
+        )
 
         def template(value: Any, available: Mapping[str, Any]) -> Any:
             return self._templar.copy_with_new_env(available_variables=available).template(value)

@@ -18,7 +18,7 @@ from cairn_host.storage.volume_group import path_of
 from ..service import registry, venv_cache
 from ..site import flows, lease, proxies, renamed, secrets, window
 from ..site.inventory_files import shadowed_files, variable_files
-from ..site.layers import file_in_force, origin_of_error, stated_names, untemplated
+from ..site.precedence import file_in_force, origin_of_error, stated_names, untemplated
 from . import certificates
 from .callbacks import check_callbacks
 from .disks import (

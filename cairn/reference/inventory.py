@@ -23,7 +23,7 @@ from ..actions.base import TEMPLATE_OVERRIDES, preload, role_file
 from ..service import registry
 from ..service.manifest import Manifest
 from ..service.model import Model
-from ..site import fact, layers
+from ..site import fact, precedence
 from ..site.planes import GROUPS, Site
 from ..site.secrets import required
 
@@ -95,7 +95,7 @@ class Inventory:
     def model(self, host: str, **more: Any) -> Model:
         """The model of a host, with the roles' templates; `more` are further variables of it."""
         variables = {**self.variables(host), **more}
-        variables |= layers.overrides(variables, host, registry.merged(), self._template)
+        variables |= precedence.overrides(variables, host, registry.merged(), self._template)
         return Model(
             host=host,
             variables=variables,

@@ -14,9 +14,9 @@ from ..errors import CairnError
 from ..service.registry import descriptions, optional
 from ..suggest import did_you_mean
 from . import variable_types
-from .layers import file_in_force, rivals, untemplated
 from .networkd import digest, units
 from .planes import GROUPS, Host, Plane, Problem, Site, read_site
+from .precedence import file_in_force, rivals, untemplated
 
 NETWORK_VARIABLES = (
     "cairn_planes",

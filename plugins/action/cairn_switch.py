@@ -8,7 +8,7 @@ from ansible.errors import AnsibleActionFail
 
 from cairn.actions.base import CairnAction
 from cairn.service import registry
-from cairn.site import layers
+from cairn.site import precedence
 from cairn_host.wire import pack
 
 NOTHING: dict[str, Any] = {
@@ -49,7 +49,7 @@ class ActionModule(CairnAction):
         done = self.call("cairn_switch", arguments, task_vars)
         if done.get("diff") and self._task.diff:
             depths = {k: v for k, v in registry.merged().items() if k.startswith(f"{role}_")}
-            if why := layers.explained(task_vars, self.host_name(task_vars), depths):
+            if why := precedence.explained(task_vars, self.host_name(task_vars), depths):
                 done["diff"].append({"prepared": why})
         news = done.pop("state", {})
         if self.check_mode:

@@ -76,7 +76,7 @@ def begun(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # no virtualenv is packed
     monkeypatch.setattr(model, "build", counted)
-    monkeypatch.setattr("cairn.site.layers.overrides", lambda *_: {})
+    monkeypatch.setattr("cairn.site.precedence.overrides", lambda *_: {})
     return run
 
 

@@ -20,7 +20,7 @@ import cairn
 from cairn.preflight.finding import ERROR, WARNING
 from cairn.preflight.inventory import check_renamed
 from cairn.service import registry
-from cairn.site import layers, renamed
+from cairn.site import precedence, renamed
 
 from .conftest import Write
 
@@ -81,7 +81,7 @@ def test_former_names_have_the_precedence_of_the_places_that_they_stand_in(
 ) -> None:
     said = list(LEVELS)[:strongest]
     found, name = hostvars(site(**dict.fromkeys(said, former))), renamed.table()[former].name
-    assert layers.values_of(name, layers.layers(found, "c1")) == said
+    assert precedence.values_of(name, precedence.layers(found, "c1")) == said
     assert found["c1"][name] == said[-1]
     assert found["c2"][name] == [level for level in said if level != "c1"][-1]
 
@@ -119,7 +119,7 @@ def test_a_playbook_reads_the_present_name(tmp_path: Path, root: Path, former: s
 @pytest.mark.parametrize("former", FORMER)
 def test_the_file_of_a_renamed_variable_is_named(hostvars: Write, former: str) -> None:
     files = site() | {"group_vars/compute.yml": f"{former}: true\n"}
-    file = layers.file_in_force(hostvars(files), renamed.table()[former].name, "c1")
+    file = precedence.file_in_force(hostvars(files), renamed.table()[former].name, "c1")
     assert file == "site/group_vars/compute.yml"
 
 
@@ -132,7 +132,7 @@ def test_both_names_at_once_are_seen(
     given = {name: "x"} if other == "command line" else {}
     extra(**given)
     said = {"compute": former} | ({other: name} if other in LEVELS else {})
-    found = layers.stated_names(hostvars(site(**said)), "c1", given)
+    found = precedence.stated_names(hostvars(site(**said)), "c1", given)
     assert renamed.used(found) == {former: other is not None}
 
 
@@ -144,7 +144,7 @@ def test_files_of_one_folder_are_read_one_by_one(hostvars: Write) -> None:
         "group_vars/compute/b.yml": f"{former}: {{b: 1}}\n",
     }
     name = renamed.table()[former].name
-    found = layers.values_of(name, layers.layers(hostvars(files), "c1"))
+    found = precedence.values_of(name, precedence.layers(hostvars(files), "c1"))
     assert found == [{"a": 1}, {"b": 1}]
 
 

@@ -1,4 +1,4 @@
-"""The origin of a host's variables: the layers of the inventory, as Ansible reads them.
+"""Variable precedence: the layers of the inventory that set a host's variables.
 
 Control node only. Ansible keeps only the strongest value of a variable; this module also finds the
 others, to merge dictionaries of overrides, and to name the file in force. Nothing is read a second

@@ -11,7 +11,7 @@ from ansible.template import Templar
 from cairn.actions.base import CairnAction
 from cairn.errors import DescriptionError
 from cairn.service import registry
-from cairn.site import layers
+from cairn.site import precedence
 
 from .conftest import Write
 
@@ -38,7 +38,7 @@ LADDER = {
 
 
 def test_layers_come_in_ansibles_precedence(hostvars: Write) -> None:
-    found = layers.values_of("where", layers.layers(hostvars(LADDER), "c1"))
+    found = precedence.values_of("where", precedence.layers(hostvars(LADDER), "c1"))
     # Depth counts first, then the alphabet; files of groups beat the inventory's own.
     assert found == [
         *("hosts.yml of all", "hosts.yml of compute"),
@@ -51,9 +51,9 @@ def test_the_strongest_layer_is_what_ansible_takes(hostvars: Write, gone: int) -
     """Without the strongest files, one after the other."""
     kept = dict(list(LADDER.items())[: len(LADDER) - gone])
     found = hostvars(kept)
-    assert layers.values_of("where", layers.layers(found, "c1"))[-1] == found["c1"]["where"]
+    assert precedence.values_of("where", precedence.layers(found, "c1"))[-1] == found["c1"]["where"]
     where = found["c1"]["where"]
-    file = layers.file_in_force(found, "where", "c1")
+    file = precedence.file_in_force(found, "where", "c1")
     assert file == ("site/hosts.yml" if "hosts" in where else f"site/{list(kept)[-1]}")
 
 
@@ -63,8 +63,8 @@ def test_priority_beats_the_alphabet(hostvars: Write) -> None:
         "group_vars/a.yml": "x: of a\n",
         "group_vars/b.yml": "x: of b\n",
     }
-    assert layers.values_of("x", layers.layers(hostvars(files), "h"))[-1] == "of a"
-    assert layers.file_in_force(hostvars(files), "x", "h") == "site/group_vars/a.yml"
+    assert precedence.values_of("x", precedence.layers(hostvars(files), "h"))[-1] == "of a"
+    assert precedence.file_in_force(hostvars(files), "x", "h") == "site/group_vars/a.yml"
 
 
 @pytest.mark.parametrize("value", ["text", "5", "true", "[1]", "{a: 1}", "null", "!vault x"])
@@ -75,7 +75,7 @@ def test_the_file_in_force_for_values_of_any_type(hostvars: Write, value: str, n
         "group_vars/a.yml": f"x: {value}\n",
         name: f"x: {value}\n",
     }
-    assert layers.file_in_force(hostvars(files), "x", "h") == f"site/{name}"
+    assert precedence.file_in_force(hostvars(files), "x", "h") == f"site/{name}"
 
 
 NOVA = {
@@ -91,12 +91,12 @@ NOVA = {
 
 
 def merged(values: list[Any]) -> Any:
-    return layers.merge("nova_config", values, 3, lambda _: {"nova.conf": {"t": {"a": 1}}})
+    return precedence.merge("nova_config", values, 3, lambda _: {"nova.conf": {"t": {"a": 1}}})
 
 
 def test_overrides_are_merged_by_option(hostvars: Write) -> None:
     found = hostvars(NOVA)
-    values = layers.values_of("nova_config", layers.layers(found, "c1"))
+    values = precedence.values_of("nova_config", precedence.layers(found, "c1"))
     assert merged(values) == {
         "nova.conf": {
             "vnc": {"enabled": False},
@@ -104,7 +104,7 @@ def test_overrides_are_merged_by_option(hostvars: Write) -> None:
             "compute": {"cpu_dedicated_set": "4-15"},
         }
     }
-    values = layers.values_of("nova_config", layers.layers(found, "c2"))
+    values = precedence.values_of("nova_config", precedence.layers(found, "c2"))
     assert merged(values)["nova.conf"]["DEFAULT"] == {"debug": False}
 
 
@@ -113,7 +113,7 @@ def test_several_files_of_one_group_are_merged_too(hostvars: Write) -> None:
     more = "nova_config: {nova.conf: {DEFAULT: {debug: 5}, quota: {cores: 7}}}\n"
     for name in ("group_vars/all/zz.yml", "group_vars/all/zz/deeper.yml"):
         found = hostvars({**NOVA, name: more})
-        values = layers.values_of("nova_config", layers.layers(found, "c2"))
+        values = precedence.values_of("nova_config", precedence.layers(found, "c2"))
         assert merged(values)["nova.conf"] == {
             "vnc": {"enabled": False},
             "DEFAULT": {"debug": 5},
@@ -130,13 +130,13 @@ def test_ansibles_hash_behaviour_changes_nothing(
         monkeypatch.setattr(constants, "DEFAULT_HASH_BEHAVIOUR", behaviour)
         found = hostvars(NOVA)
         variables = {**found.raw_get("c1"), "hostvars": found}
-        made.append(layers.overrides(variables, "c1", {"nova_config": 3}, lambda value: value))
+        made.append(precedence.overrides(variables, "c1", {"nova_config": 3}, lambda value: value))
     assert made[0] == made[1]
 
 
 def test_the_command_line_wins_by_option(hostvars: Write) -> None:
     final = {"nova.conf": {"DEFAULT": {"debug": 7}}}
-    values = layers.values_of("nova_config", layers.layers(hostvars(NOVA), "c1"), final)
+    values = precedence.values_of("nova_config", precedence.layers(hostvars(NOVA), "c1"), final)
     assert merged(values)["nova.conf"]["DEFAULT"] == {"debug": 7, "my_ip": None}
     assert merged(values)["nova.conf"]["vnc"] == {"enabled": False}
 
@@ -154,14 +154,14 @@ def test_a_dictionary_may_be_a_template(hostvars: Write) -> None:
 
 def test_the_error_on_what_is_no_dictionary_names_its_file(hostvars: Write) -> None:
     found = hostvars({**NOVA, "group_vars/compute/nova.yml": "nova_config: [1]\n"})
-    values = layers.values_of("nova_config", layers.layers(found, "c1"))
+    values = precedence.values_of("nova_config", precedence.layers(found, "c1"))
     with pytest.raises(DescriptionError, match=r"must be a mapping \(site/group_vars/compute/nova"):
         merged(values)
 
 
 def test_each_option_is_shown_with_file_and_line(hostvars: Write) -> None:
-    values = layers.values_of("nova_config", layers.layers(hostvars(NOVA), "c1"))
-    found = layers.origins(values, 3)
+    values = precedence.values_of("nova_config", precedence.layers(hostvars(NOVA), "c1"))
+    found = precedence.origins(values, 3)
     assert found["nova.conf", "vnc", "enabled"] == "site/group_vars/all/nova.yml:3"
     assert found["nova.conf", "DEFAULT", "debug"] == "site/host_vars/c1.yml:1"
     assert found["nova.conf", "compute", "cpu_dedicated_set"] == (
@@ -172,13 +172,13 @@ def test_each_option_is_shown_with_file_and_line(hostvars: Write) -> None:
 def test_a_plan_says_where_overrides_come_from(hostvars: Write) -> None:
     found = hostvars(NOVA)
     variables = {"hostvars": found, "nova_config": found.raw_get("c2")["nova_config"]}
-    assert layers.explained(variables, "c2", {"nova_config": 3, "glance_config": 3}) == (
+    assert precedence.explained(variables, "c2", {"nova_config": 3, "glance_config": 3}) == (
         "nova_config of c2:\n"
         "  nova.conf vnc enabled from site/group_vars/all/nova.yml:3\n"
         "  nova.conf DEFAULT debug from site/group_vars/all/nova.yml:4\n"
         "  nova.conf compute cpu_dedicated_set from site/group_vars/compute/nova.yml:1\n"
     )
-    assert layers.explained(variables, "c2", {"glance_config": 3}) == ""
+    assert precedence.explained(variables, "c2", {"glance_config": 3}) == ""
 
 
 def test_a_model_has_its_overrides_merged(hostvars: Write) -> None:
@@ -216,7 +216,7 @@ RIVALS = {
 
 
 def test_groups_between_which_only_the_alphabet_decides(hostvars: Write) -> None:
-    assert layers.rivals(hostvars(RIVALS), "h1", "planes") == [
+    assert precedence.rivals(hostvars(RIVALS), "h1", "planes") == [
         ("controller", "site/group_vars/controller.yml"),
         ("network", "site/group_vars/network.yml"),
     ]
@@ -232,4 +232,4 @@ def test_groups_between_which_only_the_alphabet_decides(hostvars: Write) -> None
     ],
 )
 def test_groups_of_which_one_is_meant(hostvars: Write, host: str, more: dict[str, str]) -> None:
-    assert layers.rivals(hostvars({**RIVALS, **more}), host, "planes") == []
+    assert precedence.rivals(hostvars({**RIVALS, **more}), host, "planes") == []

@@ -11,10 +11,10 @@ import socket
 import ssl
 import subprocess
 import time
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from .finding import Finding
 from .run import ProofError, Run, explained, user_cloud, wait
 
 SECONDS_PER_TRY = 5
@@ -23,29 +23,6 @@ CONSOLE_SECONDS = 120
 HTTP_SECONDS = 60  # from the first ping to the page: the guest still fetches its metadata
 GIB = 1024**3
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One successful check: its title and its result."""
-
-    title: str
-    text: str
-
-
-class Findings(list[Finding]):
-    """Successful checks in order, each with the seconds since the previous one."""
-
-    def __init__(self) -> None:
-        """Start the clock."""
-        super().__init__()
-        self._since = time.monotonic()
-
-    def tell(self, title: str, text: str) -> None:
-        """Note one more."""
-        now = time.monotonic()
-        self.append(Finding(title, f"{text} ({now - self._since:.1f} s)"))
-        self._since = now
 
 
 def disk_sizes(page: str) -> dict[str, int] | None:

@@ -11,7 +11,7 @@ from typing import Any
 from keystoneauth1.exceptions import CatalogException
 from openstack import exceptions
 
-from .reach import Finding
+from .finding import Finding
 from .run import ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "metric"

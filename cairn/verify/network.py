@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from .reach import Finding, Findings, fetch
+from .connectivity import fetch
+from .finding import Finding, Findings
 from .run import ProofError, Run, explained, user_cloud, wait
 
 SERVICE = "network"

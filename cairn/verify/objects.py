@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import requests
 from openstack import exceptions
 
-from .reach import Finding
+from .finding import Finding
 from .run import PREFIX, ProofError, Run, endpoint, explained, user_cloud, wait
 
 SERVICE = "object-store"

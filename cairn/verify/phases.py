@@ -12,7 +12,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import evidence, meters, network, objects, playbook, reach, stack, trace, volume, workers
+from . import (
+    connectivity,
+    evidence,
+    meters,
+    network,
+    objects,
+    playbook,
+    stack,
+    trace,
+    volume,
+    workers,
+)
 from . import run as runs
 from .run import ProofError, Run
 from .state import kept, load, refuse_second, save, write
@@ -79,7 +90,7 @@ def reach_it(admin: Any, state: Path, params: Params) -> dict[str, Any]:
     """Reach the instance."""
     run = load(state)
     ca_file, seconds = authority(admin), params["seconds"]
-    return seen(state, run, lambda: reach.reach(admin, run, ca_file, seconds))
+    return seen(state, run, lambda: connectivity.reach(admin, run, ca_file, seconds))
 
 
 def networks(admin: Any, state: Path, params: Params) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from openstack import exceptions
 
 from ..site.host_names import is_address
-from .reach import HTTP_SECONDS, Finding, Findings, disk_sizes, fetch, pings
+from .connectivity import HTTP_SECONDS, disk_sizes, fetch, pings
+from .finding import Finding, Findings
 from .run import DELETE_SECONDS, ProofError, Run, endpoint, explained, user_cloud, wait
 
 SERVICE = "orchestration"

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from openstack import exceptions
 
-from .reach import Finding, Findings, disk_sizes, fetch
+from .connectivity import disk_sizes, fetch
+from .finding import Finding, Findings
 from .run import DELETE_SECONDS, ProofError, Run, endpoint, explained, user_cloud, wait
 
 SERVICE = "block-storage"

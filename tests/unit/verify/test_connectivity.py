@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cairn.verify import reach
+from cairn.verify import connectivity
 from cairn.verify.run import ProofError, Run
 
 KEY = "ssh-ed25519 AAAA"
@@ -34,7 +34,7 @@ def metadata(**changed: Any) -> dict[str, Any]:
 
 
 def test_metadata_of_this_instance_is_accepted(run: Run) -> None:
-    assert "id1" in reach.compare_metadata(metadata(), run)
+    assert "id1" in connectivity.compare_metadata(metadata(), run)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_metadata_of_this_instance_is_accepted(run: Run) -> None:
 )
 def test_metadata_of_anything_else_is_refused(run: Run, wrong: dict[str, Any]) -> None:
     with pytest.raises(ProofError, match=next(iter(wrong))):
-        reach.compare_metadata(metadata(**wrong), run)
+        connectivity.compare_metadata(metadata(**wrong), run)
 
 
 Reported = Callable[[str], bytes]
@@ -98,7 +98,7 @@ QUERY = "/vnc_lite.html?path=%3Ftoken%3Dsecret-token"
 
 def test_the_console_greets_as_a_vnc_server(serve: Any) -> None:
     root, seen = serve(upgrade)
-    assert reach.remote_framebuffer(urlsplit(root + QUERY), None) == "RFB 003.008"
+    assert connectivity.remote_framebuffer(urlsplit(root + QUERY), None) == "RFB 003.008"
     assert seen[0].startswith("GET /?token=secret-token HTTP/1.1\r\n")
     assert f"Origin: {root}\r\n" in seen[0]
 
@@ -118,23 +118,23 @@ def test_anything_else_is_explained_without_the_token(
 ) -> None:
     root, _ = serve(answer)
     with pytest.raises(ProofError, match=reason) as raised:
-        reach.remote_framebuffer(urlsplit(root + QUERY), None)
+        connectivity.remote_framebuffer(urlsplit(root + QUERY), None)
     assert "secret-token" not in str(raised.value)
 
 
 def test_a_page_of_the_instance_is_read(serve: Any) -> None:
     root, _ = serve(lambda _: b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-    assert reach.console_page(urlsplit(root + "/vnc_lite.html"), None) == "hi"
+    assert connectivity.console_page(urlsplit(root + "/vnc_lite.html"), None) == "hi"
 
 
 def test_a_page_that_is_an_error_fails_the_step(serve: Any) -> None:
     root, _ = serve(lambda _: b"HTTP/1.0 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
     with pytest.raises(ProofError, match="HTTP 502"):
-        reach.console_page(urlsplit(root + QUERY), None)
+        connectivity.console_page(urlsplit(root + QUERY), None)
 
 
 def test_a_console_that_does_not_listen_fails_the_step() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ProofError, match=f"the console at http://127.0.0.1:{port}: "):
-        reach.remote_framebuffer(urlsplit(f"http://127.0.0.1:{port}{QUERY}"), None)
+        connectivity.remote_framebuffer(urlsplit(f"http://127.0.0.1:{port}{QUERY}"), None)

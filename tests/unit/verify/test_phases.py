@@ -15,13 +15,13 @@ from ansible.template import Templar
 from openstack import exceptions
 
 from cairn.verify import (
+    connectivity,
     evidence,
     meters,
     network,
     objects,
     phases,
     playbook,
-    reach,
     stack,
     volume,
     workers,
@@ -176,7 +176,7 @@ PARAMS = {
         ("boot", verify_run, "boot", [7]),
         ("create_stack", stack, "create", ["/ca.pem", 7]),
         ("pause", meters, "pause", [7]),
-        ("reach", reach, "reach", ["/ca.pem", 7]),
+        ("reach", connectivity, "reach", ["/ca.pem", 7]),
         ("networks", network, "networks", []),
         ("volumes", volume, "volumes", [7]),
         ("objects", objects, "objects", ["d", "here"]),

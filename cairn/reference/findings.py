@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .markdown import code, made, page, section, table
-from .messages import (
-    CLOSE,
-    END,
-    MAYBE,
-    OPEN,
-    PREFLIGHT,
-    SITE,
-    STORAGE,
-    TYPES,
-    Message,
-    is_unknown,
-    read_messages,
-)
+from .messages.placeholders import CLOSE, END, MAYBE, OPEN, is_unknown
+from .messages.reader import Message
+from .messages.sources import PREFLIGHT, SITE, STORAGE, TYPES, read_messages
 
 HEAD = """\
 Preflight shows all findings of all hosts at once, each with its remedy. An error stops the run

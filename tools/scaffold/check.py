@@ -11,7 +11,7 @@ import inspect
 import re
 from pathlib import Path
 
-from cairn.reference.messages import read_messages
+from cairn.reference.messages.sources import read_messages
 from cairn.site.planes import GROUPS
 from cairn_host.probe import facts
 

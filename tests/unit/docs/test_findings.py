@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cairn import PROJECT
-from cairn.reference import findings, messages
+from cairn.reference import findings
+from cairn.reference.messages import placeholders, reader, sources
 from tests.findings_page import rows
 
 MAKERS = {"Finding", "Problem", "SiteError", "Judgement", "_error", "wrong"}
@@ -27,8 +28,8 @@ PASSED_ON = {
     ): "Problem, which it shows",
 }
 
-# The words that stand for values. A new one is added here if an operator knows from it and from
-# the sentence around it what stands there; otherwise messages.NAMES gives the value a better one.
+# The words that stand for values. A new one is added here if an operator knows from it and the
+# sentence around it what stands there; otherwise placeholders.NAMES gives the value a better one.
 WORDS = """
 MAC address; MTU; NIC name; URL; VIP; VLAN id; address; architecture; bond; characters;
 contents; controllers; date; days; device; entry; error; file; file and line; files;
@@ -42,8 +43,8 @@ value; variable; version
 
 
 @pytest.fixture(scope="module")
-def record() -> messages.Record:
-    return messages.read_messages()
+def record() -> reader.Record:
+    return sources.read_messages()
 
 
 def makers() -> list[tuple[str, int, str]]:
@@ -63,7 +64,7 @@ def makers() -> list[tuple[str, int, str]]:
     return found
 
 
-def test_every_place_that_makes_a_finding_is_on_the_page(record: messages.Record) -> None:
+def test_every_place_that_makes_a_finding_is_on_the_page(record: reader.Record) -> None:
     places = record.places()
     made = makers()
     assert len(made) > 100
@@ -76,22 +77,22 @@ def test_every_place_that_makes_a_finding_is_on_the_page(record: messages.Record
     assert set(PASSED_ON) <= {(file, call) for file, _, call in made}
 
 
-def test_every_row_says_what_and_what_to_do(record: messages.Record) -> None:
+def test_every_row_says_what_and_what_to_do(record: reader.Record) -> None:
     for message in record.messages:
         assert message.severity in ("error", "warning"), message
         assert message.check.isidentifier(), message
         for text in (message.text, message.remedy):
-            plain = messages.PLACEHOLDER.sub("", messages.OPTIONAL.sub("", text))
+            plain = placeholders.PLACEHOLDER.sub("", placeholders.OPTIONAL.sub("", text))
             said = plain.replace(" ", "").isascii() and bool(plain.split())
             assert said or (text is message.remedy and message.check == "planes"), message
 
 
-def test_a_value_is_shown_by_a_word_that_operators_know(record: messages.Record) -> None:
+def test_a_value_is_shown_by_a_word_that_operators_know(record: reader.Record) -> None:
     shown = {
-        placeholder.strip(messages.OPEN + messages.CLOSE)
+        placeholder.strip(placeholders.OPEN + placeholders.CLOSE)
         for message in record.messages
         for text in (message.text, message.remedy)
-        for placeholder in messages.PLACEHOLDER.findall(text)
+        for placeholder in placeholders.PLACEHOLDER.findall(text)
     }
     known = {word.strip() for word in WORDS.split(";")}
     assert shown == known
@@ -104,7 +105,7 @@ def test_mistakes_in_the_planes_which_are_shown_first_stand_first() -> None:
 
 def test_names_for_placeholders_are_used() -> None:
     page = findings.findings_page()
-    for name, shown in messages.NAMES.items():
+    for name, shown in placeholders.NAMES.items():
         assert f"*{shown}*" in page, name
 
 
@@ -156,7 +157,7 @@ def _remedy(other):
     path.write_text(source)
     assert {
         (m.severity, m.check, m.about, findings.readable(m.text), findings.readable(m.remedy))
-        for m in messages.read_file(path).messages
+        for m in sources.read_file(path).messages
     } == {
         ("error", "a", "host", "has no *name*, *number*", "get one[ soon]"),
         ("warning", "b", "site", "nobody is *x*", "x"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 
-from .conftest import BOOT_SECONDS, delete_server
+from .conftest import SECONDS, delete_server
 from .dashboard import Dashboard, row
 
 pytestmark = pytest.mark.lab
@@ -83,7 +83,7 @@ def clicked(
     visitor.launch(name, image=uploaded, flavor=customer.name, network=private.name)
     visitor.wait(lambda _: cloud.compute.find_server(name))
     server = cloud.compute.find_server(name)
-    yield cloud.compute.wait_for_server(server, wait=BOOT_SECONDS)
+    yield cloud.compute.wait_for_server(server, wait=SECONDS)
     delete_server(cloud, server)
 
 

@@ -34,8 +34,8 @@ from .dashboard import Dashboard
 INVENTORY = Path(__file__).resolve().parents[3] / "inventories" / "lab"
 OPERATOR = INVENTORY / ".operator"
 PICTURES = Path(__file__).resolve().parents[3] / ".cache" / "tests" / "browser"
-# What a customer asks for takes a minute in a lab that has the processors to itself.
-SECONDS = 300
+# What a customer asks for takes a minute, or four on a busy machine (an instance on a volume).
+SECONDS = 600
 STACK = {
     "heat_template_version": "2021-04-16",
     "parameters": {"cidr": {"type": "string"}},

@@ -105,6 +105,15 @@ def test_clients_are_the_groups_with_the_servers_address_in_their_configuration(
     assert clients == {group for flow in inner for group in flow.sources} - {"operator"}
 
 
+def test_hosts_that_call_a_public_endpoint_are_clients_of_the_public_vip(
+    configurations: dict[str, list[str]],
+) -> None:
+    pattern = re.compile(r"^\[clients_heat\]\n(?:.+\n)*?endpoint_type ?= ?publicURL", re.MULTILINE)
+    callers = {g for g, texts in configurations.items() if any(map(pattern.search, texts))}
+    (public,) = [f for f in flows.read() if (f.name, f.plane) == ("heat", flows.PUBLIC)]
+    assert callers == {"controller"} == set(public.sources) & set(GROUPS)
+
+
 def test_what_ss_says() -> None:
     text = (
         'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=6))\n'

@@ -163,6 +163,13 @@ ON_HOSTS = (
         "HAProxy's servers that a run has taken out of rotation",
         LEAVE,
     ),
+    Place(
+        "/run/cairn/haproxy_admin.py",
+        "root:root",
+        "0644",
+        "what the timer of a drain runs: it restores the servers in `drained/`",
+        LEAVE,
+    ),
     Place("/run/cairn-apt.json", "root:root", "0600", "the last check of package sources", LEAVE),
     Place(
         "/run/cairn-ovs",

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
 from cairn.errors import DescriptionError
 from cairn.service import registry
+from cairn.site.planes import GROUPS
 
 DESCRIBED = registry.descriptions()
 
@@ -28,16 +31,16 @@ def misplaced(sequence: list[str]) -> list[str]:
     ]
 
 
+def whole(play: Mapping[str, Any]) -> list[str]:
+    """Return the roles that a play carries out whole."""
+    included = [task.get("ansible.builtin.include_role", {}) for task in play.get("tasks", [])]
+    names = [role["name"] for role in included if role and "tasks_from" not in role]
+    return [*play.get("roles", []), *names]
+
+
 def deployed(plays: list[Mapping[str, Any]]) -> list[str]:
     """Return the roles that plays carry out whole, each at its first play."""
-    found: dict[str, None] = {}
-    for play in plays:
-        found |= dict.fromkeys(play.get("roles", []))
-        for task in play.get("tasks", []):
-            included = task.get("ansible.builtin.include_role", {})
-            if included and "tasks_from" not in included:
-                found |= {included["name"]: None}
-    return list(found)
+    return list(dict.fromkeys(role for play in plays for role in whole(play)))
 
 
 def test_every_service_comes_after_what_it_needs() -> None:
@@ -67,6 +70,37 @@ def test_the_plays_of_a_run_follow_it(root: Path) -> None:
     plays = deployed(yaml.safe_load((root / "playbooks/site.yml").read_text()))
     assert set(DESCRIBED) <= set(plays), "a service has no play"
     assert misplaced(plays) == []
+
+
+def unserved(plays: list[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Return by service the groups of hosts that have a part in it, but are in no play of it."""
+    inventory = InventoryManager(loader=DataLoader(), sources=[])
+    for group in GROUPS:
+        inventory.add_group(group)
+        inventory.add_host(group.upper(), group)
+    wanted = {}
+    for role, described in DESCRIBED.items():
+        wanted[role] = {group for group in GROUPS if {group, "all"} & set(described["groups"])}
+        inventory.add_group(f"stale_{role}")
+        for group in wanted[role]:
+            inventory.add_host(group.upper(), f"stale_{role}")
+    missing = wanted
+    for play in plays:
+        pattern = str(play.get("hosts", "{{"))
+        if "{{" not in pattern:  # others are of a new cloud only
+            hosts = {host.name.lower() for host in inventory.get_hosts(pattern)}
+            missing = {
+                role: groups - hosts if role in whole(play) else groups
+                for role, groups in missing.items()
+            }
+    return {role: groups for role, groups in missing.items() if groups}
+
+
+def test_every_host_of_a_service_is_in_a_play_of_it(root: Path) -> None:
+    text = (root / "playbooks/site.yml").read_text()
+    assert unserved(yaml.safe_load(text)) == {}
+    wrong = text.replace("hosts: controller:&stale_glance", "hosts: compute:&stale_glance")
+    assert unserved(yaml.safe_load(wrong)) == {"glance": {"controller"}}
 
 
 def test_molecule_follows_it_and_builds_what_a_role_needs(

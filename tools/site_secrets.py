@@ -57,6 +57,22 @@ def planes(inventory: Path, password: str = "") -> dict[str, dict[str, Any]]:
     return found
 
 
+def check_place(inventory: Path, password: str, path: Path) -> None:
+    """Refuse a site whose secrets in force are in another file than `path`.
+
+    New secrets in `path` would compete with them: the file later in the alphabet wins.
+    """
+    known = Inventory(inventory, password)
+    hosts = (h for g in GROUPS for h in known.groups.get(g, ()))
+    for host in dict.fromkeys(hosts) or ["localhost"]:
+        place = known.place("cairn_secrets", host)
+        if place and Path(place).resolve() != path.resolve():
+            raise SecretsError(
+                f"{place}: sets cairn_secrets, which `make secrets` keeps in {path} only: move "
+                f"them there ({DOCS}); nothing was changed"
+            )
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; SecretsError names the file when it holds none."""
     try:
@@ -193,8 +209,10 @@ def text_of(content: Mapping[str, Any]) -> str:
 
 def make(inventory: Path, project: Path = PROJECT) -> list[str]:
     """Complete the secrets of `inventory`; return the names that were added."""
-    wanted = required(descriptions(project), planes(inventory, password_of(inventory)))
+    password = password_of(inventory)
+    wanted = required(descriptions(project), planes(inventory, password))
     path = inventory / "group_vars/all/secrets.yml"
+    check_place(inventory, password, path)
     vault = vault_of(inventory)
     content = read(path, vault)
     have = content.get("cairn_secrets", {})

@@ -17,6 +17,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from .. import PROJECT
+from .precedence import origin
 from .secrets import SecretsError
 
 
@@ -35,6 +36,10 @@ class Inventory:
     def variables(self, host: str) -> Any:
         """The variables of a host, by name; each is templated on access."""
         return self._variables[host]
+
+    def place(self, variable: str, host: str) -> str:
+        """The file that sets the value in force of a host's variable; "" if none does."""
+        return origin(self._variables.raw_get(host).get(variable))
 
 
 def password_file(inventory: Path) -> Path:

@@ -27,6 +27,11 @@ PLANES: dict[str, dict[str, Any]] = {
     "management": {"cidr": "198.18.0.0/24", "vip": "198.18.0.10"},
     "storage": {"mtu": 9000},
 }
+# Files whose variables win over those of group_vars/all/secrets.yml.
+STRONGER = (
+    *("group_vars/all/vault/site.yml", "group_vars/controller.yml"),
+    *("host_vars/c1.yml", "hosts.yml"),
+)
 GLANCE = {"databases": ["glance"], "queue": True, "catalog": {"type": "image"}}
 
 
@@ -191,6 +196,43 @@ def test_what_the_operator_put_there_stays(tool: ModuleType, site: Path) -> None
     after = opened(site)
     assert after["cairn_secrets"]["keystone_admin"] == "ünlikely: value #1\nwith a line\n"
     assert after["own_variable"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "locked"),
+    [
+        ("group_vars/all/passwords.yml", True),
+        ("group_vars/all/a.yml", True),  # before secrets.yml in the alphabet
+        ("group_vars/all/vault/site.yml", True),
+        ("group_vars/controller.yml", True),
+        ("host_vars/c1.yml", False),
+        ("hosts.yml", False),
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_secrets_in_another_file_are_not_made_a_second_time(
+    tool: ModuleType, site: Path, name: str, locked: bool, beside: bool
+) -> None:
+    """Of two files with cairn_secrets one is in force: its values, the CA too, would be others."""
+    made = secrets.complete(secrets.required({"glance": GLANCE}, PLANES), {})
+    vault, content = tool.vault_of(site), {"cairn_secrets": made}
+    text, other, path = tool.text_of(content), site / name, secrets_file(site)
+    other.parent.mkdir(parents=True, exist_ok=True)
+    if name == "hosts.yml":
+        other.write_text(yaml.safe_dump({"controller": {"hosts": {"c1": content}}}))
+    else:
+        other.write_bytes(vault.encrypt(text) if locked else text.encode())
+    if beside:
+        path.write_bytes(vault.encrypt(text))
+    describe_role(site.parent, "heat", {"queue": True})
+    before = path.read_bytes() if beside else None
+    in_force = not beside or name in STRONGER
+    if not in_force:
+        assert make(tool, site) == ["queue_heat"]
+        return
+    with pytest.raises(secrets.SecretsError, match=rf"{name}: sets cairn_secrets.*move them"):
+        make(tool, site)
+    assert (path.read_bytes() if path.exists() else None) == before
 
 
 @pytest.mark.parametrize("value", ["00420042", "no", "0", "1.50", "2026-01-01", "0x1F", "1_0"])

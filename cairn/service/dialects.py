@@ -21,7 +21,7 @@ import yaml
 from ..errors import DescriptionError
 
 # Without characters that are escaped by Jinja, Python or URL quoting.
-TOKEN = re.compile(r"~cairn-secret~(?P<name>[a-zA-Z0-9_]+)~")
+TOKEN = re.compile(r"~cairn-secret~(?P<name>[a-zA-Z0-9_.]+)~")
 
 
 class DialectError(DescriptionError):
@@ -29,8 +29,21 @@ class DialectError(DescriptionError):
 
 
 def token(name: str) -> str:
-    """Return the placeholder of a secret in unfinished text."""
-    return f"~cairn-secret~{name}~"
+    """Return the placeholder of a secret in unfinished text.
+
+    Other characters than letters, digits and _ are written as .2d for each byte.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        return "".join(f".{byte:02x}" for byte in match[0].encode())
+
+    return f"~cairn-secret~{re.sub(r'[^a-zA-Z0-9_]', escaped, name)}~"
+
+
+def name_in(match: re.Match[str]) -> str:
+    """Return the name of the secret in a match of TOKEN."""
+    parts = re.findall(r"\.([0-9a-f]{2})|([a-zA-Z0-9_]+)", match["name"])
+    return b"".join(bytes.fromhex(code) or text.encode() for code, text in parts).decode()
 
 
 def tokens(secrets: Mapping[str, Any]) -> dict[str, str]:
@@ -46,7 +59,7 @@ def tokens(secrets: Mapping[str, Any]) -> dict[str, str]:
 def named(value: Any) -> list[str]:
     """Return the sorted names of all secrets whose tokens are in a value, at any depth."""
     if isinstance(value, str):
-        return sorted({match["name"] for match in TOKEN.finditer(value)})
+        return sorted({name_in(match) for match in TOKEN.finditer(value)})
     if isinstance(value, Mapping):
         inside = [*value.keys(), *value.values()]
     elif isinstance(value, (list, tuple)):
@@ -216,8 +229,8 @@ def _within(text: str, secrets: Mapping[str, str], sign: str = "%") -> str:
     `sign` is how the reader of the text has a percent sign written.
     """
     if TOKEN.fullmatch(text) or "://" not in text:
-        return TOKEN.sub(lambda match: write(match["name"], str, secrets), text)
-    return TOKEN.sub(lambda match: write(match["name"], _url, secrets).replace("%", sign), text)
+        return TOKEN.sub(lambda match: write(name_in(match), str, secrets), text)
+    return TOKEN.sub(lambda match: write(name_in(match), _url, secrets).replace("%", sign), text)
 
 
 # -- whole files ----------------------------------------------------------------------------------
@@ -240,7 +253,7 @@ def _python(text: str, secrets: Mapping[str, str]) -> str:
 
 def _words(dialect: Callable[[str], str]) -> Callable[[str, Mapping[str, str]], str]:
     def fill(text: str, secrets: Mapping[str, str]) -> str:
-        return TOKEN.sub(lambda match: write(match["name"], dialect, secrets), text)
+        return TOKEN.sub(lambda match: write(name_in(match), dialect, secrets), text)
 
     return fill
 

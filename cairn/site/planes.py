@@ -90,6 +90,8 @@ PROVIDER_KEYS = {
 NETWORK = re.compile(r"[0-9./]+")
 # A dot separates the VLAN id in the names of VLAN devices.
 INTERFACE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# A word of keepalived's configuration.
+PLANE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -337,6 +339,11 @@ def read_plane(name: str, value: Any, problems: list[Problem]) -> Plane | None:
     """An entry of `cairn_planes`; None if its CIDR or range is wrong."""
     reader = Reader(problems, "cairn_planes")
     what = f"plane {name}"
+    if not PLANE_NAME.fullmatch(name):
+        reader.wrong(
+            f"{what} cannot have this name; it consists of letters, digits, dots, _ and -, "
+            "beginning with a letter or digit"
+        )
     read = reader.keys(what, value, PLANE_KEYS)
     if "cidr" not in read:
         reader.wrong(f"{what} has no cidr")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import yaml
@@ -536,6 +536,41 @@ def test_an_operators_own_option_may_hold_a_secret(make_model: Callable[..., Mod
     assert manifest is not None
     (text,) = [f["content"] for f in manifest["files"] if f["path"] == "keystone.conf"]
     assert "\n[ldap]\npassword = a$$b\n" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["keepalived_public-api", "of the vendor", "größe", "a.2d.b", "x%y", "a'b\"", "~"]
+)
+def test_a_secret_may_have_any_name(name: str) -> None:
+    """The keys of cairn_secrets: those of planes, and the operator's own."""
+    secrets = {name: "tiger", "x": "lion"}
+    word = dialects.tokens(secrets)[name]
+    assert dialects.named(f"{word} {dialects.token('x')}") == sorted(secrets)
+    assert dialects.file(f"auth_pass {word}\n", "keepalived", secrets, "f") == "auth_pass tiger\n"
+    assert dialects.file(f"A = 'a {word}'\n", "python", secrets, "f") == "A = 'a tiger'\n"
+    assert dialects.file(f"a: {word}\n", "yaml", secrets, "f") == 'a: "tiger"\n'
+    assert dialects.option(word, "oslo", secrets) == "tiger"
+    assert dialects.option(f"http://u:{quote(word, safe='')}@h", "oslo", secrets) == (
+        "http://u:tiger@h"
+    )
+
+
+def test_a_plane_of_any_name_has_its_own_password(
+    make_model: Callable[..., Model], secrets: dict[str, str]
+) -> None:
+    model = make_model(
+        "controller1", 3, cairn_secrets={**secrets, "keepalived_public-api": "tiger"}
+    )
+    planes = model.site["planes"]
+    planes["public-api"] = planes.pop("service")  # as a site may call it
+    for host in model.site["hosts"].values():
+        for part in ("addresses", "devices"):
+            host[part]["public-api"] = host[part].pop("service")
+    manifest = model.manifest("loadbalancer")
+    assert manifest is not None
+    (text,) = [f["content"] for f in manifest["files"] if f["path"].endswith("keepalived.conf")]
+    assert "vrrp_instance public-api {" in text
+    assert "auth_pass tiger\n" in text
 
 
 def test_the_error_on_a_refused_value_says_where_and_why() -> None:

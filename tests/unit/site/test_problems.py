@@ -120,6 +120,18 @@ def test_a_plane_that_is_no_mapping(inventory: Any, sentences: Sentences) -> Non
     assert "site: plane storage is '10.0.20.0/24'; it must be a mapping" in sentences()
 
 
+@pytest.mark.parametrize("name", ["my net", "", "-a", "größe", "a{b"])
+def test_a_plane_with_a_name_that_keepalived_would_misread(
+    inventory: Any, sentences: Sentences, name: str
+) -> None:
+    for variables in inventory.hosts.values():
+        variables["cairn_planes"][name] = {"cidr": "10.9.0.0/24", "vip": "10.9.0.2"}
+    assert (
+        f"site: plane {name} cannot have this name; it consists of letters, digits, dots, _ and -, "
+        "beginning with a letter or digit"
+    ) in sentences()
+
+
 def test_a_missing_plane(inventory: Any, sentences: Sentences) -> None:
     for variables in inventory.hosts.values():
         variables["cairn_planes"]["storag"] = variables["cairn_planes"].pop("storage")

@@ -24,6 +24,8 @@ SHORTEST_LINE = 8
 """Lines of this length in a secret of several lines, such as a key, are masked individually."""
 PUBLIC = frozenset({"ca_certificate"})
 """Entries of cairn_secrets that are not secret."""
+NOT_SETTINGS = re.compile(r"cairn_|ansible_|_|(?:hostvars|vars|groups|environment|omit)$")
+"""Mappings and lists that no inventory sets, or that hold no secret options."""
 
 
 def forms(secret: str) -> Iterator[str]:
@@ -195,24 +197,33 @@ def secret_values(variables: Mapping[str, Any]) -> Iterator[Any]:
     """The secrets among a host's variables: `cairn_secrets`, and variables with secret names.
 
     These are passwords of the connection (`ansible_become_password`), the key of the site's own
-    certificate, and secret options of `<role>_config`.
+    certificate, and secret options within mappings, such as `<role>_config`.
     """
     for name, value in variables.items():
         if name == "cairn_secrets" and isinstance(value, Mapping):
             yield from (item for key, item in value.items() if key not in PUBLIC)
-        elif name.endswith("_config") and isinstance(value, Mapping):
-            yield from _secret_options(value)
-        elif isinstance(value, Mapping | list | int | float | None):
-            continue
-        elif names_secret(name) and not PATH.fullmatch(str(value)):
+        elif isinstance(value, Mapping | list):
+            if not NOT_SETTINGS.match(name):
+                yield from _secret_options(value)
+        elif _is_secret(name, value):
             yield value
 
 
-def _secret_options(value: Mapping[str, Any]) -> Iterator[Any]:
+def _secret_options(value: Mapping[str, Any] | list[Any]) -> Iterator[Any]:
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, Mapping | list):
+                yield from _secret_options(item)
+        return
     for name, item in value.items():
-        if isinstance(item, Mapping):
+        if isinstance(item, Mapping | list):
             yield from _secret_options(item)
-        elif not isinstance(item, str) or PATH.fullmatch(item) or "://" in item:
-            continue
-        elif names_secret(str(name)):
+        elif "://" not in str(item) and _is_secret(str(name), item):
             yield item
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    """Whether a variable or option is a secret; YAML reads a password of digits as a number."""
+    if value is None or isinstance(value, bool):
+        return False
+    return names_secret(name) and not PATH.fullmatch(str(value))

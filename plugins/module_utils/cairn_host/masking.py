@@ -29,7 +29,7 @@ ENVIRONMENT = re.compile(
 SECRET_NAMES = re.compile(
     r"(?:^|[_.-])(?:password|passwd|passphrase|secret|secrets|secret_key|encryption_key"
     r"|fernet_key|private_key|access_key|api_key)(?:$|[_.-])"
-    r"|(?:^|_)(?:key|pass|pwd|psk)$"
+    r"|(?:^|_)(?:key2?|pass|pwd|psk)$"
     r"|^(?:connection|slave_connection|sql_connection|transport_url|admin_token|auth_token"
     r"|bearer_token|auth_encryption_key|memcache_secret_key|metadata_proxy_shared_secret"
     r"|cluster_cookie|wsrep_sst_auth|swift_hash_path_prefix|swift_hash_path_suffix)$",

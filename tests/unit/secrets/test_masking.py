@@ -8,7 +8,9 @@ import html
 import io
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -40,6 +42,7 @@ OPTIONS = [
     "auth_key = tiger",
     "key = tiger",
     "swift_key = tiger",
+    "key2 = tiger",
     "default_pass = tiger",
     "swift_hash_path_prefix = tiger",
     "url = amqp://nova:tiger@192.0.2.1/",
@@ -217,3 +220,30 @@ def test_variables_that_hold_secrets_are_known_by_name() -> None:
         "ansible_password": None,
     }
     assert set(secret_values(variables)) == {"tiger-db", "tiger-sudo", "tiger-key", "tiger-s3"}
+
+
+def mappings(root: Path) -> Iterator[tuple[str, Any]]:
+    """Variables of roles that hold mappings, each with a password of digits deep inside."""
+    inside = {"part": {"swift_key": "tiger-text", "password": 12345678}}
+    for path in root.glob("roles/*/meta/argument_specs.yml"):
+        described = yaml.safe_load(path.read_text())["argument_specs"].get("main", {})
+        for name, option in described.get("options", {}).items():
+            if option.get("type") == "dict":
+                yield name, inside
+            elif option.get("elements") == "dict":
+                yield name, [inside]
+
+
+def test_secret_options_are_known_in_every_variable_of_a_role(root: Path) -> None:
+    variables = dict(mappings(root))
+    assert {"swift_sync_realms", "nova_config", "rabbitmq_settings", "base_operators"} <= {
+        *variables
+    }
+    unknown = {n for n, v in variables.items() if len(list(secret_values({n: v}))) != 2}
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("name", ["ansible_become_password", "ansible_ssh_pass"])
+def test_a_password_that_yaml_reads_as_a_number_is_masked(name: str) -> None:
+    assert Masker(secret_values({name: 12345678})).text("sudo: 12345678") == f"sudo: {MASK}"
+    assert list(secret_values({name: True})) == []

@@ -14,12 +14,15 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..site.certificates import TIME, certificate_subjects, public_bytes
 from .finding import ERROR, WARNING, Finding
 
 CHECK = "certificates"
 SOON = datetime.timedelta(days=60)
+RSA_BITS = 2048  # OpenSSL's security level in Debian 13 refuses fewer
 PUBLIC, PUBLIC_KEY = "pki_public_certificate", "pki_public_key"
 AUTHORITY, AUTHORITY_KEY = "cairn_secrets.ca_certificate", "cairn_secrets.ca_key"
 
@@ -27,7 +30,7 @@ AUTHORITY, AUTHORITY_KEY = "cairn_secrets.ca_certificate", "cairn_secrets.ca_key
 def check_public(
     certificate: str, key: str, names: Sequence[str], now: datetime.datetime
 ) -> list[Finding]:
-    """Check the site's own public certificate: its key, names, chain and validity.
+    """Check the site's own public certificate: its key, purpose, names, chain and validity.
 
     names: the names that clients use. Empty texts mean that the site has no own certificate.
     """
@@ -41,6 +44,13 @@ def check_public(
         return [_error(f"{PUBLIC} contains no PEM certificate", "set it to the certificate's text")]
     found = _key_findings(PUBLIC_KEY, key, PUBLIC, chain[0])
     subjects = _listed(certificate_subjects(chain[0]))
+    if not _is_for_servers(chain[0]):
+        found.append(
+            _error(
+                f"{PUBLIC} is not for servers: its extendedKeyUsage lacks serverAuth",
+                "get one for a web server",
+            )
+        )
     found += [
         _error(
             f"{PUBLIC} is not for {name}, but for {subjects}",
@@ -57,7 +67,7 @@ def check_public(
                     "list the site's certificate first, and each certificate's issuer after it",
                 )
             )
-    return found + _time_findings(PUBLIC, chain, now, "replace it")
+    return found + _weakness(PUBLIC, chain) + _time_findings(PUBLIC, chain, now, "replace it")
 
 
 def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[Finding]:
@@ -88,6 +98,7 @@ def check_authority(certificate: str, key: str, now: datetime.datetime) -> list[
                 "append the issuers' certificates up to the root: OpenSSL needs the whole chain",
             )
         )
+    found += _weakness(AUTHORITY, chain)
     return found + _time_findings(
         AUTHORITY, chain, now, "replace it; every host gets a new certificate at the next run"
     )
@@ -157,6 +168,29 @@ def _is_for(certificate: x509.Certificate, name: str) -> bool:
     except ValueError:
         _, _, parent = name.lower().partition(".")
         return name.lower() in names or f"*.{parent}" in names
+
+
+def _is_for_servers(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    allowed = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    return any(purpose in usage for purpose in allowed)
+
+
+def _weakness(name: str, chain: Sequence[x509.Certificate]) -> list[Finding]:
+    """RSA keys that OpenSSL refuses to use: HAProxy would not start, clients would not connect."""
+    keys = [(one, one.public_key()) for one in chain]
+    return [
+        _error(
+            f"{name} ({one.subject.rfc4514_string()}) has an RSA key of {key.key_size} bits, and "
+            f"OpenSSL refuses fewer than {RSA_BITS}",
+            "get one with a larger key",
+        )
+        for one, key in keys
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < RSA_BITS
+    ]
 
 
 def _listed(names: set[str]) -> str:

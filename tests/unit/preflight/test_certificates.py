@@ -13,7 +13,8 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from cairn.preflight.certificates import (
     check_authority,
@@ -35,7 +36,7 @@ class Made:
     """A certificate with its key."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
     @property
     def pem(self) -> str:
@@ -55,9 +56,13 @@ def make(
     subjects: Sequence[str] = (),
     begin: datetime.datetime = NOW - DAY,
     end: datetime.datetime = NOW + 300 * DAY,
+    bits: int = 0,
+    purposes: Sequence[x509.ObjectIdentifier] = (),
 ) -> Made:
-    """A certificate for names, or an authority where there are none."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """A certificate for names, or an authority where there are none; `bits` are those of RSA."""
+    key: Any = ec.generate_private_key(ec.SECP256R1())
+    if bits:
+        key = rsa.generate_private_key(65537, bits)
     signer = issuer.key if issuer else key
     above = issuer.certificate.subject if issuer else certificates.named(name)
     usage = ["digital_signature"] if subjects else ["key_cert_sign", "crl_sign"]
@@ -67,6 +72,8 @@ def make(
     if subjects:
         names = x509.SubjectAlternativeName(certificates.general_names(list(subjects)))
         builder = builder.add_extension(names, critical=False)
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     return Made(builder.sign(signer, hashes.SHA256()), key)
 
 
@@ -161,6 +168,26 @@ def test_an_intermediate_that_ends_is_named(top: Made) -> None:
     made = make("c", soon, [NAME])
     said = "pki_public_certificate (its CN=Issuing) ends on 2026-12-05, in 5 days"
     assert public(made, soon) == [(WARNING, said)]
+
+
+def test_keys_that_openssl_refuses(top: Made) -> None:
+    made = make("c", top, [NAME], bits=1024)
+    ((severity, text),) = public(made, top)
+    assert severity == ERROR
+    assert text.startswith("pki_public_certificate (CN=c) has an RSA key of 1024 bits")
+    assert public(make("c", top, [NAME], bits=2048), top) == []
+    weak = make("Old", bits=1024)
+    texts_of = [one.text for one in check_authority(weak.pem, weak.key_pem(), NOW)]
+    assert [t.partition(" bits")[0] for t in texts_of] == [
+        "cairn_secrets.ca_certificate (CN=Old) has an RSA key of 1024"
+    ]
+
+
+def test_a_certificate_of_a_client(top: Made) -> None:
+    client, server = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+    ((severity, text),) = public(make("c", top, [NAME], purposes=[client]), top)
+    assert (severity, "not for servers" in text) == (ERROR, True)
+    assert public(make("c", top, [NAME], purposes=[client, server]), top) == []
 
 
 def test_one_vip_for_both_sides_needs_two_names() -> None:

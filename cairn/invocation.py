@@ -6,7 +6,7 @@ Each function returns an explanation with its remedy, or an empty string if noth
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from . import PROJECT
@@ -16,6 +16,10 @@ PLAYBOOKS = PROJECT / "playbooks"
 SKIPPED_BY_MOLECULE = "notest"
 # Strategies in which a task ends on all hosts before the next starts.
 STRATEGIES = ("linear", "debug")
+# Groups to which a run adds hosts, or that it names because they are empty.
+OF_A_RUN = re.compile(
+    r"deployed|nobody|rotates_keys|stale(_\w+)?|(renew|rollback)_(yes|no)|swift_(not_)?in_use|verify_host"
+)
 SHOWN_HOSTS = 8
 ADD_OPERATOR = (
     "add the group operator with the control node, as inventories/example does in "
@@ -72,6 +76,28 @@ def refused_strategy(playbook: Path, strategy: str) -> str:
         f"{playbook.name}: nothing was done: the strategy {strategy} is set (ANSIBLE_STRATEGY, or "
         "`strategy` in a configuration file), and Cairn's plays need linear, in which hosts wait "
         "for one another: unset it"
+    )
+
+
+def refused_start(playbook: Path, task: str) -> str:
+    """Explain why a playbook of Cairn's cannot be started at a task."""
+    if not task or not playbook.resolve().is_relative_to(PLAYBOOKS):
+        return ""
+    return (
+        f"{playbook.name}: nothing was done: --start-at-task leaves out the tasks that check the "
+        "site, decide what to do and take the lease. Run it without: completed steps are not "
+        "repeated"
+    )
+
+
+def refused_groups(playbook: Path, groups: Iterable[str]) -> str:
+    """Explain why an inventory cannot have these groups; `groups` are those before the run."""
+    taken = sorted(name for name in groups if OF_A_RUN.fullmatch(name))
+    if not taken or not playbook.resolve().is_relative_to(PLAYBOOKS):
+        return ""
+    return (
+        f"{playbook.name}: nothing was done: the inventory has {_words(taken)}, and Cairn gives "
+        "groups of this name to hosts during a run, from what it finds there; rename it"
     )
 
 

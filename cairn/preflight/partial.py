@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..service.model import Model, migration_record, migration_value
+from ..service.model import Model, due_records, migration_record, migration_value
 from .finding import ERROR, WARNING, Finding
 
 CHECK = "limit"
 DECLARED = ("databases", "queue", "catalog")  # changed by the first controller for all hosts
+RINGS = "swift-rings"  # the record of the rings, which the first controller computes for all hosts
 SHOWN = 5
 
 
@@ -23,13 +24,14 @@ class Member:
 
     `moves` are services with a schema whose virtualenv changes on this host or whose schema still
     has to be migrated there; `changes` are services with a database, a message queue or a catalog
-    entry that get another generation.
+    entry that get another generation; `rings` is whether the host should have other rings.
     """
 
     groups: list[str]
     first: list[str] = field(default_factory=list)
     moves: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
+    rings: bool = False
 
 
 def member(model: Model, state: Mapping[str, Any], stale: Iterable[str]) -> Member:
@@ -37,11 +39,13 @@ def member(model: Model, state: Mapping[str, Any], stale: Iterable[str]) -> Memb
     first: list[str] = []
     moves: list[str] = []
     changes: list[str] = []
+    rings = False
     records = state.get("records", {})
     for role in stale:
         wanted = model.manifest(role)
         if wanted is None:
             continue
+        rings = rings or RINGS in due_records(wanted, records)
         known = state.get("services", {}).get(role, {})
         described = model.raw(role)
         if not known.get("current"):
@@ -57,7 +61,7 @@ def member(model: Model, state: Mapping[str, Any], stale: Iterable[str]) -> Memb
         )
         if new_code or due:
             moves.append(role)
-    return Member(list(model.me["groups"]), first, moves, changes)
+    return Member(list(model.me["groups"]), first, moves, changes, rings)
 
 
 def judge(
@@ -111,6 +115,18 @@ def judge(
                     "queues and the catalog for all controllers, is left out of this run",
                     f"run over {leader}, too; while it is off, remove it from the inventory's "
                     "groups (docs/replace-a-host.md)",
+                    name,
+                )
+            )
+        elif one.rings and leader in missing:
+            found.append(
+                Finding(
+                    ERROR,
+                    CHECK,
+                    f"the rings of swift would change, but {leader}, which computes them, is left "
+                    "out of this run",
+                    f"run over all hosts of swift: --limit '{name},controller,storage', or without "
+                    "--limit",
                     name,
                 )
             )

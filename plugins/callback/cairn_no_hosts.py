@@ -9,18 +9,25 @@ from ansible import constants as C  # noqa: N812
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
-from cairn.invocation import refused_strategy, refused_tags, without_hosts
+from cairn.invocation import (
+    refused_groups,
+    refused_start,
+    refused_strategy,
+    refused_tags,
+    without_hosts,
+)
 
 DOCUMENTATION = r"""
 name: cairn_no_hosts
 type: aggregate
-short_description: Fails a playbook that matches no host, or is run with tags or another strategy
+short_description: Fails a playbook that matches no host, or cannot be run as it was invoked
 description:
   - Groups such as C(stale_nova) may be empty, so Ansible is configured to continue if a pattern
     matches no host. The first play of a playbook names the hosts that the playbook is for; if it
     matches none, nothing would be done, and C(verify.yml) would seem to have succeeded.
   - Cairn's tasks have no tags. C(--tags) would skip all of them and C(--skip-tags) none; both are
-    refused for Cairn's own playbooks.
+    refused for Cairn's own playbooks. So is C(--start-at-task), which would leave out the checks.
+  - Groups that a run makes, such as C(deployed), must not be in the inventory.
   - Cairn's plays need hosts to wait for one another; a default strategy in which they do not
     (C(ANSIBLE_STRATEGY=free)) is refused.
   - Needs not be enabled, so C(ANSIBLE_CALLBACKS_ENABLED) cannot switch it off.
@@ -41,18 +48,26 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self.playbook = ""
         self.plays: list[Any] = []
+        self.path: Path | None = None  # of the first playbook, until its first play
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Refuse tags and strategies; a command may run several playbooks."""
-        self.playbook, self.plays = Path(playbook._file_name).name, []
-        tags, skipped = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
+        """Refuse tags, a start within it, and strategies; a command may run several playbooks."""
         path = Path(playbook._file_name)
-        if text := refused_tags(path, tags, skipped) or refused_strategy(path, C.DEFAULT_STRATEGY):
+        if not self.playbook:
+            self.path = path
+        self.playbook, self.plays = path.name, []
+        tags, skipped = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
+        text = refused_tags(path, tags, skipped)
+        text = text or refused_start(path, context.CLIARGS.get("start_at_task") or "")
+        if text := text or refused_strategy(path, C.DEFAULT_STRATEGY):
             self.end(text)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Count a play."""
+        """Count a play; before the very first one every group is the inventory's."""
         self.plays.append(play)
+        path, self.path = self.path, None
+        if path and (text := refused_groups(path, play.get_variable_manager()._inventory.groups)):
+            self.end(text)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         """End the run if this is the playbook's first play."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ def refused(
     """Begin the first play of a playbook as Ansible does; with what text the callback ends it."""
     module = script("plugins/callback/cairn_no_hosts.py")
 
-    def begin(path: Path, known: InventoryManager | None = None, **options: Any) -> str:
+    def begin(path: Path, known: Any = None, **options: Any) -> str:
         monkeypatch.setattr(context, "CLIARGS", options)
         said: list[str] = []
         callback = module.CallbackModule()
@@ -53,11 +54,12 @@ def refused(
         with contextlib.suppress(SystemExit):
             callback.v2_playbook_on_start(SimpleNamespace(_file_name=str(path)))
             pattern = first_hosts(path)
-            if known and not known.get_hosts(pattern):
-                manager = SimpleNamespace(_inventory=known)
+            manager = SimpleNamespace(_inventory=known)
+            if known:
                 callback.v2_playbook_on_play_start(
                     SimpleNamespace(hosts=[pattern], get_variable_manager=lambda: manager)
                 )
+            if isinstance(known, InventoryManager) and not known.get_hosts(pattern):
                 callback.v2_playbook_on_no_hosts_matched()
         return " ".join(said)
 
@@ -104,6 +106,59 @@ def test_no_strategy_in_which_hosts_do_not_wait_for_one_another(
     assert text.startswith(f"site.yml: nothing was done: the strategy {strategy} is set")
     (tmp_path / "p.yml").write_text("- {hosts: switches}\n")
     assert refused(tmp_path / "p.yml") == ""
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_no_playbook_starts_at_a_later_task(name: str, refused: Callable[..., str]) -> None:
+    text = refused(ROOT / "playbooks" / name, start_at_task="Switch nova")
+    assert text.startswith(f"{name}: nothing was done: --start-at-task leaves out the tasks")
+
+
+def groups_of_a_run() -> Iterator[str]:
+    """The groups that playbooks, roles and actions add hosts to."""
+    places = [p for folder in ("playbooks", "roles") for p in (ROOT / folder).rglob("*.yml")]
+    for path in places:
+        text = path.read_text()
+        yield from re.findall(r"add_host:\n(?:.*\n)*?\s+groups: \[?(\w+)", text)
+        for key in re.findall(r"group_by:\n\s+key: (.*)", text):
+            yield from re.findall(
+                r"'(\w{4,})'", key.partition(" if ")[0] + key[key.find(" else ") :]
+            )
+            if head := re.match(r"\w+_(?=\{\{)", key):
+                yield from (f"{head[0]}{end}" for end in ("yes", "no"))
+    for path in (ROOT / "plugins/action").glob("*.py"):
+        text = path.read_text()
+        for words in re.findall(r"add_group\(f?\"([^\"]+)\"", text):
+            yield words.replace("{role}", "nova")
+        yield from re.findall(r"parent_group_names=\[\"(?!all\")(\w+)\"", text)
+
+
+def test_an_inventory_has_no_group_of_a_run(refused: Callable[..., str], tmp_path: Path) -> None:
+    """A site's own group `deployed` would make a new cloud one that others rely on."""
+    made = {*groups_of_a_run(), "nobody"}
+    assert {"deployed", "stale", "stale_nova", "stale_network", "renew_yes", "verify_host"} <= made
+    assert {"rollback_no", "swift_in_use", "swift_not_in_use"} <= made
+    for name in sorted(made):
+        known = SimpleNamespace(groups={name: None, "controller": None})
+        text = refused(ROOT / "playbooks/site.yml", known)
+        assert text.startswith(f"site.yml: nothing was done: the inventory has the group {name},")
+    own = SimpleNamespace(groups={"stale-racks": None, "undeployed": None, "controller": None})
+    assert refused(ROOT / "playbooks/site.yml", own) == ""
+    (tmp_path / "p.yml").write_text("- {hosts: switches}\n")
+    assert refused(tmp_path / "p.yml", SimpleNamespace(groups={"deployed": None})) == ""
+
+
+def test_groups_that_an_earlier_playbook_of_the_command_made_are_no_mistake(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {})
+    callback = script("plugins/callback/cairn_no_hosts.py").CallbackModule()
+    groups: dict[str, None] = {"controller": None}
+    manager = SimpleNamespace(_inventory=SimpleNamespace(groups=groups))
+    for name in ("site.yml", "preflight.yml"):
+        callback.v2_playbook_on_start(SimpleNamespace(_file_name=str(ROOT / "playbooks" / name)))
+        callback.v2_playbook_on_play_start(SimpleNamespace(get_variable_manager=lambda: manager))
+        groups["deployed"] = None
 
 
 def test_molecules_own_tags_are_no_choice() -> None:

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from cairn.actions.rings import RECORD
+from cairn.preflight.partial import RINGS, member
+from cairn.service.manifest import digest
 from cairn.service.model import Model
 
 DISKS = [{"name": f"d{n}", "device": f"/dev/vd{letter}"} for n, letter in ((1, "b"), (2, "c"))]
@@ -90,6 +93,18 @@ def test_all_hosts_of_the_service_record_the_same_rings(model: Any) -> None:
     (text,) = texts
     assert '"ip": "198.51.100.33"' in text
     assert '"zone": 3' in text
+
+
+def test_rings_that_a_host_does_not_have_yet(model: Any) -> None:
+    made = model("storage1")
+    wanted = made.manifest("swift")
+    known = {"current": wanted["id"], "venv": wanted["venv"]["name"]}
+    records = {name: digest(value) for name, value in wanted["records"].items()}
+    there = {"services": {"swift": known}, "records": records}
+    assert not member(made, there, ["swift"]).rings
+    there["records"] = records | {RINGS: "others"}
+    assert member(made, there, ["swift"]).rings
+    assert RINGS == RECORD
 
 
 def test_disks_are_mounted_by_label_before_the_servers_start(model: Any) -> None:

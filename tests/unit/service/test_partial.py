@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible.template import Templar, trust_as_template
 
 from cairn.preflight.finding import ERROR, WARNING
 from cairn.preflight.partial import Member, judge, member
@@ -91,6 +94,17 @@ def test_new_storage_needs_all_that_get_its_rings() -> None:
     assert severities(run(*controllers, s2=only_volumes)) == [("s2", WARNING)]
 
 
+@pytest.mark.parametrize("host", ["s1", "c2"])
+def test_other_rings_need_the_controller_that_computes_them(host: str) -> None:
+    """Swift's other settings do not: a storage host alone may get them."""
+    other = Member(SITE[host], rings=True)
+    (found,) = judge(SITE, run("c3", "s2", **{host: other}), SERVICES)
+    assert (found.host, found.severity) == (host, ERROR)
+    assert "the rings of swift would change, but c1, which computes them" in found.text
+    assert severities(run("c1", **{host: other})) == []
+    assert severities(run(s1=Member(["storage"], changes=["swift"]))) == []
+
+
 # --- what a run would do to a host -----------------------------------------------------------
 
 
@@ -128,3 +142,30 @@ def test_a_schema_that_is_due_counts_as_new_code(
     due = state(model)
     del due["records"][migration_record("example", phase)]
     assert member(model, due, ["example"]).moves == ["example"]
+
+
+def test_rings_are_left_alone_where_nobody_computed_them(root: Path) -> None:
+    """The tasks of a storage host in a run without the first controller."""
+    controller: dict[str, Any] = {"inventory_hostname": "c1"}
+    variables = {
+        "hostvars": {"c1": controller},
+        "cairn_site": {"groups": {"controller": ["c1"]}},
+        "ansible_check_mode": False,
+    }
+    tasks = yaml.safe_load((root / "roles/swift/tasks/rings.yml").read_text())
+
+    def due() -> list[bool]:
+        templar = Templar(variables=variables)
+        return [
+            all(
+                templar.evaluate_conditional(trust_as_template(text))
+                for text in ([task["when"]] if isinstance(task["when"], str) else task["when"])
+            )
+            for task in tasks
+        ]
+
+    assert due() == [False, False]
+    controller["__swift_made"] = {"later": True}
+    assert due() == [True, False]
+    controller["__swift_made"] = {"later": False, "rings": {}}
+    assert due() == [False, True]

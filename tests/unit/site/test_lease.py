@@ -20,8 +20,11 @@ from cairn.site import lease
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOKS = ROOT / "playbooks"
-# What changes hosts; network.yml alone needs preflight.yml before it.
-CHANGING = ("site.yml", "role.yml", "rollback.yml", "rotate-keys.yml", "swift-rings.yml")
+# What changes hosts.
+CHANGING = (
+    *("site.yml", "network.yml", "role.yml", "rollback.yml", "renew.yml", "rotate-keys.yml"),
+    "swift-rings.yml",
+)
 
 
 @pytest.fixture

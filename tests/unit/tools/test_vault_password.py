@@ -26,6 +26,10 @@ def tool(script: Callable[[str], ModuleType]) -> ModuleType:
         ("ansible-playbook site.yml", "inventories/lab"),
         ("ansible-playbook -i inventories/a site.yml", "inventories/a"),
         ("ansible-playbook -iinventories/a site.yml", "inventories/a"),
+        ("ansible-playbook -Ki inventories/a site.yml", "inventories/a"),
+        ("ansible-playbook -vvDiinventories/a site.yml", "inventories/a"),
+        ("ansible-playbook -e i=b -l idle site.yml", "inventories/lab"),
+        ("ansible-playbook -vei=b site.yml", "inventories/lab"),
         ("ansible-playbook --inventory inventories/a site.yml", "inventories/a"),
         ("ansible-playbook --inventory=inventories/a -i b site.yml", "b"),
         ("ansible-playbook site.yml -i", "inventories/lab"),
@@ -165,6 +169,15 @@ def test_the_error_on_a_wrong_password_names_both_files(tool: ModuleType, site: 
     said = str(caught.value)
     assert said.startswith(f"{site}/group_vars/all/secrets.yml: the vault password does not open")
     assert f"{site}/.vault-password holds the password of another site" in said
+
+
+@pytest.mark.parametrize("word", ["right", "wrong"])
+def test_a_vault_id_makes_no_difference(tool: ModuleType, site: Path, word: str) -> None:
+    vault = VaultLib([("site", VaultSecret(b"right"))])
+    path = site / "group_vars/all/secrets.yml"
+    path.write_bytes(vault.encrypt("cairn_secrets: {}\n", vault_id="site"))
+    assert path.read_bytes().startswith(b"$ANSIBLE_VAULT;1.2;AES256;site\n")
+    assert tool.opens(word, path) is (word == "right")
 
 
 def test_a_file_that_is_no_vault_is_left_to_others(tool: ModuleType, tmp_path: Path) -> None:

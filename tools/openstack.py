@@ -28,7 +28,7 @@ def directory(inventory: Path) -> Path:
         variables = known.variables(host)
         for name in ("operator_directory", "cairn_operator_dir"):
             if found := variables.get(name):
-                return Path(str(found)).resolve()
+                return Path(str(found)).expanduser().resolve()
     return (folder / ".operator").resolve()
 
 

@@ -51,6 +51,7 @@ def preload(project: Path = PROJECT) -> None:
     for path in roles.glob("*/templates/*"):
         warm(path.read_text(), **TEMPLATE_OVERRIDES)
     registry.merged()
+    registry.scalars(project)
     registry.read(role_file, project)
     for role in registry.descriptions(project):
         manifest_cache.lasting(role, project)

@@ -173,8 +173,8 @@ def host_findings(task_vars: Any) -> list[Finding]:
     findings: list[Finding] = []
     for name, host in hosts.items():
         variables = hostvars[name]  # every lookup in hostvars merges all variables
-        memory = MINIMUM_MEMORY_MB | variables.get("cairn_minimum_memory_mb", {})
-        disk = MINIMUM_DISK_MB | variables.get("cairn_minimum_disk_mb", {})
+        memory = MINIMUM_MEMORY_MB | (variables.get("cairn_minimum_memory_mb") or {})
+        disk = MINIMUM_DISK_MB | (variables.get("cairn_minimum_disk_mb") or {})
         findings += check_host(name, host, site, hosts, ports, packages, memory, disk)
         keep = variables.get("network_keep") or ()
         if "os" in host:
@@ -203,7 +203,8 @@ def volume_findings(name: str, variables: Any, site: Any) -> list[Finding]:
     findings = check_shared_disks(name, host, claims)
     default = registry.defaults("cinder")
     backends, group = (
-        variables.get(key, default[key]) for key in ("cinder_backends", "cinder_volume_group")
+        default[key] if variables.get(key) is None else variables[key]
+        for key in ("cinder_backends", "cinder_volume_group")
     )
     if "storage" not in site["hosts"][name]["groups"]:
         return list(findings)

@@ -59,8 +59,11 @@ def check_operator_become(
     given: the variables of the command line, which override all others. root: whether Ansible
     itself runs as root.
     """
-    on = str(given.get("ansible_become", "")).lower() in ("true", "yes", "on", "1")
-    if not on or root or given.get("operator_become") or not groups.get("operator"):
+    on, wanted = (
+        str(given.get(name, "")).lower() in ("true", "yes", "on", "1")
+        for name in ("ansible_become", "operator_become")
+    )
+    if not on or root or wanted or not groups.get("operator"):
         return []
     return [
         Finding(

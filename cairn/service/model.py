@@ -6,6 +6,7 @@ need no Ansible.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,12 @@ from .manifest import Manifest, build, digest
 from .manifest_cache import unseal
 from .units import health_path
 
+TRUE, FALSE = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
+CONVERSIONS: Mapping[str, Callable[[str], Any]] = {
+    "bool": lambda text: {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[text.lower()],
+    "int": int,
+    "float": lambda text: int(text) if text.strip().isdecimal() else float(text),
+}
 Load = Callable[[Path], Any]
 Template = Callable[[Any, Mapping[str, Any]], Any]
 Render = Callable[[Path, Mapping[str, Any]], str]
@@ -51,7 +58,12 @@ class Model:
         self.site: Mapping[str, Any] = variables["cairn_site"]
         self.secrets: Mapping[str, str] = variables.get("cairn_secrets", {})
         self.host = host
-        self._variables = {**variables, "cairn_secrets": dialects.tokens(self.secrets)}
+        self.given: Mapping[str, Any] = variables
+        self._variables = {
+            **variables,
+            **from_texts(variables, registry.scalars(project)),
+            "cairn_secrets": dialects.tokens(self.secrets),
+        }
         self._load = load
         self._template = template
         self._render = render
@@ -317,6 +329,20 @@ class Model:
             "domains": domains,
             "roles": sorted(roles),
         }
+
+
+def from_texts(variables: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    """The numbers and booleans among variables that are given as text, as from `-e name=value`.
+
+    Others keep their text, which is refused (see deciding.check_variables).
+    """
+    found = {}
+    for name, kind in types.items():
+        text = variables.get(name)
+        if isinstance(text, str):
+            with contextlib.suppress(KeyError, ValueError):
+                found[name] = CONVERSIONS[kind](text)
+    return found
 
 
 def stale(

@@ -106,6 +106,18 @@ def defaults(role: str, project: Path = PROJECT) -> dict[str, Any]:
     return loaded
 
 
+@functools.cache
+def scalars(project: Path = PROJECT) -> Mapping[str, str]:
+    """The variables of roles that are numbers or booleans, with their types."""
+    found = {}
+    for path in sorted(project.glob("roles/*/meta/argument_specs.yml")):
+        for entry in plain_yaml.load(path.read_text())["argument_specs"].values():
+            for name, option in (entry.get("options") or {}).items():
+                if option.get("type") in ("bool", "int", "float"):
+                    found[name] = option["type"]
+    return found
+
+
 def namespaces(described: Mapping[str, Mapping[str, Any]], lock: str) -> list[list[str]]:
     """The distinct sets of oslo namespaces of the INI files of a lock's services."""
     found: dict[tuple[str, str], dict[str, None]] = {}

@@ -173,7 +173,7 @@ def site_fact(site: Site, task_vars: dict[str, Any]) -> dict[str, Any]:
     """The whole fact of a valid site."""
     choice = optional(descriptions())
     shared = task_vars["hostvars"][next(iter(site.hosts))]
-    given = {k: plain(shared.get(k, v)) for k, v in DEFAULTS.items()}
+    given = {k: v if shared.get(k) is None else plain(shared[k]) for k, v in DEFAULTS.items()}
     vips = {
         "internal": str(site.planes["management"].vip),
         "public": str(site.planes[site.public_plane].vip),

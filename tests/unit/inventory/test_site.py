@@ -9,7 +9,8 @@ import pytest
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 
 from cairn.preflight.gather import operator_findings
-from cairn.site import fact
+from cairn.service import registry
+from cairn.site import fact, variable_types
 
 from .conftest import Write
 
@@ -37,6 +38,18 @@ def problems(hostvars: Write) -> Callable[..., list[str]]:
 
 def test_the_example_has_no_mistake(problems: Callable[..., list[str]]) -> None:
     assert problems({}) == []
+
+
+def test_empty_variables_of_the_site_are_their_defaults(hostvars: Write) -> None:
+    names = sorted(set(variable_types.OF_SITE) - {"cairn_secrets"})
+    empty = "".join(f"{name}:\n" for name in names)
+    found = hostvars({**EXAMPLE, "group_vars/all/zz.yml": empty})
+    task_vars = {"hostvars": found, "groups": found._inventory.get_groups_dict()}
+    _, site = fact.read(task_vars)
+    assert (site["release"], site["region"]) == ("2026.1", "RegionOne")
+    assert site["services"] == registry.optional(registry.descriptions())
+    assert site["names"] == site["vips"]
+    assert site["public_addresses"] == []
 
 
 def test_a_host_in_two_groups_with_different_planes(problems: Callable[..., list[str]]) -> None:

@@ -18,7 +18,7 @@ from ansible.vars.manager import VariableManager
 from cairn.preflight import gather
 from cairn.preflight.inventory import check_secrets
 from cairn.service import registry
-from cairn.site import renamed, secrets
+from cairn.site import renamed, secrets, variable_types
 
 Data = dict[str, Any]
 
@@ -258,6 +258,17 @@ def test_a_sites_own_minimum_counts(task_vars: Data) -> None:
     task_vars["hostvars"]["compute1"]["cairn_minimum_memory_mb"] = {"compute": 10**6}
     (text,) = texts(task_vars)
     assert text.endswith("a compute host needs 1000000")
+
+
+@pytest.mark.parametrize("name", sorted(variable_types.OF_HOST))
+def test_an_empty_variable_of_a_host_is_its_default(
+    task_vars: Data, storage: Data, name: str
+) -> None:
+    storage.pop(name, None)
+    before = gather.host_findings(task_vars), gather.window_findings(task_vars)
+    for variables in task_vars["hostvars"].values():
+        variables[name] = None
+    assert (gather.host_findings(task_vars), gather.window_findings(task_vars)) == before
 
 
 @pytest.fixture

@@ -152,4 +152,4 @@ def test_hosts_become_root_and_the_operators_plays_do_not(root: Any) -> None:
     ]
     assert len(plays) >= 3
     for play in plays:
-        assert play["vars"]["ansible_become"] == "{{ operator_become | default(false) }}"
+        assert play["vars"]["ansible_become"] == "{{ operator_become | default(false) | bool }}"

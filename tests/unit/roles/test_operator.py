@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -111,3 +112,35 @@ def test_each_site_of_a_machine_has_a_timer_of_its_own(root: Path) -> None:
         "cairn-renew-srv-cairn-other-site",
         "cairn-renew-opt-site",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "{site}/.operator"), ({"cairn_operator_dir": None}, "{site}/.operator"),
+     ({"cairn_operator_dir": "~/clouds/a b"}, "{home}/clouds/a b")],
+)  # fmt: skip
+def test_all_agree_on_the_operators_directory(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: Callable[[str], ModuleType],
+    given: dict[str, Any],
+    expected: str,
+) -> None:
+    """The roles that write and read it, and `make openstack`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "hosts.yml").write_text(yaml.safe_dump({"operator": {"hosts": {"me": given}}}))
+
+    def rendered(path: str, name: str) -> str:
+        text = trust_as_template(yaml.safe_load((root / path).read_text())[name])
+        return str(Templar(variables={"inventory_dir": str(site), **given}).template(text))
+
+    found = {
+        str(script("tools/openstack.py").directory(site)),
+        rendered("roles/operator/defaults/main.yml", "operator_directory"),
+        rendered("roles/verify/defaults/main.yml", "verify_directory"),
+        rendered("roles/swift/vars/main.yml", "__swift_kept").removesuffix("/rings"),
+    }
+    assert found == {expected.format(site=site, home=tmp_path / "home")}

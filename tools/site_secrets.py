@@ -68,7 +68,7 @@ def check_place(inventory: Path, password: str, path: Path) -> None:
         place = known.place("cairn_secrets", host)
         if place and Path(place).resolve() != path.resolve():
             raise SecretsError(
-                f"{place}: sets cairn_secrets, which `make secrets` keeps in {path} only: move "
+                f"{place}: sets cairn_secrets, which make secrets keeps in {path} only: move "
                 f"them there ({DOCS}); nothing was changed"
             )
 

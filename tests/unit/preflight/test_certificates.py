@@ -174,12 +174,12 @@ def test_keys_that_openssl_refuses(top: Made) -> None:
     made = make("c", top, [NAME], bits=1024)
     ((severity, text),) = public(made, top)
     assert severity == ERROR
-    assert text.startswith("pki_public_certificate (CN=c) has an RSA key of 1024 bits")
+    assert text.startswith("pki_public_certificate (CN=c) has an RSA key of fewer than 2048 bits")
     assert public(make("c", top, [NAME], bits=2048), top) == []
     weak = make("Old", bits=1024)
     texts_of = [one.text for one in check_authority(weak.pem, weak.key_pem(), NOW)]
     assert [t.partition(" bits")[0] for t in texts_of] == [
-        "cairn_secrets.ca_certificate (CN=Old) has an RSA key of 1024"
+        "cairn_secrets.ca_certificate (CN=Old) has an RSA key of fewer than 2048"
     ]
 
 

@@ -184,8 +184,8 @@ def _weakness(name: str, chain: Sequence[x509.Certificate]) -> list[Finding]:
     keys = [(one, one.public_key()) for one in chain]
     return [
         _error(
-            f"{name} ({one.subject.rfc4514_string()}) has an RSA key of fewer than {RSA_BITS} bits, "
-            "which OpenSSL refuses",
+            f"{name} ({one.subject.rfc4514_string()}) has an RSA key of fewer than {RSA_BITS} bits"
+            ", which OpenSSL refuses",
             "get one with a larger key",
         )
         for one, key in keys

@@ -232,6 +232,13 @@ def main() -> int:
     inventory = parser.parse_args().inventory
     if inventory.is_file():
         inventory = inventory.parent
+    if not inventory.is_dir():
+        print(
+            f"error: {inventory}: there is no such folder: cp -r inventories/example {inventory}"
+            " makes one",
+            file=sys.stderr,
+        )
+        return 1
     init_plugin_loader()
     try:
         added = make(inventory)

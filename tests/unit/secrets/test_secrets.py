@@ -403,6 +403,15 @@ def test_a_plain_text_file_is_refused(tool: ModuleType, site: Path) -> None:
         make(tool, site)
 
 
+def test_a_folder_that_is_not_there_is_named(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, root / "tools/site_secrets.py", tmp_path / "no site"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = f"error: {tmp_path}/no site: there is no such folder: cp -r inventories/example"
+    assert done.stderr.startswith(said)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_that_is_no_inventory_is_refused(tool: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(secrets.SecretsError, match="is it an inventory"):
         make(tool, tmp_path)

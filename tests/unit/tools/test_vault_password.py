@@ -180,6 +180,16 @@ def test_a_vault_id_makes_no_difference(tool: ModuleType, site: Path, word: str)
     assert tool.opens(word, path) is (word == "right")
 
 
+@pytest.mark.parametrize("cut", [1, 3, -1])
+def test_a_damaged_file_is_named(tool: ModuleType, site: Path, cut: int) -> None:
+    (site / ".vault-password").write_text("right\n")
+    path = site / "group_vars/all/secrets.yml"
+    whole = path.read_bytes().rstrip(b"\n")
+    path.write_bytes(whole[:-cut] if cut > 0 else whole[:200] + b"x\n" + whole[200:])
+    with pytest.raises(LookupError, match=r"secrets\.yml: is damaged: .* Restore it"):
+        tool.password(str(site), {})
+
+
 def test_a_file_that_is_no_vault_is_left_to_others(tool: ModuleType, tmp_path: Path) -> None:
     plain = tmp_path / "secrets.yml"
     plain.write_text("cairn_secrets: {}\n")

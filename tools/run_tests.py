@@ -56,7 +56,7 @@ EMULATED = "machines/test_tcg.py"
 # Networks of hosts as installers leave them, and of users other than root: `make labs` has them.
 # They take twice as long as its other tests.
 LONG = ("network/test_nonroot.py", "network/test_takeover.py")
-# What a cloud offers beyond what verify and the dashboard's tests use already.
+# What a cloud offers beyond what verify and the dashboard's tests use, or what takes long.
 FEATURES = "browser/test_features.py"
 # Tests that run by themselves, because they hurt the cloud or take long.
 IN_USE = {

@@ -283,36 +283,6 @@ def volume(cloud: Any, customer: Customer, offered: Callable[[str], None]) -> It
     cloud.block_storage.wait_for_delete(made, wait=SECONDS)
 
 
-@pytest.fixture
-def rooted(
-    cloud: Any, customer: Customer, image: Any, private: Any, offered: Callable[[str], None]
-) -> Iterator[Any]:
-    """An instance whose root disk is a volume made of the image; both go together."""
-    offered("block-storage")
-    root = {
-        "uuid": image.id,
-        "source_type": "image",
-        "destination_type": "volume",
-        "volume_size": 1,
-        "boot_index": 0,
-        "delete_on_termination": True,
-    }
-    server = cloud.compute.create_server(
-        name=f"{customer.name}-rooted",
-        flavor_id=customer.flavor,
-        networks=[{"uuid": private.id}],
-        block_device_mapping=[root],
-    )
-    yield server
-    volumes = [
-        cloud.block_storage.get_volume(one.volume_id)
-        for one in cloud.compute.volume_attachments(server)
-    ]
-    delete_server(cloud, server)
-    for volume in volumes:
-        cloud.block_storage.wait_for_delete(volume, wait=SECONDS)
-
-
 @pytest.fixture(scope="package")
 def attached(cloud: Any, instance: Guest, volume: Any) -> Iterator[Any]:
     """The volume attached to the instance; detached afterwards."""

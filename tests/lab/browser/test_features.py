@@ -1,10 +1,10 @@
-"""Features that customers know from other clouds: imports, names, ports, pages, upload forms."""
+"""Features that customers know from other clouds: imports, names, ports, root volumes, forms."""
 
 from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,11 +14,10 @@ import requests
 
 from cairn.verify.run import wait
 
-from .conftest import OPERATOR
+from .conftest import OPERATOR, SECONDS, delete_server
 
 pytestmark = pytest.mark.lab
 
-SECONDS = 180
 # heat offers them on every cloud unless its plugins hide them.
 CANNOT_WORK = {
     *("OS::Glance::WebImage", "OS::Neutron::MeteringLabel", "OS::Neutron::MeteringRule"),
@@ -105,7 +104,7 @@ def test_one_floating_ip_leads_to_ports_of_several(
     )
     address = cloud.network.create_ip(floating_network_id=customer.outside)
     try:
-        cloud.compute.wait_for_server(server, wait=300)
+        cloud.compute.wait_for_server(server, wait=SECONDS)
         (port,) = cloud.network.ports(device_id=server.id)
         forwarding = cloud.network.create_port_forwarding(
             floatingip_id=address.id,
@@ -128,8 +127,54 @@ def test_one_floating_ip_leads_to_ports_of_several(
         cloud.network.delete_port_forwarding(forwarding, address)
     finally:
         cloud.network.delete_ip(address)
-        cloud.compute.delete_server(server)
-        cloud.compute.wait_for_delete(server, wait=120)
+        delete_server(cloud, server)
+
+
+# -- volumes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rooted(
+    cloud: Any, customer: Any, image: Any, private: Any, offered: Callable[[str], None]
+) -> Iterator[Any]:
+    """An instance whose root disk is a volume made of the image; both go together."""
+    offered("block-storage")
+    root = {
+        "uuid": image.id,
+        "source_type": "image",
+        "destination_type": "volume",
+        "volume_size": 1,
+        "boot_index": 0,
+        "delete_on_termination": True,
+    }
+    server = cloud.compute.create_server(
+        name=f"{customer.name}-rooted",
+        flavor_id=customer.flavor,
+        networks=[{"uuid": private.id}],
+        block_device_mapping=[root],
+    )
+    yield server
+    volumes = [
+        cloud.block_storage.get_volume(one.volume_id)
+        for one in cloud.compute.volume_attachments(server)
+    ]
+    delete_server(cloud, server)
+    for volume in volumes:
+        cloud.block_storage.wait_for_delete(volume, wait=SECONDS)
+
+
+def test_an_instance_starts_from_a_volume(cloud: Any, rooted: Any) -> None:
+    server = cloud.compute.wait_for_server(rooted, wait=SECONDS)
+    (root,) = cloud.compute.volume_attachments(server)
+    volume = cloud.block_storage.get_volume(root.volume_id)
+    assert (volume.status, volume.size, volume.is_bootable) == ("in-use", 1, True)
+
+    def ready() -> bool:
+        output = cloud.compute.get_server_console_output(server)["output"]
+        return "cairn-guest: " in output and " ready" in output
+
+    # It has no other disk to start from.
+    wait("the guest to say on its console that it is ready", SECONDS, ready, interval=2)
 
 
 # -- stacks ---------------------------------------------------------------------------------------

@@ -8,10 +8,6 @@ import certifi
 import pytest
 from openstack.exceptions import ForbiddenException, HttpException, SDKException
 
-from cairn.verify.run import wait
-
-from .conftest import SECONDS
-
 pytestmark = pytest.mark.lab
 
 
@@ -56,20 +52,6 @@ def test_more_than_the_quota_is_refused(cloud: Any, offered: Any) -> None:
         )
     assert refused.value.status_code == 413
     assert not [one for one in cloud.block_storage.volumes() if one.name == "too-large"]
-
-
-def test_an_instance_starts_from_a_volume(cloud: Any, rooted: Any) -> None:
-    server = cloud.compute.wait_for_server(rooted, wait=SECONDS)
-    (root,) = cloud.compute.volume_attachments(server)
-    volume = cloud.block_storage.get_volume(root.volume_id)
-    assert (volume.status, volume.size, volume.is_bootable) == ("in-use", 1, True)
-
-    def ready() -> bool:
-        output = cloud.compute.get_server_console_output(server)["output"]
-        return "cairn-guest: " in output and " ready" in output
-
-    # It has no other disk to start from.
-    wait("the guest to say on its console that it is ready", SECONDS, ready, interval=2)
 
 
 def test_an_object_comes_back_as_it_was_stored(cloud: Any, container: Any) -> None:

@@ -55,6 +55,19 @@ def database(text: str) -> str:
     return dialects.one_line(text)
 
 
+def keystone_database(text: str) -> str:
+    """Return a password of keystone's database user, which its migrations can read.
+
+    They give the quoted URL to a ConfigParser, in which % introduces an interpolation (keystone
+    29.0.0: common/sql/upgrades.py, _find_alembic_conf). Other services write it as %%.
+    """
+    if re.search(r"[^A-Za-z0-9_.~-]", text):
+        raise dialects.DialectError(
+            "keystone's migrations take only letters, digits and - . _ ~; choose another password"
+        )
+    return database(text)
+
+
 def heat_key(text: str) -> str:
     """Return a key of heat's, whose characters are the bytes of an AES key."""
     if not text.isascii() or len(text) not in (16, 24, 32):
@@ -67,6 +80,7 @@ Writer = Callable[[str], str]
 WRITERS: dict[str, tuple[Writer, ...]] = {
     "ca_certificate": (),
     "ca_key": (),
+    "database_keystone": (keystone_database,),
     "database_*": (database,),
     "queue_*": (dialects.one_line,),
     "keepalived_*": (dialects.keepalived,),

@@ -6,6 +6,7 @@ or the URL; what a reader refuses comes back as {"error": …}.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import tempfile
@@ -57,6 +58,38 @@ def sqlalchemy(path: Path) -> Any:
     return make_url(str(config.get_main_option("sqlalchemy.url"))).password
 
 
+def migrations(path: Path) -> Any:
+    """Return whether a service's migrations take a URL; the text is `service URL`."""
+    service, url = path.read_text().split(" ", 1)
+    seen: list[Any] = []
+    if service == "keystone":
+        importlib.import_module("keystone.common.sql").initialize()
+        conf = importlib.import_module("keystone.conf").CONF
+        conf.set_override("connection", url, "database")
+        upgrades = importlib.import_module("keystone.common.sql.upgrades")
+        seen.append(upgrades._find_alembic_conf())
+    else:
+        from sqlalchemy import create_engine
+
+        def engine(*_: Any, **__: Any) -> Any:
+            return create_engine(url)  # connects when it is used
+
+        if service == "glance":
+            alembic = importlib.import_module("glance.db.sqlalchemy.alembic_migrations")
+            seen.append(alembic.get_alembic_config(engine()))
+        else:
+            migration: Any = importlib.import_module(f"{service}.db.migration")
+            api, name = (
+                (migration, "_get_engine")
+                if hasattr(migration, "_get_engine")
+                else (migration.db_api, "get_engine")
+            )
+            setattr(api, name, engine)
+            migration._upgrade_alembic = lambda _engine, config, *_: seen.append(config)
+            migration.db_sync()
+    return str(seen[0].get_main_option("sqlalchemy.url")).startswith("mysql+pymysql://u:")
+
+
 def messaging(path: Path) -> Any:
     """Return the passwords of all hosts of a transport URL."""
     from oslo_config import cfg
@@ -72,6 +105,7 @@ READERS = {
     "swift_readconf": swift_readconf,
     "swift_hash": swift_hash,
     "sqlalchemy": sqlalchemy,
+    "migrations": migrations,
     "messaging": messaging,
 }
 

@@ -582,6 +582,20 @@ def test_the_error_on_a_refused_value_says_where_and_why() -> None:
 
 # -- the services' own code -----------------------------------------------------------------------
 
+
+def ask(venv: Path, root: Path, questions: list[list[str]]) -> Any:
+    """The answers of ask_service.py in a virtualenv."""
+    done = subprocess.run(
+        [str(venv / "bin/python"), str(root / "tests/unit/secrets/ask_service.py")],
+        input=json.dumps(questions),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 LETTERS = [*NASTY, *string.punctuation, "x".join(string.punctuation), "x\\$", "%(" * 3 + "%%"]
 OWN_CODE: list[tuple[str, str, Callable[[str], str]]] = [
     ("glance", "glance_store", lambda v: f"[s]\nkey = {dialects.glance_store(v)}\n"),
@@ -610,26 +624,30 @@ OWN_CODE: list[tuple[str, str, Callable[[str], str]]] = [
 ]
 
 
+@pytest.mark.parametrize("service", ["keystone", "glance", "nova", "cinder", "heat"])
+def test_migrations_take_the_url_of_each_password_that_is_not_refused(
+    service: str, venv_of: Callable[[str], Path], root: Path
+) -> None:
+    name = f"database_{service}"
+    values = [v for v in [*LETTERS, "a-b.c_d~1", "a%b@c$d#e"] if not problems({name: v})]
+    assert "a-b.c_d~1" in values
+    template = f"mysql+pymysql://u:~cairn-secret~{name}~@h/d"
+    urls = [str(dialects.option(template, "oslo", {name: value})) for value in values]
+    answers = ask(venv_of(service), root, [["migrations", f"{service} {url}"] for url in urls])
+    assert dict(zip(values, answers, strict=True)) == dict.fromkeys(values, True)
+
+
 @pytest.mark.parametrize(("lock", "what", "write"), OWN_CODE, ids=[case[1] for case in OWN_CODE])
 def test_the_services_own_code_reads_back_what_is_written_for_it(
     lock: str, what: str, write: Callable[[str], str], venv_of: Callable[[str], Path], root: Path
 ) -> None:
-    python = venv_of(lock) / "bin/python"
     cases = []
     for value in LETTERS:
         with contextlib.suppress(dialects.DialectError):
             cases.append((value, write(value)))
     assert len(cases) > 50
-    done = subprocess.run(
-        [str(python), str(root / "tests/unit/secrets/ask_service.py")],
-        input=json.dumps([[what, text] for _, text in cases]),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
     wanted = [[value, value] if what == "messaging" else value for value, _ in cases]
-    assert json.loads(done.stdout) == wanted
+    assert ask(venv_of(lock), root, [[what, text] for _, text in cases]) == wanted
 
 
 def test_a_secret_that_comes_from_a_vault_is_text_to_yaml_too() -> None:

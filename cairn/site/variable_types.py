@@ -10,7 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import PROJECT
 from .planes import GROUPS, Problem
+
+RELEASES = sorted(path.parent.name for path in PROJECT.glob("releases/*/build.lock"))
+"""Releases of OpenStack with locks in this version of Cairn."""
 
 Judge = Callable[[Any], str]
 
@@ -23,7 +27,7 @@ def _text(value: Any) -> str:
 
 def _release(value: Any) -> str:
     text = str(value) if isinstance(value, str | float) else ""
-    return "" if re.fullmatch(r"\d{4}\.\d", text) else 'it must be a release, such as "2026.1"'
+    return "" if text in RELEASES else f"it must be one of {', '.join(RELEASES)}"
 
 
 def _seconds(value: Any) -> str:

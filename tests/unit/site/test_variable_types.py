@@ -180,3 +180,10 @@ def test_the_lab_tells_wrong_types(inventory: Any, variable: str, value: Any) ->
     inventory.hosts["compute1"][variable] = value
     with pytest.raises(LabError, match=rf"(compute1|site): .*{re.escape(variable)}"):
         lab_site(inventory.hosts)
+
+
+@pytest.mark.parametrize("value", ["2099.1", "2026", 2026.5])
+def test_a_release_without_locks_is_an_error_that_names_the_others(value: Any) -> None:
+    (problem,) = variable_types.check({"cairn_release": value}, variable_types.OF_SITE)
+    assert problem.text.endswith("it must be one of 2026.1")
+    assert not variable_types.check({"cairn_release": 2026.1}, variable_types.OF_SITE)

@@ -90,6 +90,18 @@ def refused_start(playbook: Path, task: str) -> str:
     )
 
 
+def refused_files(playbook: Path, problems: Sequence[str]) -> str:
+    """Explain that files of variables cannot be read; `problems` are inventory_files.unreadable."""
+    if not problems or not playbook.resolve().is_relative_to(PLAYBOOKS):
+        return ""
+    return "\n".join(
+        [
+            f"{playbook.name}: nothing was done: correct these files, or `make edit-secrets`:",
+            *problems,
+        ]
+    )
+
+
 def refused_groups(playbook: Path, groups: Iterable[str]) -> str:
     """Explain why an inventory cannot have these groups; `groups` are those before the run."""
     taken = sorted(name for name in groups if OF_A_RUN.fullmatch(name))

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleParserError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
@@ -17,6 +18,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from .. import PROJECT
+from .inventory_files import loader_of_variables, unreadable
 from .precedence import origin
 from .secrets import SecretsError
 
@@ -29,6 +31,8 @@ class Inventory:
         loader = DataLoader()
         secrets = [("default", VaultSecret(password.encode()))] if password else []
         loader.set_vault_secrets(secrets)
+        if problems := unreadable([path], loader_of_variables(loader)):
+            raise AnsibleParserError("; ".join(problems))
         manager = InventoryManager(loader=loader, sources=[str(path)])
         self._variables = HostVars(manager, VariableManager(loader, manager), loader)
         self.groups: dict[str, list[str]] = manager.get_groups_dict()

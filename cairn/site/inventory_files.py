@@ -3,14 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ansible.errors import AnsibleParserError
 from ansible.parsing.dataloader import DataLoader
 
 from . import renamed
 
 SUFFIXES = ("", ".yml", ".yaml", ".json")
+
+
+FOLDERS = ("group_vars", "host_vars")
+
+
+def loader_of_variables(loader: DataLoader) -> Callable[[str], Any]:
+    """The loader as Ansible reads such files (plugins/vars/host_group_vars.py): from one cache."""
+    return partial(loader.load_from_file, cache="all", unsafe=True, trusted_as_template=True)
+
+
+def unreadable(sources: Iterable[str | Path], load: Callable[[str], Any]) -> list[str]:
+    """What is wrong with files of variables beside inventories, each with its file and line.
+
+    sources: inventories, as given with -i. load: reads a file, with Ansible's errors. Ansible
+    itself ends with an error that names no file (vars/manager.py, ansible-core 2.20).
+    """
+    places = dict.fromkeys(
+        path if path.is_dir() else path.parent for path in map(Path, sources) if path.exists()
+    )
+    found = []
+    for path in (p for place in places for name in FOLDERS for p in _below(place / name)):
+        try:
+            load(str(path))
+        except AnsibleParserError as error:
+            mark = getattr(error.__cause__, "problem_mark", None)  # of PyYAML, counted from 0
+            where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
+            problem = str(error).partition("\n")[0].removeprefix("YAML parsing failed: ")
+            found.append(f"{where}: {problem}")
+    return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder that Ansible reads, in its order."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part.endswith("~") for part in inside)
+        if path.is_file() and path.suffix in SUFFIXES and not hidden:
+            yield path
 
 
 def variable_file(

@@ -10,12 +10,14 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 from cairn.invocation import (
+    refused_files,
     refused_groups,
     refused_start,
     refused_strategy,
     refused_tags,
     without_hosts,
 )
+from cairn.site.inventory_files import loader_of_variables, unreadable
 
 DOCUMENTATION = r"""
 name: cairn_no_hosts
@@ -30,6 +32,8 @@ description:
   - Groups that a run makes, such as C(deployed), must not be in the inventory.
   - Cairn's plays need hosts to wait for one another; a default strategy in which they do not
     (C(ANSIBLE_STRATEGY=free)) is refused.
+  - Files below C(group_vars) and C(host_vars) that are not YAML are named with the line; Ansible
+    itself ends without a file.
   - Needs not be enabled, so C(ANSIBLE_CALLBACKS_ENABLED) cannot switch it off.
   - Prints what is missing and how to add it, and ends C(ansible-playbook) with status 1.
 """
@@ -59,7 +63,12 @@ class CallbackModule(CallbackBase):
         tags, skipped = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
         text = refused_tags(path, tags, skipped)
         text = text or refused_start(path, context.CLIARGS.get("start_at_task") or "")
-        if text := text or refused_strategy(path, C.DEFAULT_STRATEGY):
+        text = text or refused_strategy(path, C.DEFAULT_STRATEGY)
+        if not text and self.path is path:
+            sources = context.CLIARGS.get("inventory") or ()
+            problems = unreadable(sources, loader_of_variables(playbook._loader))
+            text = refused_files(path, problems)
+        if text:
             self.end(text)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:

@@ -13,10 +13,12 @@ import pytest
 import yaml
 from ansible import constants as C  # noqa: N812
 from ansible import context
+from ansible.errors import AnsibleParserError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 
 from cairn.invocation import refused_tags
+from cairn.site.inventories import Inventory
 from cairn.site.planes import GROUPS
 from tests.warm_ansible import Ran
 
@@ -52,7 +54,9 @@ def refused(
         callback = module.CallbackModule()
         callback._display = SimpleNamespace(error=lambda text, wrap_text: said.append(text))
         with contextlib.suppress(SystemExit):
-            callback.v2_playbook_on_start(SimpleNamespace(_file_name=str(path)))
+            callback.v2_playbook_on_start(
+                SimpleNamespace(_file_name=str(path), _loader=DataLoader())
+            )
             pattern = first_hosts(path)
             manager = SimpleNamespace(_inventory=known)
             if known:
@@ -108,6 +112,29 @@ def test_no_strategy_in_which_hosts_do_not_wait_for_one_another(
     assert refused(tmp_path / "p.yml") == ""
 
 
+BROKEN = {
+    "group_vars/all/twice.yml": ("x:\n  b: 1\n  b: 2\n", ":3:3: Found duplicate mapping key 'b'."),
+    "host_vars/leaf1": ("x: [1\ny: 2\n", ":2:2: While parsing a flow sequence did not find"),
+}
+
+
+def test_files_that_are_no_yaml_are_named_with_their_lines(
+    tmp_path: Path, refused: Callable[..., str], play: Play
+) -> None:
+    for name, (text, _) in BROKEN.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "group_vars/all/.twice.yml.swp").write_bytes(b"\x00")
+    ran = play(HOSTS, str(ROOT / "playbooks/preflight.yml"))
+    assert ran.returncode == 1
+    said = ran.stdout + ran.stderr + refused(ROOT / "playbooks/site.yml", inventory=[str(tmp_path)])
+    assert said.count("nothing was done: correct these files") == 2
+    for name, (_, problem) in BROKEN.items():
+        assert said.count(f"{tmp_path / name}{problem}") == 2, said
+    with pytest.raises(AnsibleParserError, match=r"twice.yml:3:3: Found duplicate .*; .*leaf1:2:2"):
+        Inventory(tmp_path)
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_no_playbook_starts_at_a_later_task(name: str, refused: Callable[..., str]) -> None:
     text = refused(ROOT / "playbooks" / name, start_at_task="Switch nova")
@@ -156,7 +183,8 @@ def test_groups_that_an_earlier_playbook_of_the_command_made_are_no_mistake(
     groups: dict[str, None] = {"controller": None}
     manager = SimpleNamespace(_inventory=SimpleNamespace(groups=groups))
     for name in ("site.yml", "preflight.yml"):
-        callback.v2_playbook_on_start(SimpleNamespace(_file_name=str(ROOT / "playbooks" / name)))
+        path = str(ROOT / "playbooks" / name)
+        callback.v2_playbook_on_start(SimpleNamespace(_file_name=path, _loader=DataLoader()))
         callback.v2_playbook_on_play_start(SimpleNamespace(get_variable_manager=lambda: manager))
         groups["deployed"] = None
 

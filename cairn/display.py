@@ -13,6 +13,8 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.template import Templar
 
+from cairn_host.masking import PATH
+
 from .masking import Masker, secret_values
 
 KNOWN = Masker()
@@ -30,7 +32,9 @@ def _plain(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> Iter
         yield text  # a password may hold two braces
         if "{{" in text or "{%" in text:
             with contextlib.suppress(Exception):  # a value that cannot be rendered is not used
-                yield str(template(value))
+                rendered = str(template(value))
+                if not PATH.fullmatch(rendered):
+                    yield rendered
 
 
 _seen: set[str] = set()  # hosts whose variables were read

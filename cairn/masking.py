@@ -203,7 +203,7 @@ def secret_values(variables: Mapping[str, Any]) -> Iterator[Any]:
         if name == "cairn_secrets" and isinstance(value, Mapping):
             yield from (item for key, item in value.items() if key not in PUBLIC)
         elif isinstance(value, Mapping | list):
-            if not NOT_SETTINGS.match(name):
+            if not (NOT_SETTINGS.match(name) or _is_description(name, value)):
                 yield from _secret_options(value)
         elif _is_secret(name, value):
             yield value
@@ -215,11 +215,21 @@ def _secret_options(value: Mapping[str, Any] | list[Any]) -> Iterator[Any]:
             if isinstance(item, Mapping | list):
                 yield from _secret_options(item)
         return
+    is_entry = {"key", "value"} <= value.keys()  # of a mapping, as dict2items lists them
     for name, item in value.items():
         if isinstance(item, Mapping | list):
             yield from _secret_options(item)
-        elif "://" not in str(item) and _is_secret(str(name), item):
+        elif (
+            "://" not in str(item)
+            and not (is_entry and name == "key")
+            and _is_secret(str(name), item)
+        ):
             yield item
+
+
+def _is_description(name: str, value: Mapping[str, Any] | list[Any]) -> bool:
+    """Whether a variable is a role's description, whose `secrets` are kinds, such as `password`."""
+    return name.endswith("_service") and isinstance(value, Mapping) and "summary" in value
 
 
 def _is_secret(name: str, value: Any) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import yaml
 
+from cairn import plain_yaml
 from cairn.masking import Masker, secret_values
 from cairn_host.masking import MASK, mask_pair, mask_urls
 
@@ -241,6 +242,21 @@ def test_secret_options_are_known_in_every_variable_of_a_role(root: Path) -> Non
     }
     unknown = {n for n, v in variables.items() if len(list(secret_values({n: v}))) != 2}
     assert unknown == set()
+
+
+def test_no_word_of_a_roles_own_variables_is_taken_for_a_secret(root: Path) -> None:
+    """They are variables of each of its tasks: `secrets: {telemetry_secret: password}`."""
+    files = {path: plain_yaml.load(path.read_text()) for path in root.glob("roles/*/vars/main.yml")}
+    described = files[root / "roles/ceilometer/vars/main.yml"]["ceilometer_service"]
+    assert described["secrets"] == {"telemetry_secret": "password"}
+    found = {str(path): list(secret_values(values or {})) for path, values in files.items()}
+    assert {path: words for path, words in found.items() if words} == {}
+    assert list(secret_values({"billing_service": {"password": "tiger"}})) == ["tiger"]
+
+
+def test_the_name_in_an_entry_of_a_mapping_is_no_secret() -> None:
+    entries = [{"key": "controller1", "value": 1}, {"key": "tiger", "endpoint": "/example"}]
+    assert list(secret_values({"item": entries[0], "entries": entries})) == ["tiger"]
 
 
 @pytest.mark.parametrize("name", ["ansible_become_password", "ansible_ssh_pass"])

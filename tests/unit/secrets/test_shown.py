@@ -195,3 +195,10 @@ def test_a_play_whose_variables_cannot_be_read_ends_with_the_reason_of_its_own(
     monkeypatch.setattr(display, "_seen", set())
     display.learn_of_play(play)
     assert fresh.text(SECRET) == MASK
+
+
+def test_a_template_that_gives_a_path_is_no_secret(fresh: Masker) -> None:
+    rendered = {"{{ tls_key }}": "/etc/cairn/tls/host.key", "{{ word }}": SECRET}
+    variables = {"site_options": {"ssl_key": "{{ tls_key }}", "password": "{{ word }}"}}
+    display.learn(variables, rendered.__getitem__)
+    assert fresh.text(f"/etc/cairn/tls/host.key {SECRET}") == f"/etc/cairn/tls/host.key {MASK}"

@@ -154,10 +154,14 @@ def arm(names: list[str], out: list[str], minutes: int) -> None:
 
 
 def disarm(names: list[str]) -> None:
-    """Stop the timer, if it runs."""
+    """Stop the timer, if it runs, and forget its failure: systemd-run refuses a failed unit's name.
+
+    It fails if HAProxy does not run when the time is over.
+    """
     for kind in ("timer", "service"):
-        unit = f"{timer(names)}.{kind}"
-        run(["systemctl", "stop", "--quiet", unit], timeout=PATIENCE)
+        for verb in ("stop", "reset-failed"):
+            unit = f"{timer(names)}.{kind}"
+            run(["systemctl", verb, "--quiet", unit], timeout=PATIENCE)
 
 
 def running() -> bool:

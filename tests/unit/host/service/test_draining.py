@@ -194,6 +194,15 @@ def test_a_timer_that_systemd_refuses_is_explained_and_drains_nothing(
     assert draining.remembered([NAME]) == [], "later a drain of somebody else's would be ended"
 
 
+def test_a_timer_that_failed_does_not_prevent_the_next(systemd: list[list[str]]) -> None:
+    """systemd keeps a failed transient unit, and refuses another of its name."""
+    draining.arm([NAME], [NAME], 20)
+    before = systemd[: [words[0] for words in systemd].index("systemd-run")]
+    units = [f"{draining.timer([NAME])}.{kind}" for kind in ("timer", "service")]
+    done = [(words[1], words[-1]) for words in before]
+    assert done == [(verb, unit) for unit in units for verb in ("stop", "reset-failed")]
+
+
 def put(path: Path, text: bytes) -> None:
     """Write a file without asking who its owner is."""
     path.parent.mkdir(parents=True, exist_ok=True)

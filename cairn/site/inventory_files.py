@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.parsing.dataloader import DataLoader
 
 from . import renamed
@@ -42,6 +42,8 @@ def unreadable(sources: Iterable[str | Path], load: Callable[[str], Any]) -> lis
             where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
             problem = str(error).partition("\n")[0].removeprefix("YAML parsing failed: ")
             found.append(f"{where}: {problem}")
+        except AnsibleError:
+            continue  # a vault that the passwords do not open; it may be another host's
     return found
 
 

@@ -135,6 +135,19 @@ def test_files_that_are_no_yaml_are_named_with_their_lines(
         Inventory(tmp_path)
 
 
+def test_a_vault_that_does_not_open_hides_no_broken_file(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    """It may be a host's outside this run; if it is needed, Ansible itself names it."""
+    folder = tmp_path / "group_vars/all"
+    folder.mkdir(parents=True)
+    (folder / "a.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    assert refused(ROOT / "playbooks/site.yml", inventory=[str(tmp_path)]) == ""
+    (folder / "b.yml").write_text("x: [1\ny: 2\n")
+    text = refused(ROOT / "playbooks/site.yml", inventory=[str(tmp_path)])
+    assert f"{folder}/b.yml:2:2" in text and "a.yml" not in text
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_no_playbook_starts_at_a_later_task(name: str, refused: Callable[..., str]) -> None:
     text = refused(ROOT / "playbooks" / name, start_at_task="Switch nova")

@@ -40,7 +40,7 @@ tools: python  ## install what the control node needs (targets for a site run it
 	@tools/setup
 
 .PHONY: lock
-lock: setup  ## resolve requirements.lock again (ARGS=--upgrade), or with CONSTRAINTS=… releases/$RELEASE
+lock: setup  ## resolve requirements.lock again (ARGS=--upgrade); with CONSTRAINTS=… the locks of releases/$RELEASE
 ifdef CONSTRAINTS
 	tools/lock.py --release $(RELEASE) --constraints $(CONSTRAINTS) $(ARGS)
 else

@@ -247,7 +247,7 @@ ON_CONTROL_NODE = (
         "you",
         "0755",
         "the control node's tools, from `requirements.lock`; `tools/setup` makes it",
-        "may be removed: `make setup` rebuilds it",
+        "may be removed: `make tools` rebuilds it",
     ),
 )
 HEAD = """\

@@ -34,7 +34,9 @@ rules).
   the provider networks. Other traffic of instances is their owners' (security groups).
 - ICMP is echo request and reply (types 8 and 0), in unfragmented packets as large as the MTU of the
   plane. Let "fragmentation needed" (type 3, code 4) pass everywhere.
-- VRRP is IP protocol 112, sent by unicast. The holder of a VIP announces it by gratuitous ARP.
+- VRRP is IP protocol 112, sent by unicast; a single controller sends it by multicast, and nobody
+  needs to receive it. The virtual router id is the last number of the VIP (255 for 0), which no
+  other VRRP router of that network may have. The holder of a VIP announces it by gratuitous ARP.
 
 A test in the lab compares every listening socket of every host with this list: it must be bound to
 the address of its plane, to a VIP or to the loopback.

@@ -10,13 +10,20 @@ from typing import Any
 from .. import PROJECT
 from ..service import registry
 from ..service.description import catalog_entries
-from . import contents, ports, variables
+from . import contents, files, ports, variables
 from .contents import Thing
 from .markdown import code, codes, made, page, prose, section, table
 
 UP = "../../../"
 ON_CHANGE = {"restart": "restart", "reload": "reload", "none": "nothing"}
 ENTRY = "Entry points other than `main`:"
+# Where roles without a description run.
+PLACES = {
+    "network": "every host",
+    "operator": "control node",
+    "service": "hosts of the service",
+    "verify": "control node",
+}
 
 
 def where(thing: Thing) -> str:
@@ -27,11 +34,13 @@ def where(thing: Thing) -> str:
 def files_table(role: str) -> str:
     """The files that a role writes."""
     rows = []
+    holding = files.secrets()
     for thing in contents.of("file", role):
         file = thing.about
         owner = f"{file['owner']}:{file['group']}"
         made_of = f"from the virtualenv: {code(file['from_venv'])}" if "from_venv" in file else ""
-        notes = [made_of, "holds secrets" if file["secret"] else ""]
+        secret = file["secret"] or thing.name in holding
+        notes = [made_of, "holds secrets" if secret else ""]
         rows.append(
             [
                 code(thing.name),
@@ -68,7 +77,7 @@ def runs(unit: Mapping[str, Any], described: Mapping[str, Any]) -> str:
     if unit["unit"].endswith(".timer"):
         schedule = contents.option(unit["text"], "Timer", "OnCalendar")
         return (
-            f"the service of its name, at {code(schedule)}"
+            f"the service of its name ({code(f'OnCalendar={schedule}')})"
             if schedule
             else "the service of its name, on schedule"
         )
@@ -123,7 +132,7 @@ def units_table(role: str) -> str:
                 what,
                 code(contents.user_of(unit)),
                 health(unit),
-                ON_CHANGE[unit["on_change"]],
+                ON_CHANGE["none" if unit["state"] == "stopped" else unit["on_change"]],
             ],
         )
     return table(["unit", "on", "runs", "as", "healthy when", "on change"], rows.values())
@@ -264,7 +273,7 @@ def roles_page() -> str:
     for role in registry.roles():
         described = registry.descriptions().get(role, {})
         groups = described.get("groups")
-        place = ""
+        place = PLACES.get(role, "")
         if isinstance(groups, list):
             place = "every host" if "all" in groups else codes(groups)
         rows.append(

@@ -215,7 +215,7 @@ def overview(variables: Iterable[Variable], target: str, up: str) -> str:
 def secrets_table(uses: Mapping[str, Iterable[str]]) -> str:
     """All secrets, by name and pattern, with their purpose and the files that contain them."""
     rows = [
-        [code(name), purpose(name), codes(where) or "nowhere on hosts"]
+        [code(name), purpose(name), codes(where) or "no file of a service"]
         for name, where in uses.items()
     ]
     return table(["secret", "what it is", "written to"], rows)

@@ -75,8 +75,9 @@ LEFT_OUT = {
     ),
     r"ansible-playbook .* playbooks/site\.yml -e .*": "changes the cloud",
     r"(ANSIBLE_INVENTORY=\S+ )?ansible-vault .*": "changes secrets; tests/unit/secrets has it",
-    r"ssh.*|systemctl .*|journalctl .*|openssl .*|keytool .*|java .*|pip .*": "on a host, or a "
-    "user's machine",
+    r"ssh.*|systemctl .*|journalctl .*|openssl .*|keytool .*|java .*": "on a host, or a user's "
+    "machine",
+    r"python3 -m venv .*|~/openstack/bin/pip .*": "on a user's machine, with downloads",
     r"(pytest|ruff|mypy|towncrier|git push)\b.*": "for contributors; tests/unit/tools follows it",
     r"python -m guest.*": "the lab's cloud has the guest already",
     r"\.venv/bin/python tests/lab/cloud/traced\.py .*": "tests/lab/day_two traces a run",

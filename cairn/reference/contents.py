@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import configparser
 import functools
+import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +113,16 @@ def things_of(role: str, manifest: Manifest) -> Iterable[tuple[str, str, Mapping
     for step in manifest["migrations"]:
         yield "migration", step["name"], step
     for command in manifest["validate"]:
-        yield "validation", " ".join(command), {}
+        yield "validation", shown(command), {}
+
+
+def shown(command: Iterable[str]) -> str:
+    """A command as it is typed; braces of placeholders need no quotes."""
+    return " ".join(_quoted(word) if re.search(r"\s", word) else word for word in command)
+
+
+def _quoted(word: str) -> str:
+    return shlex.quote(word) if re.search(r'["$`\\]', word) else f'"{word}"'
 
 
 @functools.cache

@@ -94,7 +94,7 @@ ON_HOSTS = (
         "root:root",
         "0644",
         "held while something changes the host",
-        "`fuser` it to find a run that hangs",
+        "`lslocks` shows the process of a run that hangs",
     ),
     Place(
         "/var/lib/cairn/network",

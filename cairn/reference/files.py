@@ -79,7 +79,7 @@ ON_HOSTS = (
         "/var/lib/cairn/records",
         "root:root",
         "0755",
-        "records, one a file: steps that are done once, and dates of renewal",
+        "records, one per file: steps that are done once, and dates of renewal",
         "remove a record only where a message or a page says so",
     ),
     Place(
@@ -124,7 +124,7 @@ ON_HOSTS = (
         "root:root",
         "0644",
         "returns to the old network at boot, if the power fails before a change is confirmed; "
-        "there for the time of a change",
+        "exists only during a change",
         LEAVE,
     ),
     Place(

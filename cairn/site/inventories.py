@@ -31,9 +31,10 @@ class Inventory:
         loader = DataLoader()
         secrets = [("default", VaultSecret(password.encode()))] if password else []
         loader.set_vault_secrets(secrets)
-        if problems := unreadable([path], loader_of_variables(loader)):
-            raise AnsibleParserError("; ".join(problems))
         manager = InventoryManager(loader=loader, sources=[str(path)])
+        names = {*manager.groups, *manager.hosts}
+        if problems := unreadable([path], names, loader_of_variables(loader)):
+            raise AnsibleParserError("; ".join(problems))
         self._variables = HostVars(manager, VariableManager(loader, manager), loader)
         self.groups: dict[str, list[str]] = manager.get_groups_dict()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,20 @@ def loader_of_variables(loader: DataLoader) -> Callable[[str], Any]:
     return partial(loader.load_from_file, cache="all", unsafe=True, trusted_as_template=True)
 
 
-def unreadable(sources: Iterable[str | Path], load: Callable[[str], Any]) -> list[str]:
+def unreadable(
+    sources: Iterable[str | Path], names: Container[str], load: Callable[[str], Any]
+) -> list[str]:
     """What is wrong with files of variables beside inventories, each with its file and line.
 
-    sources: inventories, as given with -i. load: reads a file, with Ansible's errors. Ansible
-    itself ends with an error that names no file (vars/manager.py, ansible-core 2.20).
+    sources: inventories, as given with -i. names: of groups and hosts. load: reads a file, with
+    Ansible's errors. Ansible itself ends with an error that names no file (vars/manager.py,
+    ansible-core 2.20).
     """
     places = dict.fromkeys(
         path if path.is_dir() else path.parent for path in map(Path, sources) if path.exists()
     )
     found = []
-    for path in (p for place in places for name in FOLDERS for p in _below(place / name)):
+    for path in (p for place in places for name in FOLDERS for p in _below(place / name, names)):
         try:
             load(str(path))
         except AnsibleParserError as error:
@@ -47,12 +50,15 @@ def unreadable(sources: Iterable[str | Path], load: Callable[[str], Any]) -> lis
     return found
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, names: Container[str]) -> Iterator[Path]:
     """The files below a folder that Ansible reads, in its order."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
+        # Others, such as a README or a removed host's, are not read.
+        named = inside[0] in names or Path(inside[0]).stem in names
+        known = path.suffix in SUFFIXES or (len(inside) == 1 and path.name in names)
         hidden = any(part.startswith(".") or part.endswith("~") for part in inside)
-        if path.is_file() and path.suffix in SUFFIXES and not hidden:
+        if path.is_file() and named and known and not hidden:
             yield path
 
 

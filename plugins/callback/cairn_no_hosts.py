@@ -63,20 +63,21 @@ class CallbackModule(CallbackBase):
         tags, skipped = (list(context.CLIARGS.get(key) or ()) for key in ("tags", "skip_tags"))
         text = refused_tags(path, tags, skipped)
         text = text or refused_start(path, context.CLIARGS.get("start_at_task") or "")
-        text = text or refused_strategy(path, C.DEFAULT_STRATEGY)
-        if not text and self.path is path:
-            sources = context.CLIARGS.get("inventory") or ()
-            problems = unreadable(sources, loader_of_variables(playbook._loader))
-            text = refused_files(path, problems)
-        if text:
+        if text := text or refused_strategy(path, C.DEFAULT_STRATEGY):
             self.end(text)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Count a play; before the very first one every group is the inventory's."""
+        """Count a play; before the very first one, judge the inventory."""
         self.plays.append(play)
         path, self.path = self.path, None
-        if path and (text := refused_groups(path, play.get_variable_manager()._inventory.groups)):
-            self.end(text)
+        if path:
+            inventory = play.get_variable_manager()._inventory
+            names = {*inventory.groups, *inventory.hosts}
+            load = loader_of_variables(inventory._loader)
+            sources = context.CLIARGS.get("inventory") or ()
+            text = refused_files(path, unreadable(sources, names, load))
+            if text := text or refused_groups(path, inventory.groups):
+                self.end(text)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         """End the run if this is the playbook's first play."""

@@ -24,7 +24,9 @@ from tests.warm_ansible import Ran
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRIES = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
-HOSTS = "all: {children: {switches: {hosts: {leaf1: {ansible_connection: refusing}}}}}\n"
+HOSTS = (
+    "all: {children: {switches: {hosts: {leaf1: {ansible_connection: refusing}}}, rack.7: {}}}\n"
+)
 
 
 Play = Callable[..., Ran]
@@ -54,9 +56,7 @@ def refused(
         callback = module.CallbackModule()
         callback._display = SimpleNamespace(error=lambda text, wrap_text: said.append(text))
         with contextlib.suppress(SystemExit):
-            callback.v2_playbook_on_start(
-                SimpleNamespace(_file_name=str(path), _loader=DataLoader())
-            )
+            callback.v2_playbook_on_start(SimpleNamespace(_file_name=str(path)))
             pattern = first_hosts(path)
             manager = SimpleNamespace(_inventory=known)
             if known:
@@ -112,8 +112,14 @@ def test_no_strategy_in_which_hosts_do_not_wait_for_one_another(
     assert refused(tmp_path / "p.yml") == ""
 
 
+def of_groups(*names: str) -> Any:
+    """An inventory of these groups, without hosts."""
+    return SimpleNamespace(groups=dict.fromkeys(names), hosts={}, _loader=DataLoader())
+
+
 BROKEN = {
     "group_vars/all/twice.yml": ("x:\n  b: 1\n  b: 2\n", ":3:3: Found duplicate mapping key 'b'."),
+    "group_vars/rack.7": ("x: &a [*b]\n", ":1:8: "),
     "host_vars/leaf1": ("x: [1\ny: 2\n", ":2:2: While parsing a flow sequence did not find"),
 }
 
@@ -122,12 +128,15 @@ def test_files_that_are_no_yaml_are_named_with_their_lines(
     tmp_path: Path, refused: Callable[..., str], play: Play
 ) -> None:
     for name, (text, _) in BROKEN.items():
-        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / "group_vars/all/.twice.yml.swp").write_bytes(b"\x00")
+    for name in ("group_vars/all/.twice.yml.swp", "group_vars/README", "host_vars/removed.yml"):
+        (tmp_path / name).write_text("see: [a: b")
     ran = play(HOSTS, str(ROOT / "playbooks/preflight.yml"))
     assert ran.returncode == 1
-    said = ran.stdout + ran.stderr + refused(ROOT / "playbooks/site.yml", inventory=[str(tmp_path)])
+    known = InventoryManager(DataLoader(), sources=[str(tmp_path / "hosts.yml")])
+    said = ran.stdout + ran.stderr
+    said += refused(ROOT / "playbooks/site.yml", known, inventory=[str(tmp_path)])
     assert said.count("nothing was done: correct these files") == 2
     for name, (_, problem) in BROKEN.items():
         assert said.count(f"{tmp_path / name}{problem}") == 2, said
@@ -142,9 +151,11 @@ def test_a_vault_that_does_not_open_hides_no_broken_file(
     folder = tmp_path / "group_vars/all"
     folder.mkdir(parents=True)
     (folder / "a.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
-    assert refused(ROOT / "playbooks/site.yml", inventory=[str(tmp_path)]) == ""
+    (tmp_path / "hosts.yml").write_text(HOSTS.replace("switches", "controller"))
+    known = InventoryManager(DataLoader(), sources=[str(tmp_path / "hosts.yml")])
+    assert refused(ROOT / "playbooks/site.yml", known, inventory=[str(tmp_path)]) == ""
     (folder / "b.yml").write_text("x: [1\ny: 2\n")
-    text = refused(ROOT / "playbooks/site.yml", inventory=[str(tmp_path)])
+    text = refused(ROOT / "playbooks/site.yml", known, inventory=[str(tmp_path)])
     assert f"{folder}/b.yml:2:2" in text and "a.yml" not in text
 
 
@@ -179,13 +190,13 @@ def test_an_inventory_has_no_group_of_a_run(refused: Callable[..., str], tmp_pat
     assert {"deployed", "stale", "stale_nova", "stale_network", "renew_yes", "verify_host"} <= made
     assert {"rollback_no", "swift_in_use", "swift_not_in_use"} <= made
     for name in sorted(made):
-        known = SimpleNamespace(groups={name: None, "controller": None})
+        known = of_groups(name, "controller")
         text = refused(ROOT / "playbooks/site.yml", known)
         assert text.startswith(f"site.yml: nothing was done: the inventory has the group {name},")
-    own = SimpleNamespace(groups={"stale-racks": None, "undeployed": None, "controller": None})
+    own = of_groups("stale-racks", "undeployed", "controller")
     assert refused(ROOT / "playbooks/site.yml", own) == ""
     (tmp_path / "p.yml").write_text("- {hosts: switches}\n")
-    assert refused(tmp_path / "p.yml", SimpleNamespace(groups={"deployed": None})) == ""
+    assert refused(tmp_path / "p.yml", of_groups("deployed")) == ""
 
 
 def test_groups_that_an_earlier_playbook_of_the_command_made_are_no_mistake(
@@ -193,13 +204,13 @@ def test_groups_that_an_earlier_playbook_of_the_command_made_are_no_mistake(
 ) -> None:
     monkeypatch.setattr(context, "CLIARGS", {})
     callback = script("plugins/callback/cairn_no_hosts.py").CallbackModule()
-    groups: dict[str, None] = {"controller": None}
-    manager = SimpleNamespace(_inventory=SimpleNamespace(groups=groups))
+    known = of_groups("controller")
+    manager = SimpleNamespace(_inventory=known)
     for name in ("site.yml", "preflight.yml"):
         path = str(ROOT / "playbooks" / name)
-        callback.v2_playbook_on_start(SimpleNamespace(_file_name=path, _loader=DataLoader()))
+        callback.v2_playbook_on_start(SimpleNamespace(_file_name=path))
         callback.v2_playbook_on_play_start(SimpleNamespace(get_variable_manager=lambda: manager))
-        groups["deployed"] = None
+        known.groups["deployed"] = None
 
 
 def test_molecules_own_tags_are_no_choice() -> None:

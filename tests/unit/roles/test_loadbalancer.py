@@ -180,11 +180,11 @@ def test_haproxy_keeps_its_state_before_it_reloads(make_model: Callable[..., Any
     dropin = {unit["unit"]: unit["dropin"] for unit in manifest["units"]}["haproxy.service"]
     commands = re.findall(r"^ExecReload=(.*)$", dropin, re.M)
     assert commands[0] == "", "Debian's commands would come first"
-    assert commands[1].endswith(" /etc/haproxy/haproxy_admin.py keep-state")
+    assert commands[1].endswith(" /etc/haproxy/keep_state.py")
     assert commands[1].startswith("-"), "a reload goes on without it"
     assert commands[-1] == "/bin/kill -USR2 $MAINPID"
     files = {file["path"]: file for file in manifest["files"]}
-    program = files["/etc/haproxy/haproxy_admin.py"]["content"]
+    program = files["/etc/haproxy/keep_state.py"]["content"]
     assert program == Path(haproxy_admin.__file__).read_text(), "draining has the same"
     state = re.search(r"server-state-file (\S+)", files["/etc/haproxy/haproxy.cfg"]["content"])
     assert state

@@ -3,7 +3,7 @@
 Modules import it; and hosts run a copy with nothing else beside it, so it imports the standard
 library only. The role loadbalancer installs one copy, draining another for its timer:
 
-    haproxy_admin.py keep-state      preserve drained servers and those in maintenance on a reload
+    keep_state.py                    preserve drained servers and those in maintenance on a reload
     haproxy_admin.py restore FILE    restore the servers that FILE (JSON) lists, and remove FILE
 
 Names of servers are `backend/server`. HAProxy's management guide describes the commands and their
@@ -115,12 +115,12 @@ def keep_state() -> None:
 
 def main(words: list[str]) -> int:
     """Run the program; returns its exit code."""
-    if words == ["keep-state"]:
+    if not words:
         keep_state()
     elif len(words) == 2 and words[0] == "restore":
         restore(Path(words[1]))
     else:
-        print("usage: haproxy_admin.py keep-state | restore FILE", file=sys.stderr)
+        print("usage: haproxy_admin.py [restore FILE]", file=sys.stderr)
         return 2
     return 0
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -103,30 +101,20 @@ def account(preview: Mapping[str, Any], network: Mapping[str, Any], wanted: str)
     }
 
 
-def new_address(task_vars: Mapping[str, Any], used: Collection[str]) -> str | None:
-    """The host's management address, if the change removes the address in use.
-
-    used: the addresses to which ansible_host leads.
-    """
+def new_address(task_vars: Mapping[str, Any]) -> str | None:
+    """The host's management address, if the change removes the address in use."""
     site = task_vars["cairn_site"]
+    me = task_vars["inventory_hostname"]
     present = {
         address.partition("/")[0]
         for nic in task_vars["cairn_host"]["nics"].values()
         for address in nic["addresses"]
     }
-    addresses = site["hosts"][task_vars["inventory_hostname"]]["addresses"]
-    if present.intersection(used) and not set(used).intersection(addresses.values()):
+    target = str(task_vars.get("ansible_host", me))
+    addresses = site["hosts"][me]["addresses"]
+    if target in present and target not in addresses.values():
         return str(addresses["management"])
     return None
-
-
-def addresses_of(name: str) -> list[str]:
-    """The addresses of a name, or an address in its usual form; [] if it does not resolve here."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def key_name(configuration: str, host: str) -> str:
@@ -139,12 +127,6 @@ def key_name(configuration: str, host: str) -> str:
         return ""
     name, port = options.get("hostname", host), options.get("port", "22")
     return name if port == "22" else f"[{name}]:{port}"
-
-
-def host_name(configuration: str, host: str) -> str:
-    """The HostName of a host in the output of `ssh -G`, else the host itself."""
-    found = re.search(r"^hostname (\S+)$", configuration, re.M)
-    return found[1] if found else host
 
 
 def unshared(
@@ -197,25 +179,12 @@ class NetworkAction(ActionBase):  # type: ignore[misc]
         The alias is empty if the site configures one, the host keeps its address (`former` is
         None), or the connection is not ssh.
         """
-        if former is None or not self._is_ssh():
+        if former is None or self._connection.transport.rpartition(".")[2] != "ssh":
             return "", None
-        return key_name(self._ssh_options(former), former), self._connection.get_option(
-            "ssh_extra_args"
-        )
-
-    def _is_ssh(self) -> bool:
-        """Whether the connection plugin is ssh."""
-        return bool(self._connection.transport.rpartition(".")[2] == "ssh")
-
-    def _ssh_options(self, host: str) -> str:
-        """The options that ssh would use for a host, from the site's arguments and its files."""
         program = self._connection.get_option("ssh_executable")
-        command = self._connection._build_command(program, "ssh", "-G", host)
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-    def _addresses_of(self, host: str) -> list[str]:
-        """The addresses that a host's name leads to, by ssh's configuration and the resolver."""
-        return addresses_of(host_name(self._ssh_options(host), host)) if self._is_ssh() else [host]
+        command = self._connection._build_command(program, "ssh", "-G", former)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return key_name(done.stdout, former), self._connection.get_option("ssh_extra_args")
 
     def _use_fresh_connections(
         self, connect: int, host: str | None = None, alias: str = ""
@@ -225,7 +194,7 @@ class NetworkAction(ActionBase):  # type: ignore[misc]
         connect: seconds for a connection to be established. host: the address from now on.
         alias: the name of the host's key in known_hosts.
         """
-        if not self._is_ssh():
+        if self._connection.transport.rpartition(".")[2] != "ssh":
             return  # not multiplexed, or independent of the network
         self._connection.reset()
         for option, value in unshared(
@@ -250,9 +219,8 @@ class NetworkAction(ActionBase):  # type: ignore[misc]
         if self._task.check_mode:
             preview = self._module(task_vars, state="read", request=request)
             return account(preview, network, wanted)
-        target = str(task_vars.get("ansible_host") or me)
-        address = new_address(task_vars, self._addresses_of(target))
-        former = target if address else None
+        address = new_address(task_vars)
+        former = str(task_vars["ansible_host"]) if address else None
         alias, extra_args = self._host_key_alias(former)
         started, preview = self._arm(request, task_vars)
         self._use_fresh_connections(needed.connect, address, alias)
@@ -266,10 +234,7 @@ class NetworkAction(ActionBase):  # type: ignore[misc]
         if address:
             result["address"] = address
             result["former_address"] = former
-            result["warnings"] = [
-                f"{me} has the address {address} now, not that of {former}; set its ansible_host "
-                "to it"
-            ]
+            result["warnings"] = [f"{me} has the address {address} now; set its ansible_host to it"]
         if alias:
             result["ssh_extra_args"] = f"{extra_args or ''} -o HostKeyAlias={alias}".strip()
             result["warnings"][0] += (

@@ -80,7 +80,8 @@ def test_without_the_kernels_help_what_lives_longer_is_seen(
         deadline = time.monotonic() + 10
         trace.poll(seen, lambda: not seen.found and time.monotonic() < deadline, lambda: None)
         process.kill()
-    assert seen.found == {"queue_nova: arguments of sh": 1}
+    # The shell's own child is seen, too, if it has not started `sleep` yet.
+    assert list(seen.found) == ["queue_nova: arguments of sh"]
 
 
 @pytest.mark.parametrize(

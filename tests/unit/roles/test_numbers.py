@@ -86,12 +86,31 @@ def bare(node: nodes.Node) -> nodes.Node:
     return node
 
 
+def parsed(text: str) -> nodes.Template:
+    """A template's syntax tree; one without nodes for a text that is no template."""
+    if not re.search(r"\{[{%]", text):
+        return nodes.Template([])
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701
+    return environment.parse(text)
+
+
+def in_files(
+    root: Path, find: Callable[[str, set[str]], set[str]], known: set[str]
+) -> set[tuple[str, str]]:
+    """What `find` finds in the templates of all roles and playbooks: file and variable."""
+    return {
+        (str(path.relative_to(root)), name)
+        for folder in ("roles", "playbooks")
+        for pattern in ("**/*.yml", "**/*.j2")
+        for path in (root / folder).glob(pattern)
+        for text in expressions(path)
+        for name in find(text, known)
+    }
+
+
 def counted_as_they_come(text: str, known: set[str]) -> set[str]:
     """The variables of `known` that a template adds, multiplies or compares without `int`."""
-    if not re.search(r"\{[{%]", text):
-        return set()
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701
-    tree = environment.parse(text)
+    tree = parsed(text)
     return {
         operand.name
         for kind in COUNTED
@@ -120,23 +139,12 @@ def test_what_counts_with_a_variable_is_found(text: str, found: set[str]) -> Non
 def test_numbers_are_made_of_what_is_counted_with(root: Path) -> None:
     known = numbers(root)
     assert {"pki_days", "cairn_host_number"} <= known
-    found = {
-        (str(path.relative_to(root)), name)
-        for folder in ("roles", "playbooks")
-        for pattern in ("**/*.yml", "**/*.j2")
-        for path in (root / folder).glob(pattern)
-        for text in expressions(path)
-        for name in counted_as_they_come(text, known)
-    }
-    assert found == set()
+    assert in_files(root, counted_as_they_come, known) == set()
 
 
 def taken_for_conditions(text: str, known: set[str]) -> set[str]:
     """The variables of `known` that a template takes for a condition without `bool`."""
-    if not re.search(r"\{[{%]", text):
-        return set()
-    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701
-    tree = environment.parse(text)
+    tree = parsed(text)
     conditions: list[nodes.Node] = [
         *(part.test for part in tree.find_all(nodes.If)),
         *(part.test for part in tree.find_all(nodes.CondExpr)),
@@ -168,15 +176,7 @@ def test_what_tests_a_variable_is_found(text: str, found: set[str]) -> None:
 def test_booleans_are_made_of_what_is_tested(root: Path) -> None:
     known = {name for name, (kind, _) in variables(root).items() if kind == "bool"}
     assert {"iscsi_multipath", "operator_renewal"} <= known
-    found = {
-        (str(path.relative_to(root)), name)
-        for folder in ("roles", "playbooks")
-        for pattern in ("**/*.yml", "**/*.j2")
-        for path in (root / folder).glob(pattern)
-        for text in expressions(path)
-        for name in taken_for_conditions(text, known)
-    }
-    assert found == set()
+    assert in_files(root, taken_for_conditions, known) == set()
 
 
 def variables(root: Path) -> dict[str, tuple[str, Any]]:

@@ -32,8 +32,8 @@ class Inventory:
         secrets = [("default", VaultSecret(password.encode()))] if password else []
         loader.set_vault_secrets(secrets)
         manager = InventoryManager(loader=loader, sources=[str(path)])
-        names = {*manager.groups, *manager.hosts}
-        if problems := unreadable([path], names, loader_of_variables(loader)):
+        load = loader_of_variables(loader)
+        if problems := unreadable([path], manager.groups, manager.hosts, load):
             raise AnsibleParserError("; ".join(problems))
         self._variables = HostVars(manager, VariableManager(loader, manager), loader)
         self.groups: dict[str, list[str]] = manager.get_groups_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,31 @@ from . import renamed
 SUFFIXES = ("", ".yml", ".yaml", ".json")
 
 
-FOLDERS = ("group_vars", "host_vars")
-
-
 def loader_of_variables(loader: DataLoader) -> Callable[[str], Any]:
     """The loader as Ansible reads such files (plugins/vars/host_group_vars.py): from one cache."""
     return partial(loader.load_from_file, cache="all", unsafe=True, trusted_as_template=True)
 
 
 def unreadable(
-    sources: Iterable[str | Path], names: Container[str], load: Callable[[str], Any]
+    sources: Iterable[str | Path],
+    groups: Iterable[str],
+    hosts: Iterable[str],
+    load: Callable[[str], Any],
 ) -> list[str]:
     """What is wrong with files of variables beside inventories, each with its file and line.
 
-    sources: inventories, as given with -i. names: of groups and hosts. load: reads a file, with
+    sources: inventories, as given with -i. groups, hosts: their names. load: reads a file, with
     Ansible's errors. Ansible itself ends with an error that names no file (vars/manager.py,
-    ansible-core 2.20).
+    ansible-core 2.20). Files that Ansible does not read, such as a README, are not judged.
     """
     places = dict.fromkeys(
         path if path.is_dir() else path.parent for path in map(Path, sources) if path.exists()
     )
+    owners = [("group_vars", name) for name in groups] + [("host_vars", name) for name in hosts]
     found = []
-    for path in (p for place in places for name in FOLDERS for p in _below(place / name, names)):
+    for path in (
+        p for place in places for kind, name in owners for p in _files(place / kind, name)
+    ):
         try:
             load(str(path))
         except AnsibleParserError as error:
@@ -48,18 +51,6 @@ def unreadable(
         except AnsibleError:
             continue  # a vault that the passwords do not open; it may be another host's
     return found
-
-
-def _below(folder: Path, names: Container[str]) -> Iterator[Path]:
-    """The files below a folder that Ansible reads, in its order."""
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder).parts
-        # Others, such as a README or a removed host's, are not read.
-        named = inside[0] in names or Path(inside[0]).stem in names
-        known = path.suffix in SUFFIXES or (len(inside) == 1 and path.name in names)
-        hidden = any(part.startswith(".") or part.endswith("~") for part in inside)
-        if path.is_file() and named and known and not hidden:
-            yield path
 
 
 def variable_file(

@@ -72,10 +72,10 @@ class CallbackModule(CallbackBase):
         path, self.path = self.path, None
         if path:
             inventory = play.get_variable_manager()._inventory
-            names = {*inventory.groups, *inventory.hosts}
             load = loader_of_variables(inventory._loader)
             sources = context.CLIARGS.get("inventory") or ()
-            text = refused_files(path, unreadable(sources, names, load))
+            problems = unreadable(sources, inventory.groups, inventory.hosts, load)
+            text = refused_files(path, problems)
             if text := text or refused_groups(path, inventory.groups):
                 self.end(text)
 

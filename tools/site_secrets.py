@@ -7,11 +7,12 @@ it lacks. What is there keeps its value, and a file that lacks nothing is not wr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets as random
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,38 +34,43 @@ EDIT = "make edit-secrets INVENTORY=…"
 DOCS = "see docs/manage-secrets.md"
 
 
-def planes(inventory: Path, password: str = "") -> dict[str, dict[str, Any]]:
-    """Return cairn_planes of an inventory, as Ansible itself reads it: from any file, templated.
-
-    `password` opens what is encrypted. Planes of hosts that differ are merged; without
-    any host the values for all count. SecretsError when there are no planes, or Ansible cannot
-    read the inventory.
-    """
-    found: dict[str, dict[str, Any]] = {}
+@contextlib.contextmanager
+def reading(inventory: Path) -> Iterator[None]:
+    """Turn errors of Ansible's about an inventory into SecretsError."""
     try:
-        known = Inventory(inventory, password)
-        hosts = list(dict.fromkeys(h for g in GROUPS for h in known.groups.get(g, ())))
-        for host in hosts or ["localhost"]:
-            declared = known.variables(host).get("cairn_planes") or {}
-            if not isinstance(declared, Mapping):
-                raise SecretsError(f"{host}: cairn_planes is {declared!r}; it must be a mapping")
-            for name, plane in declared.items():
-                found.setdefault(str(name), {}).update(plane or {})
+        yield
     except AnsibleError as error:
         raise SecretsError(f"{inventory}: is it an inventory? Ansible says: {error}") from error
+
+
+def hosts_of(known: Inventory) -> list[str]:
+    """The hosts of a site; without any, localhost, which has the values for all."""
+    return list(dict.fromkeys(h for g in GROUPS for h in known.groups.get(g, ()))) or ["localhost"]
+
+
+def planes(known: Inventory, inventory: Path) -> dict[str, dict[str, Any]]:
+    """Return cairn_planes of an inventory, as Ansible itself reads it: from any file, templated.
+
+    Planes of hosts that differ are merged. SecretsError when there are no planes.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for host in hosts_of(known):
+        declared = known.variables(host).get("cairn_planes") or {}
+        if not isinstance(declared, Mapping):
+            raise SecretsError(f"{host}: cairn_planes is {declared!r}; it must be a mapping")
+        for name, plane in declared.items():
+            found.setdefault(str(name), {}).update(plane or {})
     if not found:
         raise SecretsError(f"{inventory}: no cairn_planes for any host: is it an inventory?")
     return found
 
 
-def check_place(inventory: Path, password: str, path: Path) -> None:
+def check_place(known: Inventory, path: Path) -> None:
     """Refuse a site whose secrets in force are in another file than `path`.
 
     New secrets in `path` would compete with them: the file later in the alphabet wins.
     """
-    known = Inventory(inventory, password)
-    hosts = (h for g in GROUPS for h in known.groups.get(g, ()))
-    for host in dict.fromkeys(hosts) or ["localhost"]:
+    for host in hosts_of(known):
         place = known.place("cairn_secrets", host)
         if place and Path(place).resolve() != path.resolve():
             raise SecretsError(
@@ -209,10 +215,11 @@ def text_of(content: Mapping[str, Any]) -> str:
 
 def make(inventory: Path, project: Path = PROJECT) -> list[str]:
     """Complete the secrets of `inventory`; return the names that were added."""
-    password = password_of(inventory)
-    wanted = required(descriptions(project), planes(inventory, password))
     path = inventory / "group_vars/all/secrets.yml"
-    check_place(inventory, password, path)
+    with reading(inventory):
+        known = Inventory(inventory, password_of(inventory))
+        wanted = required(descriptions(project), planes(known, inventory))
+        check_place(known, path)
     vault = vault_of(inventory)
     content = read(path, vault)
     have = content.get("cairn_secrets", {})
